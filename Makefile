@@ -1,0 +1,58 @@
+# The front door. Everything happens inside .venv; `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PY := .venv/bin/python
+RUN_READY := .venv/.ready-run
+TEST_READY := .venv/.ready-test
+SOAK_ROUNDS ?= 1000
+# What `make quick` leaves out: tests that want root, a sandbox, the npm registry, Chromium, or minutes.
+QUICK := not (sandbox or network or browser or slow)
+
+.PHONY: help setup run test quick check fix bench soak bare-root clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(RUN_READY) ## Make .venv with the steadyd command (done by every other target when it is needed)
+
+$(RUN_READY): pyproject.toml scripts/setup
+	@sh scripts/setup run
+	@touch $@
+
+$(TEST_READY): pyproject.toml scripts/setup
+	@sh scripts/setup test
+	@touch $(RUN_READY) $@
+
+run: $(RUN_READY) ## Start the daemon with an example app and print its URLs; Ctrl-C stops it
+	@exec $(PY) scripts/run.py
+
+test: $(TEST_READY) ## All tests
+	@$(PY) -m pytest -rs $(ARGS)
+
+quick: $(TEST_READY) ## The tests that need no root, no network and less than 30 seconds
+	@$(PY) -m pytest -m "$(QUICK)" $(ARGS)
+
+check: $(TEST_READY) ## Format, lint, types and the rules of the house
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest tests/test_house.py tests/test_specification.py
+
+fix: $(TEST_READY) ## Mend what ruff can mend
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+bench: $(TEST_READY) ## Measure against bare Bun, nginx, HAProxy, Caddy and Traefik
+	@$(PY) -m bench $(ARGS)
+
+soak: $(TEST_READY) ## All tests again and again (SOAK_ROUNDS=1000) until one fails or Ctrl-C
+	@round=1; while [ $$round -le $(SOAK_ROUNDS) ]; do \
+		echo "soak: round $$round of $(SOAK_ROUNDS)"; $(PY) -m pytest $(ARGS) || exit 1; round=$$((round + 1)); done
+
+bare-root: ## Try the README's commands in a fresh minimal Debian (needs root and debootstrap; minutes)
+	@bash scripts/bare-root-test
+
+clean: ## Remove .venv and caches (never data)
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis build dist

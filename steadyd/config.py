@@ -1,0 +1,93 @@
+"""The daemon's configuration as one frozen value; paths are derived from it, parts get only what they need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+DEFAULT_DOMAIN = "localhost"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+SANDBOX_MODES = ("auto", "required", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A TCP address; port 0 asks for a free one."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK_HOSTS or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What `steadyd serve` was told. Durations are in seconds."""
+
+    data: Path
+    listen: Address = Address("127.0.0.1", 8080)
+    app_domain: str = DEFAULT_DOMAIN
+    control_domain: str = DEFAULT_DOMAIN
+    public_url: str = ""
+    """Where the control plane is reached from outside, such as `https://steady.example`; "" derives it."""
+    sandbox: str = "auto"
+    guests: bool = True
+    signup: str = "open"
+    idle_seconds: float = 15 * 60.0
+    start_seconds: float = 30.0
+    hold_seconds: float = 10.0
+    drain_seconds: float = 5.0
+    grace_seconds: float = 5.0
+    log_bytes: int = 100 << 20
+    request_body_bytes: int = 100 << 20
+
+    @property
+    def database(self) -> Path:
+        return self.data / "steady.db"
+
+    @property
+    def blobs(self) -> Path:
+        return self.data / "blobs"
+
+    @property
+    def apps(self) -> Path:
+        return self.data / "apps"
+
+    @property
+    def operator_token(self) -> Path:
+        return self.data / "operator.token"
+
+    @property
+    def url_file(self) -> Path:
+        return self.data / "url"
+
+
+def parse_address(text: str) -> Address:
+    """`HOST:PORT`, `[V6]:PORT` or `:PORT` as an `Address`.
+
+    Raises:
+        SteadyError: `invalid` for anything else.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SteadyError("invalid", f"“{text}” is not an address. Write HOST:PORT, such as {DEFAULT_LISTEN}.")
+    return Address(host, int(port))
+
+
+def default_data(environ: Mapping[str, str], uid: int | None = None) -> Path:
+    """Where the daemon keeps everything: /var/lib/steadyd as root, else in the user's data folder."""
+    if (os.geteuid() if uid is None else uid) == 0:
+        return Path("/var/lib/steadyd")
+    home = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME", "."), ".local", "share")
+    return Path(home) / "steadyd"

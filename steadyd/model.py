@@ -1,0 +1,206 @@
+"""The nouns of the product as values: who owns what, what an app and a version are, and the rules for names."""
+
+from __future__ import annotations
+
+import enum
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from steadyd.errors import SteadyError
+
+NAME = re.compile(r"[a-z](?:[a-z0-9-]{1,38}[a-z0-9])\Z")
+RESERVED_NAMES = frozenset(
+    "about abuse account admin administrator api app apps assets auth blog cdn cluster console dashboard dev dns docs "
+    "editor email ftp git guest health help host hosts imap internal invite local localhost log login logout logs mail "
+    "metrics new ns operator owner pop private proxy public register root security server settings signup smtp ssh "
+    "ssl staging static stats status steady steadyd support system test token user users web webmail wildcard "
+    "www".split()
+)
+ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+ID_CHARACTERS = 12
+ADJECTIVES = (
+    "able amber bold brave brisk calm clear clever cosy crisp daring eager early fair fancy fine fond free fresh "
+    "gentle glad golden grand green happy hardy honest jolly keen kind light lively lucky merry mild mint neat "
+    "nimble noble olive plain proud quick quiet rapid ready rosy royal sharp shiny silent silver simple smart "
+    "snug solid spry steady sunny swift tidy true vivid warm wise young zesty"
+).split()
+ANIMALS = (
+    "alpaca badger bear beaver bee bison boar camel cat cobra crane crow deer dingo dove duck eagle egret falcon "
+    "ferret finch fox frog gecko goat goose hare hawk hen heron horse ibis jay koala lark lemur lion llama lynx mole "
+    "moose mouse newt orca otter owl ox panda pony puffin puma quail rabbit raven robin salmon seal shrew sloth snail "
+    "sparrow stork swan tapir tiger toad trout turtle viper vole walrus weasel whale wolf wombat wren yak zebra"
+).split()
+
+
+class AppState(enum.StrEnum):
+    """What an app is doing, in the words of the contract."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    FROZEN = "frozen"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+    HELD = "held"
+    SUSPENDED = "suspended"
+    DELETED = "deleted"
+
+
+class Kind(enum.StrEnum):
+    """Kinds of principal: the person who started the daemon, someone with an account, someone without."""
+
+    OPERATOR = "operator"
+    USER = "user"
+    GUEST = "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who may own apps. `name` is the user name, or a guest's nickname."""
+
+    id: str
+    kind: Kind
+    name: str
+    created_at: float
+
+    @property
+    def is_operator(self) -> bool:
+        return self.kind is Kind.OPERATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one instance may use. Bytes, cores, counts and seconds."""
+
+    memory_bytes: int = 256 << 20
+    cpus: float = 1.0
+    processes: int = 64
+    disk_bytes: int = 1 << 30
+    idle_seconds: float = 15 * 60.0
+    """Seconds without a request until the app sleeps; 0 means never."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One app. `id` is permanent and names every path and key; `name` can change. Times are seconds since 1970."""
+
+    id: str
+    number: int
+    name: str
+    owner_id: str
+    owner_name: str
+    version: int
+    """The live version's number; 0 while the first deploy has not gone live."""
+    temporary: bool
+    held: bool
+    created_at: float
+    updated_at: float
+    expires_at: float | None = None
+    deleted_at: float | None = None
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a version: a path relative to the app's folder and the content's address."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An immutable snapshot of an app's files. `entry` is a path, or "" for a static site."""
+
+    app_id: str
+    number: int
+    entry: str
+    source: str
+    """How it came: paste, json, multipart, archive, merge, rollback."""
+    files: tuple[File, ...]
+    created_at: float
+    author_id: str
+    modules: str = ""
+    """Key of the installed dependencies in the module cache; "" for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """One attempt to make a version live. `steps` are `{name, ms, ok}` in order; `reason` is set on failure."""
+
+    id: int
+    app_id: str
+    version: int
+    kind: str
+    """create, deploy or rollback."""
+    status: str
+    """running, live or failed."""
+    steps: tuple[dict[str, Any], ...]
+    started_at: float
+    finished_at: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The death card: how an instance ended badly."""
+
+    at: float
+    version: int
+    cause: str
+    """exit, signal, start_timeout or stop_timeout (memory, processes and disk come with the limits)."""
+    exit_code: int | None
+    signal: str | None
+    uptime_seconds: float
+    in_flight: int
+    log_tail: tuple[str, ...]
+    message: str
+    memory_peak_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to an app, for its history."""
+
+    at: float
+    kind: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def check_name(name: str) -> str:
+    """Return `name` if an app may have it.
+
+    Raises:
+        SteadyError: `invalid_name`, saying which rule it breaks.
+    """
+    if not NAME.match(name):
+        rule = "3 to 40 characters: a letter, then letters, digits or hyphens, all lower case, no hyphen at the end"
+        raise SteadyError("invalid_name", f"“{name[:60]}” cannot be an app's name. Use {rule}.", {"name": name[:60]})
+    if name[2:4] == "--":
+        raise SteadyError(
+            "invalid_name", f"“{name}” has “--” at positions 3 and 4, which browsers keep for themselves."
+        )
+    if name in RESERVED_NAMES:
+        raise SteadyError("invalid_name", f"“{name}” is reserved. Choose another name.", {"name": name})
+    return name
+
+
+def random_name() -> str:
+    """A readable name such as `brave-otter-412`."""
+    return f"{secrets.choice(ADJECTIVES)}-{secrets.choice(ANIMALS)}-{secrets.randbelow(900) + 100}"
+
+
+def random_nickname() -> str:
+    """What a guest is called, such as `Quiet Heron`."""
+    return f"{secrets.choice(ADJECTIVES)} {secrets.choice(ANIMALS)}".title()
+
+
+def random_id() -> str:
+    """A permanent id: 12 characters, 62 bits."""
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_CHARACTERS))

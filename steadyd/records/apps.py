@@ -1,0 +1,203 @@
+"""Apps, their host names and their versions in steady.db. Keys and paths use the permanent id, never the name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Death, File, Limits, Principal, Version, check_name, random_id, random_name
+from steadyd.store import Connection, ConstraintError, Database, Row, one
+
+RANDOM_NAME_TRIES_MAX = 20
+TEMPORARY_SECONDS = 7 * 86_400.0
+COLUMNS = (
+    "a.id, a.number, a.name, a.owner_id, p.name, a.version, a.temporary, a.held, a.created_at, a.updated_at, "
+    "a.expires_at, a.deleted_at, a.settings"
+)
+FROM = "FROM apps a JOIN principals p ON p.id = a.owner_id"
+
+
+class Apps:
+    """What exists. Every method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, name: str | None, owner: Principal, temporary: bool, now: float) -> App:
+        """A new app without a version. Without a name it gets a readable random one.
+
+        Raises:
+            SteadyError: `invalid_name`, or `name_taken` with `details.yours`.
+        """
+        if name is not None:
+            check_name(name)
+        return await self._database.write(lambda db: _create(db, name, owner, temporary, now))
+
+    async def by_id(self, app_id: str) -> App | None:
+        return await self._database.read(lambda db: _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.id = ?", (app_id,))))
+
+    async def by_name(self, name: str) -> App | None:
+        """The app of that name, deleted ones too."""
+        return await self._database.read(lambda db: _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.name = ?", (name,))))
+
+    async def everything(self, deleted: bool = False) -> list[App]:
+        """All apps of this host, oldest first."""
+        sql = f"SELECT {COLUMNS} {FROM} WHERE (a.deleted_at IS NOT NULL) = ? ORDER BY a.number"
+        return await self._database.read(lambda db: _apps(db.execute(sql, (deleted,))))
+
+    async def of_owner(self, owner_id: str, deleted: bool = False) -> list[App]:
+        """One owner's apps, last changed first."""
+        where = "a.owner_id = ? AND (a.deleted_at IS NOT NULL) = ?"
+        sql = f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY a.updated_at DESC"
+        return await self._database.read(lambda db: _apps(db.execute(sql, (owner_id, deleted))))
+
+    async def hostnames(self) -> dict[str, str]:
+        """Host name → app id for every app that may be asked. A name without a dot lies under the app domain."""
+        sql = "SELECT h.hostname, h.app_id FROM hostnames h JOIN apps a ON a.id = h.app_id WHERE a.deleted_at IS NULL"
+        return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
+
+    async def add_version(
+        self, app: App, author: Principal, entry: str, source: str, files: Sequence[File], now: float
+    ) -> Version:
+        """A new immutable version; it is not live yet."""
+
+        def write(db: Connection) -> Version:
+            row = one(db, "SELECT coalesce(max(number), 0) + 1 FROM versions WHERE app_id = ?", (app.id,))
+            assert row is not None
+            version = Version(app.id, row[0], entry, source, tuple(files), now, author.id)
+            db.execute(
+                "INSERT INTO versions (app_id, number, entry, source, author_id, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (app.id, version.number, entry, source, author.id, now),
+            )
+            rows = [(app.id, version.number, file.path, file.sha256, file.size) for file in files]
+            db.executemany("INSERT INTO version_files VALUES (?, ?, ?, ?, ?)", rows)
+            return version
+
+        return await self._database.write(write)
+
+    async def set_modules(self, version: Version, modules: str) -> None:
+        """Remember which installed dependencies a version starts with."""
+        sql, values = (
+            "UPDATE versions SET modules = ? WHERE app_id = ? AND number = ?",
+            (modules, version.app_id, version.number),
+        )
+        await self._database.write(lambda db: db.execute(sql, values))
+
+    async def version(self, app_id: str, number: int) -> Version | None:
+        return await self._database.read(lambda db: _version(db, app_id, number))
+
+    async def versions(self, app_id: str) -> list[Version]:
+        """All versions, newest first, without their file lists."""
+        sql = (
+            "SELECT entry, source, created_at, author_id, modules, number FROM versions WHERE app_id = ? "
+            "ORDER BY number DESC"
+        )
+        return await self._database.read(
+            lambda db: [Version(app_id, r[5], r[0], r[1], (), r[2], r[3], r[4]) for r in db.execute(sql, (app_id,))]
+        )
+
+    async def set_live(self, app: App, version: int, now: float) -> None:
+        """The swap as a fact: from this commit on, `version` is what starts. Ends a hold."""
+        expires = now + TEMPORARY_SECONDS if app.temporary else None
+        sql = "UPDATE apps SET version = ?, held = 0, updated_at = ?, expires_at = ? WHERE id = ?"
+        await self._database.write(lambda db: db.execute(sql, (version, now, expires, app.id)))
+
+    async def set_held(self, app_id: str, held: bool) -> None:
+        await self._database.write(lambda db: db.execute("UPDATE apps SET held = ? WHERE id = ?", (held, app_id)))
+
+    async def set_deleted(self, app_id: str, at: float | None) -> None:
+        """Delete (`at` a time) or bring back (`None`). Code, data and name stay."""
+        await self._database.write(lambda db: db.execute("UPDATE apps SET deleted_at = ? WHERE id = ?", (at, app_id)))
+
+    async def remove(self, app_id: str) -> None:
+        """Forget an app with everything that belongs to it; its name is free again."""
+        await self._database.write(lambda db: db.execute("DELETE FROM apps WHERE id = ?", (app_id,)))
+
+    async def set_death(self, app_id: str, death: Death) -> None:
+        """The newest death card."""
+        values = (json.dumps(asdict(death)), app_id)
+        await self._database.write(lambda db: db.execute("UPDATE apps SET last_death = ? WHERE id = ?", values))
+
+    async def last_death(self, app_id: str) -> Death | None:
+        row = await self._database.read(lambda db: one(db, "SELECT last_death FROM apps WHERE id = ?", (app_id,)))
+        if row is None or row[0] is None:
+            return None
+        card = json.loads(row[0])
+        return Death(**{**card, "log_tail": tuple(card["log_tail"])})
+
+    async def contents_in_use(self) -> set[str]:
+        """The address of every content that some version needs."""
+        sql = "SELECT DISTINCT sha256 FROM version_files"
+        return await self._database.read(lambda db: {row[0] for row in db.execute(sql)})
+
+
+# Private
+
+
+def _create(db: Connection, name: str | None, owner: Principal, temporary: bool, now: float) -> App:
+    expires = now + TEMPORARY_SECONDS if temporary else None
+    for _ in range(RANDOM_NAME_TRIES_MAX):
+        app_id, chosen = random_id(), name or random_name()
+        try:
+            db.execute(
+                "INSERT INTO apps (id, name, owner_id, temporary, created_at, updated_at, expires_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (app_id, chosen, owner.id, temporary, now, now, expires),
+            )
+            db.execute("INSERT INTO hostnames VALUES (?, ?)", (chosen, app_id))
+        except ConstraintError:
+            if name is not None:
+                raise _taken(db, name, owner) from None
+            continue
+        app = _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.id = ?", (app_id,)))
+        assert app is not None
+        return app
+    raise SteadyError("conflict", "No free random name was found. Give the app a name.")
+
+
+def _taken(db: Connection, name: str, owner: Principal) -> SteadyError:
+    row = one(db, "SELECT owner_id, deleted_at FROM apps WHERE name = ?", (name,))
+    yours = row is not None and row[0] == owner.id
+    if yours and row is not None and row[1] is not None:
+        advice = "It is yours and deleted: undelete it, or delete it with purge=1 first."
+    elif yours:
+        advice = f"It is yours: deploy to it with PUT /api/apps/{name} or POST /api/apps/{name}/deploys."
+    else:
+        advice = "Choose another name."
+    return SteadyError("name_taken", f"The name “{name}” is taken. {advice}", {"name": name, "yours": yours})
+
+
+def _app(row: Row | None) -> App | None:
+    if row is None:
+        return None
+    return App(
+        id=row[0],
+        number=row[1],
+        name=row[2],
+        owner_id=row[3],
+        owner_name=row[4],
+        version=row[5],
+        temporary=bool(row[6]),
+        held=bool(row[7]),
+        created_at=row[8],
+        updated_at=row[9],
+        expires_at=row[10],
+        deleted_at=row[11],
+        limits=Limits(**json.loads(row[12])),
+    )
+
+
+def _apps(rows: Iterable[Row]) -> list[App]:
+    return [app for row in rows if (app := _app(row)) is not None]
+
+
+def _version(db: Connection, app_id: str, number: int) -> Version | None:
+    sql = "SELECT entry, source, created_at, author_id, modules FROM versions WHERE app_id = ? AND number = ?"
+    row = one(db, sql, (app_id, number))
+    if row is None:
+        return None
+    sql = "SELECT path, sha256, size FROM version_files WHERE app_id = ? AND number = ? ORDER BY path"
+    files = tuple(File(*file) for file in db.execute(sql, (app_id, number)))
+    return Version(app_id, number, row[0], row[1], files, row[2], row[3], row[4])

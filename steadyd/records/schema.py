@@ -1,0 +1,81 @@
+"""The layout of steady.db and of an app's telemetry file, as numbered upgrades. Never edit one that was released."""
+
+from __future__ import annotations
+
+STEADY = (
+    """
+    CREATE TABLE principals (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL CHECK (kind IN ('operator', 'user', 'guest')),
+        name TEXT NOT NULL, created_at REAL NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX one_operator ON principals (kind) WHERE kind = 'operator';
+
+    CREATE TABLE sessions (
+        hash BLOB PRIMARY KEY, principal_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE,
+        created_at REAL NOT NULL, expires_at REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tokens (
+        hash BLOB PRIMARY KEY, principal_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE,
+        label TEXT NOT NULL, created_at REAL NOT NULL, revoked_at REAL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE login_links (
+        hash BLOB PRIMARY KEY, principal_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE,
+        expires_at REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE apps (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL UNIQUE, owner_id TEXT NOT NULL REFERENCES principals,
+        version INTEGER NOT NULL DEFAULT 0, temporary INTEGER NOT NULL, held INTEGER NOT NULL DEFAULT 0,
+        created_at REAL NOT NULL, updated_at REAL NOT NULL, expires_at REAL, deleted_at REAL,
+        settings TEXT NOT NULL DEFAULT '{}', last_death TEXT
+    ) STRICT;
+    CREATE INDEX apps_of_owner ON apps (owner_id);
+    CREATE TABLE hostnames (
+        hostname TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX hostnames_of_app ON hostnames (app_id);
+
+    CREATE TABLE versions (
+        app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, number INTEGER NOT NULL,
+        entry TEXT NOT NULL, source TEXT NOT NULL, modules TEXT NOT NULL DEFAULT '',
+        author_id TEXT NOT NULL, created_at REAL NOT NULL,
+        PRIMARY KEY (app_id, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE version_files (
+        app_id TEXT NOT NULL, number INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+        PRIMARY KEY (app_id, number, path),
+        FOREIGN KEY (app_id, number) REFERENCES versions (app_id, number) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX version_files_by_content ON version_files (sha256);
+
+    CREATE TABLE deploys (
+        id INTEGER PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, version INTEGER NOT NULL,
+        kind TEXT NOT NULL, status TEXT NOT NULL CHECK (status IN ('running', 'live', 'failed')),
+        steps TEXT NOT NULL DEFAULT '[]', reason TEXT NOT NULL DEFAULT '', started_at REAL NOT NULL, finished_at REAL
+    ) STRICT;
+    CREATE INDEX deploys_of_app ON deploys (app_id, id);
+
+    CREATE TABLE operations (
+        id INTEGER PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, kind TEXT NOT NULL,
+        principal_id TEXT NOT NULL, step TEXT NOT NULL, outcome TEXT, started_at REAL NOT NULL, finished_at REAL
+    ) STRICT;
+    CREATE INDEX operations_open ON operations (app_id) WHERE finished_at IS NULL;
+
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, at REAL NOT NULL,
+        kind TEXT NOT NULL, message TEXT NOT NULL, details TEXT NOT NULL DEFAULT '{}'
+    ) STRICT;
+    CREATE INDEX events_of_app ON events (app_id, id);
+    """,
+)
+
+TELEMETRY = (
+    """
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY, at REAL NOT NULL, request_id TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
+        status INTEGER NOT NULL, error TEXT NOT NULL, client TEXT NOT NULL, request_bytes INTEGER NOT NULL,
+        response_bytes INTEGER NOT NULL, gate_us INTEGER NOT NULL, app_us INTEGER NOT NULL, total_us INTEGER NOT NULL
+    ) STRICT;
+    """,
+)

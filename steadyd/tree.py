@@ -1,0 +1,144 @@
+"""A tree of files as a user sends it: which paths are allowed, how much, and where the app starts."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from steadyd.errors import SteadyError
+
+FILES_MAX = 1_000
+FILE_BYTES_MAX = 10 << 20
+TREE_BYTES_MAX = 100 << 20
+PATH_BYTES_MAX = 512
+PATH_PART_BYTES_MAX = 255
+PATH_DEPTH_MAX = 32
+
+ENTRIES = ("index.ts", "index.tsx", "index.js", "index.mjs", "index.jsx")
+ENTRY_SUFFIXES = (".ts", ".tsx", ".js", ".mjs", ".jsx", ".mts", ".cjs", ".cts")
+STATIC_INDEX = "index.html"
+
+Tree = Mapping[str, bytes]
+"""Relative path → content."""
+
+
+def check_path(path: str) -> str:
+    """Return `path` if a version may ship a file there: relative, normalised, inside the folder.
+
+    Raises:
+        SteadyError: `invalid_path`, naming the path and the rule.
+    """
+    parts = path.split("/")
+    problem = ""
+    if not path or path.endswith("/"):
+        problem = "it names no file"
+    elif path.startswith("/") or "\\" in path:
+        problem = "it must be relative, with forward slashes"
+    elif any(part in ("", ".", "..") for part in parts):
+        problem = "it has an empty, “.” or “..” part"
+    elif any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in path):
+        problem = "it has a control character or a broken one"
+    elif len(path.encode()) > PATH_BYTES_MAX or any(len(p.encode()) > PATH_PART_BYTES_MAX for p in parts):
+        problem = f"it is longer than {PATH_BYTES_MAX} bytes, or a part of it than {PATH_PART_BYTES_MAX}"
+    elif len(parts) > PATH_DEPTH_MAX:
+        problem = f"it is deeper than {PATH_DEPTH_MAX} folders"
+    elif parts[0] == "node_modules":
+        problem = "node_modules is installed from package.json, not shipped"
+    elif unicodedata.normalize("NFC", path) != path:
+        problem = "its accents are not in composed form (Unicode NFC), so two spellings would name one file"
+    if problem:
+        shown = path[:200].encode("utf-8", "replace").decode()
+        raise SteadyError("invalid_path", f"“{shown}” cannot be a file's path: {problem}.", {"path": shown})
+    return path
+
+
+def check_tree(tree: Tree) -> Tree:
+    """Return `tree` if it may become a version.
+
+    Raises:
+        SteadyError: `invalid_path`, `too_large` or `no_entry`, naming the offending item.
+    """
+    if len(tree) > FILES_MAX:
+        raise SteadyError("too_large", f"{len(tree)} files; an app may ship {FILES_MAX}.", {"files": len(tree)})
+    total = 0
+    for path, content in tree.items():
+        check_path(path)
+        if len(content) > FILE_BYTES_MAX:
+            size = {"path": path, "bytes": len(content), "limit_bytes": FILE_BYTES_MAX}
+            raise SteadyError("too_large", f"“{path}” is larger than {FILE_BYTES_MAX >> 20} MiB.", size)
+        total += len(content)
+    if total > TREE_BYTES_MAX:
+        limit = {"bytes": total, "limit_bytes": TREE_BYTES_MAX}
+        raise SteadyError("too_large", f"The files are larger than {TREE_BYTES_MAX >> 20} MiB together.", limit)
+    _check_collisions(tree)
+    find_entry(tree)
+    return tree
+
+
+def find_entry(tree: Tree) -> str:
+    """The path of the file that Bun runs, or "" for a static site.
+
+    Raises:
+        SteadyError: `no_entry` if there is nothing to run or show; `invalid` for a broken package.json.
+    """
+    for entry in ENTRIES:
+        if entry in tree:
+            return entry
+    package = read_package(tree)
+    for key in ("module", "main"):
+        value = package.get(key)
+        if isinstance(value, str):
+            path = value.removeprefix("./")
+            if path in tree and path.endswith(ENTRY_SUFFIXES):
+                return path
+    if STATIC_INDEX in tree:
+        return ""
+    raise SteadyError(
+        "no_entry",
+        f"Nothing to run: add index.ts (or one of {', '.join(ENTRIES[1:])}), or index.html for a static site.",
+    )
+
+
+def read_package(tree: Tree) -> dict[str, object]:
+    """package.json as an object; {} where there is none.
+
+    Raises:
+        SteadyError: `invalid` if it is not a JSON object.
+    """
+    if "package.json" not in tree:
+        return {}
+    try:
+        package = json.loads(tree["package.json"])
+    except (ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None)
+        raise SteadyError(
+            "invalid", f"package.json is not JSON: {error}", {"file": "package.json", "line": line}
+        ) from None
+    if not isinstance(package, dict):
+        raise SteadyError("invalid", "package.json must hold an object.", {"file": "package.json"})
+    return package
+
+
+# Private
+
+
+def _check_collisions(paths: Iterable[str]) -> None:
+    """Refuse `a` beside `a/b`, and names that differ only in case: no folder can hold both everywhere."""
+    seen: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for path in paths:
+        folded = path.casefold()
+        if folded in seen:
+            twins = [seen[folded], path]
+            raise SteadyError("invalid_path", f"“{path}” and “{seen[folded]}” differ only in case.", {"paths": twins})
+        seen[folded] = path
+        while "/" in folded:
+            folded = folded.rpartition("/")[0]
+            folders[folded] = path
+    for folded, path in folders.items():
+        if folded in seen:
+            pair = [seen[folded], path]
+            raise SteadyError(
+                "invalid_path", f"“{seen[folded]}” is a file, and “{path}” needs it as a folder.", {"paths": pair}
+            )

@@ -1,0 +1,40 @@
+"""Every URL that steadyd prints comes from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """How this daemon is reached. `port` is the listener's; a `public_url` brings its own scheme and port."""
+
+    app_domain: str
+    control_domain: str
+    port: int
+    public_url: str = ""
+
+    @property
+    def control(self) -> str:
+        """The control plane's origin, without a slash at the end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        return f"http://{self.control_domain}{self._port_suffix}"
+
+    @property
+    def _port_suffix(self) -> str:
+        return "" if self.port == 80 else f":{self.port}"
+
+    def app(self, name: str) -> str:
+        """The origin of the app called `name`."""
+        host = f"{name}.{self.app_domain}"
+        if self.public_url:
+            parts = urlsplit(self.public_url)
+            suffix = f":{parts.port}" if parts.port else ""
+            return f"{parts.scheme}://{host}{suffix}"
+        return f"http://{host}{self._port_suffix}"
+
+    def page(self, name: str) -> str:
+        """The app's page in the control plane."""
+        return f"{self.control}/apps/{name}"

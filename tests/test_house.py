@@ -1,0 +1,446 @@
+"""The rules of the house. Every rule is a function from sources to complaints, run over the tree and over a bad sample.
+
+An exception to a rule is a line with its reason in one of the tables below; a line that excuses nothing any more is a
+complaint too.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+
+import steadyd
+from steadyd.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("steadyd", "tests", "bench", "scripts")
+
+# --------------------------------------------------------------------------------------------------- the tables
+
+ALLOWED: Mapping[str, str] = {
+    "": "",
+    "errors": "",
+    "model": "errors",
+    "tree": "errors",
+    "urls": "",
+    "config": "errors model",
+    "store": "errors",
+    "records": "errors model tree store",
+    "proxy": "errors",
+    "runner": "errors model tree urls store records",
+    "web": "errors model tree urls store records runner",
+    "daemon": "errors model tree urls config store records proxy runner web",
+    "cli": "errors model tree urls config daemon",
+    "__main__": "cli",
+}
+"""Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which
+calls down into runner). Only the daemon wires them."""
+
+PURE: Mapping[str, str] = {
+    "steadyd.errors": "the vocabulary",
+    "steadyd.model": "the nouns",
+    "steadyd.urls": "a value",
+    "steadyd.runner.lifecycle": "the transition table",
+}
+"""Modules that decide and never act: none of `IMPURE` in them, so their tests need no loop and no clock."""
+IMPURE = ("asyncio", "logging", "os", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "uvloop")
+
+DOORS: Mapping[str, tuple[str, ...]] = {
+    "apsw": ("steadyd.store",),
+    "click": ("steadyd.cli",),
+    "h2": ("steadyd.proxy",),
+    "httptools": ("steadyd.proxy",),
+    "httpx": ("steadyd.cli",),
+    "hypercorn": ("steadyd.web",),
+    "jinja2": ("steadyd.web",),
+    "multiprocessing": (),
+    "rich": ("steadyd.cli",),
+    "starlette": ("steadyd.web",),
+    "subprocess": ("steadyd.runner.process",),
+    "watchfiles": ("steadyd.cli",),
+    "webbrowser": ("steadyd.cli",),
+}
+"""Technology → the modules or rooms that may import it."""
+
+CALLS: Mapping[str, tuple[str, ...]] = {
+    "os.environ": ("steadyd.cli", "steadyd.config"),
+    "os.getenv": ("steadyd.cli", "steadyd.config"),
+    "os.fork": (),
+    "os.popen": (),
+    "os.posix_spawn": ("steadyd.runner.process",),
+    "os.system": (),
+    "signal.signal": ("steadyd.daemon",),
+    "time.sleep": (),
+    ".add_signal_handler": ("steadyd.daemon",),
+    ".create_subprocess_exec": (),
+    ".create_subprocess_shell": (),
+}
+"""Dotted name, or `.method` of anything → the modules or rooms that may use it. The last two stall the loop."""
+
+BANNED_EVERYWHERE = ("unittest.mock", "mock", "pytest_mock", "pytest_asyncio")
+BANNED_FILES = re.compile(r"(utils?|helpers?|common|misc|managers?|base|stuff)\Z")
+
+MODULE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 60
+CLASS_METHODS_MAX = 20
+PARAMETERS_MAX = 6
+OVERSIZE: Mapping[str, str] = {}
+"""`path` or `path:name` → why it may be larger than the tripwire."""
+
+MIRRORED = ("", "proxy", "runner", "web", "records", "cli")
+UNMIRRORED: Mapping[str, str] = {}
+"""Module → why it has no test file of its own name."""
+
+# --------------------------------------------------------------------------------------------------- the sources
+
+
+@dataclass(frozen=True)
+class Source:
+    """One Python file. `module` is its dotted name, `path` is relative to the repository."""
+
+    path: str
+    text: str
+
+    @property
+    def module(self) -> str:
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @property
+    def tree(self) -> ast.Module:
+        return _parse(self.text)
+
+    @property
+    def room(self) -> str:
+        return room_of(self.module)
+
+
+@cache
+def _parse(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+@cache
+def sources(folder: str) -> tuple[Source, ...]:
+    found = sorted(p for p in (ROOT / folder).rglob("*.py") if "node_modules" not in p.parts)
+    return tuple(Source(str(p.relative_to(ROOT)), p.read_text()) for p in found)
+
+
+def everything() -> list[Source]:
+    return [source for folder in FOLDERS for source in sources(folder)]
+
+
+def room_of(module: str) -> str:
+    """`steadyd.proxy.hosts` is in room `proxy`, `steadyd.errors` in `errors`, `steadyd` itself in "" (the hall)."""
+    return [*module.split("."), ""][1]
+
+
+def imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Every module or `module.name` that these nodes import."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the ladder"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dotted(node: ast.AST) -> str:
+    """`os.environ` for that expression; an unnamed left side is left out: `.method`."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def within(name: str, prefixes: Iterable[str]) -> bool:
+    return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+
+
+# --------------------------------------------------------------------------------------------------- the rules
+
+
+def ladder(found: Iterable[Source]) -> list[str]:
+    """A room imports only what ALLOWED says."""
+    complaints = []
+    for source in found:
+        if source.room not in ALLOWED:
+            complaints.append(f"{source.path}: room {source.room!r} has no line in ALLOWED")
+            continue
+        allowed = {source.room, "", *ALLOWED[source.room].split()}
+        ours = (name for name in imports(ast.walk(source.tree)) if within(name, ["steadyd"]))
+        rooms = {"" if name == "steadyd.__version__" else room_of(name) for name in ours}
+        complaints += [f"{source.path}: {source.room} imports {room}" for room in sorted(rooms - allowed)]
+    return complaints
+
+
+def cycles(found: Iterable[Source]) -> list[str]:
+    """No module imports itself through others when it is loaded."""
+    found = list(found)
+    modules = {source.module for source in found}
+    graph: dict[str, set[str]] = {}
+    for source in found:
+        targets = set()
+        for name in imports(source.tree.body):
+            targets.add(name if name in modules else name.rpartition(".")[0])
+        graph[source.module] = (targets & modules) - {source.module}
+    while ready := [module for module, targets in graph.items() if not targets & graph.keys()]:
+        for module in ready:
+            del graph[module]
+    return [f"import cycle through {', '.join(sorted(graph))}"] if graph else []
+
+
+def purity(found: Iterable[Source]) -> list[str]:
+    """A module of PURE exists and imports nothing that acts."""
+    by_name = {source.module: source for source in found}
+    complaints = [f"PURE names {module}, which is not there" for module in PURE if module not in by_name]
+    for module in PURE.keys() & by_name.keys():
+        names = imports(ast.walk(by_name[module].tree))
+        complaints += [f"{module} is pure and imports {name}" for name in names if within(name, IMPURE)]
+    return complaints
+
+
+def doors(found: Iterable[Source]) -> list[str]:
+    """Each technology and each dangerous call has its one door."""
+    complaints = []
+    for source in found:
+        names = set(imports(ast.walk(source.tree)))
+        used = {dotted(node) for node in ast.walk(source.tree) if isinstance(node, ast.Attribute)} | names
+        for technology, rooms in DOORS.items():
+            if not within(source.module, rooms) and any(within(name, [technology]) for name in names):
+                complaints.append(f"{source.path}: imports {technology}")
+        for call, rooms in CALLS.items():
+            hit = any(name.endswith(call) if call.startswith(".") else within(name, [call]) for name in used)
+            if hit and not within(source.module, rooms):
+                complaints.append(f"{source.path}: uses {call}")
+    return complaints
+
+
+def banned_imports(found: Iterable[Source]) -> list[str]:
+    """No mocks, anywhere: fakes are written by hand, at the doors."""
+    return [
+        f"{source.path}: imports {name}"
+        for source in found
+        for name in imports(ast.walk(source.tree))
+        if within(name, BANNED_EVERYWHERE)
+    ]
+
+
+def banned_files(found: Iterable[Source]) -> list[str]:
+    """A file is named after its noun."""
+    stems = ((source.path, Path(source.path).stem.removeprefix("test_")) for source in found)
+    return [f"{path}: is no noun" for path, stem in stems if BANNED_FILES.match(stem)]
+
+
+def sizes(found: Iterable[Source], excused: Mapping[str, str]) -> list[str]:
+    """Tripwires, not targets: module, function, class, parameters."""
+    over: dict[str, str] = {}
+    for source in found:
+        lines = source.text.count("\n")
+        if lines > MODULE_LINES_MAX:
+            over[source.path] = f"{lines} lines"
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                over |= {f"{source.path}:{node.name}": why for why in _function_over(node)}
+            elif isinstance(node, ast.ClassDef):
+                methods = sum(isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) for item in node.body)
+                if methods > CLASS_METHODS_MAX:
+                    over[f"{source.path}:{node.name}"] = f"{methods} methods"
+    complaints = [f"{where}: {what}" for where, what in over.items() if where not in excused]
+    return complaints + [f"{where}: excused in OVERSIZE, and needs it no more" for where in excused.keys() - over]
+
+
+def _function_over(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+    if lines > FUNCTION_LINES_MAX:
+        yield f"{lines} lines"
+    names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    count = len([name for name in names if name not in ("self", "cls")])
+    if count > PARAMETERS_MAX and not _is_command(node):
+        yield f"{count} parameters"
+
+
+def _is_command(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """click hands a command its options one by one: there the count is the contract's, not ours."""
+    calls = (d.func if isinstance(d, ast.Call) else d for d in node.decorator_list)
+    return any(dotted(call).endswith((".command", ".option", ".argument")) for call in calls)
+
+
+def mirrors(found: Iterable[Source], tests: Iterable[Source], excused: Mapping[str, str]) -> list[str]:
+    """steadyd/proxy/hosts.py is tested by tests/proxy/test_hosts.py."""
+    have = {source.path for source in tests}
+    lacking = {}
+    for source in found:
+        path = Path(source.path)
+        if path.stem.startswith("__") or (path.parts[1] if len(path.parts) > 2 else "") not in MIRRORED:
+            continue
+        wanted = str(Path("tests", *path.parts[1:-1], f"test_{path.name}"))
+        if wanted not in have:
+            lacking[source.module] = f"{source.path}: has no {wanted}"
+    complaints = [complaint for module, complaint in lacking.items() if module not in excused]
+    return complaints + [f"{module}: in UNMIRRORED, and needs it no more" for module in excused.keys() - lacking]
+
+
+def undocumented(root: click.Command, config_keys: Iterable[str], text: str) -> list[str]:
+    """Every command, every option and every configuration key stands in README or SPECIFICATION."""
+    complaints = []
+    for name, command in commands(root):
+        if name and not re.search(rf"`steadyd {name}\b|`{name}\b", text):
+            complaints.append(f"command {name}")
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden and "--help" not in parameter.opts:
+                option = max(parameter.opts, key=len)
+                complaints += [] if re.search(rf"`[^`\n]*{option}\b", text) else [f"option {name} {option}"]
+    return complaints + [f"key {key}" for key in config_keys if f"`{key}`" not in text]
+
+
+def commands(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command below `command` with its full name; hidden ones are left out."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            if not child.hidden:
+                yield from commands(child, f"{name} {child.name}".strip())
+
+
+def documented() -> str:
+    return (ROOT / "README.md").read_text() + (ROOT / "SPECIFICATION.md").read_text()
+
+
+# --------------------------------------------------------------------------------------------------- over the tree
+
+
+def test_rooms_import_only_what_the_ladder_allows() -> None:
+    assert ladder(sources("steadyd")) == []
+
+
+def test_no_import_cycles() -> None:
+    assert cycles(sources("steadyd")) == []
+
+
+def test_pure_modules_stay_pure() -> None:
+    assert purity(sources("steadyd")) == []
+
+
+def test_each_technology_has_one_door() -> None:
+    assert doors(sources("steadyd")) == []
+
+
+def test_no_mocks() -> None:
+    assert banned_imports(everything()) == []
+
+
+def test_files_are_named_after_nouns() -> None:
+    assert banned_files(everything()) == []
+
+
+def test_nothing_trips_over_its_size() -> None:
+    assert sizes(everything(), OVERSIZE) == []
+
+
+def test_every_module_has_its_test_file() -> None:
+    assert mirrors(sources("steadyd"), sources("tests"), UNMIRRORED) == []
+
+
+def test_commands_options_and_keys_are_documented() -> None:
+    from steadyd.cli import main
+
+    keys = [field.name for field in fields(Config)]
+    assert undocumented(main, keys, documented()) == []
+
+
+def test_changelog_is_about_this_version() -> None:
+    headings = re.findall(r"^## \[([0-9.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == steadyd.__version__
+
+
+# --------------------------------------------------------------------------------------------------- over bad samples
+
+
+def sample(path: str, text: str) -> list[Source]:
+    return [Source(path, text)]
+
+
+def test_ladder_refuses_a_climb() -> None:
+    assert ladder(sample("steadyd/proxy/x.py", "from steadyd.runner import gate")) == [
+        "steadyd/proxy/x.py: proxy imports runner"
+    ]
+    assert ladder(sample("steadyd/runner/x.py", "def f():\n    import steadyd.web.api")) != []
+    assert ladder(sample("steadyd/runner/x.py", "from steadyd import proxy")) != []
+    assert ladder(sample("steadyd/attic/x.py", "")) == ["steadyd/attic/x.py: room 'attic' has no line in ALLOWED"]
+    assert ladder(sample("steadyd/proxy/x.py", "from steadyd import __version__\nimport steadyd.proxy.y")) == []
+
+
+def test_cycles_are_found() -> None:
+    a = sample("steadyd/runner/a.py", "from steadyd.runner.b import f")
+    b = sample("steadyd/runner/b.py", "from steadyd.runner import a")
+    lazy = sample("steadyd/runner/b.py", "def f():\n    from steadyd.runner import a")
+    assert cycles(a + b) == ["import cycle through steadyd.runner.a, steadyd.runner.b"]
+    assert cycles(a + lazy) == []
+
+
+def test_purity_refuses_a_clock() -> None:
+    assert "steadyd.model is pure and imports time" in purity(sample("steadyd/model.py", "import time"))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("steadyd/records/x.py", "import apsw"),
+        ("steadyd/web/x.py", "from subprocess import run"),
+        ("steadyd/runner/x.py", "import os\nos.environ['A']"),
+        ("steadyd/runner/x.py", "from os import environ"),
+        ("steadyd/runner/x.py", "import signal\nsignal.signal(1, f)"),
+        ("steadyd/web/x.py", "asyncio.get_running_loop().add_signal_handler(1, f)"),
+        ("steadyd/proxy/x.py", "import time\ntime.sleep(1)"),
+        ("steadyd/runner/x.py", "import asyncio\nasyncio.create_subprocess_exec('true')"),
+    ],
+)
+def test_doors_are_shut(path: str, text: str) -> None:
+    assert len(doors(sample(path, text))) == 1
+
+
+def test_doors_are_open_where_they_should_be() -> None:
+    assert doors(sample("steadyd/store.py", "import apsw")) == []
+    assert doors(sample("steadyd/cli/serve.py", "import click, os\nos.environ")) == []
+
+
+def test_mocks_are_found() -> None:
+    assert banned_imports(sample("tests/test_x.py", "from unittest import mock")) != []
+    assert banned_imports(sample("tests/test_x.py", "from unittest.mock import patch")) != []
+
+
+def test_file_names_are_refused() -> None:
+    assert banned_files(sample("steadyd/web/utils.py", "") + sample("tests/test_helpers.py", "")) != []
+    assert banned_files(sample("steadyd/database.py", "")) == []
+
+
+def test_sizes_trip() -> None:
+    long = "def f():\n" + "    g()\n" * (FUNCTION_LINES_MAX + 1)
+    wide = "def f(" + ", ".join(f"a{n}" for n in range(PARAMETERS_MAX + 1)) + "): ..."
+    crowded = "class C:\n" + "".join(f"    def f{n}(self): ...\n" for n in range(CLASS_METHODS_MAX + 1))
+    for text in (long, wide, crowded, "\n" * (MODULE_LINES_MAX + 1)):
+        assert len(sizes(sample("steadyd/x.py", text), {})) == 1
+    assert sizes(sample("steadyd/x.py", "@click.command()\n" + wide), {}) == []
+    assert sizes(sample("steadyd/x.py", wide), {"steadyd/x.py:f": "a reason"}) == []
+    assert sizes(sample("steadyd/x.py", ""), {"steadyd/x.py:f": "stale"}) != []
+
+
+def test_a_missing_test_file_is_found() -> None:
+    hosts = sample("steadyd/proxy/hosts.py", "")
+    assert mirrors(hosts, [], {}) == ["steadyd/proxy/hosts.py: has no tests/proxy/test_hosts.py"]
+    assert mirrors(hosts, sample("tests/proxy/test_hosts.py", ""), {}) == []
+    assert mirrors([], [], {"steadyd.proxy.hosts": "stale"}) != []
+
+
+def test_undocumented_options_are_found() -> None:
+    command = click.Command("apps", params=[click.Option(["--deleted"])])
+    group = click.Group("steadyd", commands={"apps": command})
+    assert undocumented(group, ["idle"], "") == ["command apps", "option apps --deleted", "key idle"]
+    assert undocumented(group, ["idle"], "`steadyd apps [--deleted]` and `idle`") == []

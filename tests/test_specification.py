@@ -76,7 +76,7 @@ def limits_in_code(found: Iterable[Source]) -> dict[str, str]:
                 else []
             )
             for target in targets:
-                if isinstance(target, ast.Name) and target.id.endswith("_MAX"):
+                if isinstance(target, ast.Name) and target.id.endswith("_MAX") and target.id[0] != "_":
                     key = target.id if target.id not in places else f"{source.path}:{target.id}"
                     places[key] = source.module
     return places

@@ -1,0 +1,63 @@
+"""What the documents leave out: every command, option, configuration key, dependency and version stands in one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+
+import click
+
+import steadyd
+from steadyd.config import Config
+from tests.test_house import ROOT, declared_dependencies
+
+
+def undocumented(root: click.Command, config_keys: Iterable[str], text: str) -> list[str]:
+    """Every command, every option and every configuration key stands in README or SPECIFICATION."""
+    complaints = []
+    for name, command in commands(root):
+        if name and not re.search(rf"`steadyd {name}\b|`{name}\b", text):
+            complaints.append(f"command {name}")
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden and "--help" not in parameter.opts:
+                option = max(parameter.opts, key=len)
+                complaints += [] if re.search(rf"`[^`\n]*{option}\b", text) else [f"option {name} {option}"]
+    return complaints + [f"key {key}" for key in config_keys if f"`{key}`" not in text]
+
+
+def commands(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command below `command` with its full name; hidden ones are left out."""
+    yield name, command
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            if not child.hidden:
+                yield from commands(child, f"{name} {child.name}".strip())
+
+
+def documented() -> str:
+    return (ROOT / "README.md").read_text() + (ROOT / "SPECIFICATION.md").read_text()
+
+
+def test_every_dependency_has_its_reason() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert [name for name in declared_dependencies() if f"| `{name}` |" not in text] == []
+
+
+def test_commands_options_and_keys_are_documented() -> None:
+    from steadyd.cli import main
+
+    keys = [field.name for field in fields(Config)]
+    assert undocumented(main, keys, documented()) == []
+
+
+def test_changelog_is_about_this_version() -> None:
+    headings = re.findall(r"^## \[([0-9.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == steadyd.__version__
+
+
+def test_undocumented_options_are_found() -> None:
+    command = click.Command("apps", params=[click.Option(["--deleted"])])
+    group = click.Group("steadyd", commands={"apps": command})
+    assert undocumented(group, ["idle"], "") == ["command apps", "option apps --deleted", "key idle"]
+    assert undocumented(group, ["idle"], "`steadyd apps [--deleted]` and `idle`") == []

@@ -1,0 +1,101 @@
+"""The commands that change an app's life: `start`, `stop`, `restart`, `delete`, `undelete`, `rollback`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from steadyd.cli.deploy import url_of
+from steadyd.cli.server import uses_server, uses_server_beside_data
+from steadyd.cli.terminal import print_json, safe_line
+from steadyd.cli.verb import Verb, json_option
+
+if TYPE_CHECKING:
+    from steadyd.cli.client import Client
+
+START_SECONDS_MAX = 120.0
+"""Longer than any deadline the server has for a start or a drain."""
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@uses_server
+@json_option
+def start(client: Client, name: str, as_json: bool) -> None:
+    """Start an app, also one that is held down."""
+    _show_state(_post(client, name, "start"), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@click.option("--hold", is_flag=True, help="Keep it down: requests get 503 until `start`.")
+@uses_server
+@json_option
+def stop(client: Client, name: str, hold: bool, as_json: bool) -> None:
+    """Put an app to sleep; the next request wakes it unless it is held."""
+    _show_state(_post(client, name, "stop", {"hold": True} if hold else {}), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@uses_server
+@json_option
+def restart(client: Client, name: str, as_json: bool) -> None:
+    """Restart an app without losing a request."""
+    _show_state(_post(client, name, "restart"), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@uses_server
+@json_option
+def delete(client: Client, name: str, as_json: bool) -> None:
+    """Delete an app: it stops at once; code, data and name are kept for 30 days."""
+    from steadyd.cli.client import app_path
+
+    client.call("DELETE", app_path(name), app=name, seconds=START_SECONDS_MAX)
+    if as_json:
+        print_json({"deleted": name})
+    else:
+        click.echo(safe_line(f"{name} is deleted; within 30 days `steadyd undelete {name}` brings it back"))
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@uses_server
+@json_option
+def undelete(client: Client, name: str, as_json: bool) -> None:
+    """Bring a deleted app back, with its code, data and name."""
+    _show_state(_post(client, name, "undelete"), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1))
+@uses_server_beside_data
+@json_option
+def rollback(client: Client, name: str, version: int, as_json: bool) -> None:
+    """Make an earlier version live again."""
+    answer = _post(client, name, "rollback", {"version": version})
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(url_of(answer))
+
+
+# Private
+
+
+def _post(client: Client, name: str, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    from steadyd.cli.client import app_path
+
+    return client.call("POST", app_path(name, f"/{verb}"), body or {}, app=name, seconds=START_SECONDS_MAX)
+
+
+def _show_state(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    app = answer.get("app") or {}
+    click.echo(safe_line(f"{app.get('name')} is {app.get('state')}"))

@@ -1,0 +1,123 @@
+"""`steadyd deploy`: a folder becomes the live version. Progress goes to stderr; stdout is the URL alone."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from steadyd.cli.server import uses_server
+from steadyd.cli.terminal import milliseconds, note, print_json, size
+from steadyd.cli.verb import Verb, json_option
+from steadyd.errors import SteadyError
+
+if TYPE_CHECKING:
+    from steadyd.cli.client import Client
+    from steadyd.cli.folder import Collected
+    from steadyd.tree import Tree
+
+LOG_LINES_SHOWN = 20
+LEFT_OUT_SHOWN = 20
+
+
+@click.command(cls=Verb)
+@click.argument("path", type=click.Path(exists=True, path_type=Path), default=".")
+@click.option("--name", metavar="NAME", help="The app's name.  [default: the folder's name made to fit]")
+@click.option("--temporary", is_flag=True, help="An app that goes away by itself some days after its last edit.")
+@click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
+@uses_server
+@json_option
+def deploy(client: Client, path: Path, name: str | None, temporary: bool, no_trial: bool, as_json: bool) -> None:
+    """Deploy a folder (or one .ts/.js file) and print its URL.
+
+    .git, node_modules, .env*, SQLite databases and what .gitignore and .steadyignore name stay here.
+    """
+    from steadyd.cli.client import DEPLOY_SECONDS_MAX, Refused, app_path
+    from steadyd.cli.folder import collect
+    from steadyd.model import check_name
+
+    collected = collect(path)
+    name = check_name(name or collected.name)
+    _say_what_goes(name, collected)
+    body: dict[str, Any] = {"files": encode(collected.tree)}
+    if temporary:
+        body["temporary"] = True
+    if no_trial:
+        body["trial"] = False
+    try:
+        answer = client.call("PUT", app_path(name), body, app=name, seconds=DEPLOY_SECONDS_MAX)
+    except Refused as refusal:
+        _say_why_not(refusal)
+        raise
+    if answer.get("token"):
+        client.tokens.keep(client.url, name, str(answer["token"]))
+    _say_what_happened(answer)
+    if as_json:
+        left_out = [{"path": out.path, "reason": out.reason} for out in collected.left_out]
+        print_json(answer | {"left_out": left_out})
+    else:
+        click.echo(url_of(answer))
+
+
+def encode(tree: Tree) -> dict[str, Any]:
+    """The tree as the API takes it: text where the bytes are UTF-8, else base64."""
+    files: dict[str, Any] = {}
+    for path, content in tree.items():
+        try:
+            files[path] = content.decode()
+        except UnicodeDecodeError:
+            files[path] = {"base64": base64.b64encode(content).decode()}
+    return files
+
+
+def url_of(answer: dict[str, Any]) -> str:
+    """The app's URL in an API answer.
+
+    Raises:
+        SteadyError: if the answer has none.
+    """
+    app = answer.get("app")
+    url = app.get("url") if isinstance(app, dict) else None
+    if not isinstance(url, str):
+        raise SteadyError("internal", "the server's answer names no URL")
+    return url
+
+
+# Private
+
+
+def _say_what_goes(name: str, collected: Collected) -> None:
+    tree = collected.tree
+    total = size(sum(len(content) for content in tree.values()))
+    note(f"Deploying {name}: {len(tree)} file{'' if len(tree) == 1 else 's'}, {total}")
+    for out in collected.left_out[:LEFT_OUT_SHOWN]:
+        note(f"  left out  {out.path} ({out.reason})")
+    if len(collected.left_out) > LEFT_OUT_SHOWN:
+        note(f"  left out  {len(collected.left_out) - LEFT_OUT_SHOWN} more (--json lists them all)")
+
+
+def _say_what_happened(answer: dict[str, Any]) -> None:
+    deployed = answer.get("deploy")
+    deployed = deployed if isinstance(deployed, dict) else {}
+    steps = [step for step in deployed.get("steps") or [] if isinstance(step, dict)]
+    width = max((len(str(step.get("name"))) for step in steps), default=0)
+    for step in steps:
+        failed = "" if step.get("ok", True) else "  failed"
+        note(f"  {str(step.get('name')).ljust(width)}  {milliseconds(step.get('ms')):>8}{failed}")
+    for sentence in answer.get("notes") or []:
+        note(f"  note: {sentence}")
+    total = sum(step["ms"] for step in steps if isinstance(step.get("ms"), int | float))
+    version = deployed.get("version") or answer.get("app", {}).get("version")
+    note(f"Version {version} is live{f' after {milliseconds(total)}' if steps else ''}")
+
+
+def _say_why_not(refusal: Any) -> None:
+    """What the server knows about a failed deploy, above the reason."""
+    details = refusal.details
+    for line in list(details.get("logs") or [])[-LOG_LINES_SHOWN:]:
+        note(f"  | {line.get('text', line) if isinstance(line, dict) else line}")
+    if details.get("file"):
+        place = ":".join(str(details[key]) for key in ("file", "line", "column") if details.get(key))
+        note(f"  at {place}")

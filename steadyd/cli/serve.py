@@ -1,0 +1,78 @@
+"""`steadyd serve`: from options to a `Config`, then to the daemon."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from steadyd.cli.quantity import duration, size, switch
+from steadyd.cli.verb import Verb
+from steadyd.config import DEFAULT_DOMAIN, DEFAULT_LISTEN, SANDBOX_MODES, Config, default_data, parse_address
+from steadyd.errors import SteadyError
+
+SIGNUP_MODES = ("open", "invite", "closed")
+
+
+@click.command(cls=Verb)
+@click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where everything is kept.  [default: /var/lib/steadyd as root, else $XDG_DATA_HOME/steadyd]",
+)
+@click.option("--app-domain", default=DEFAULT_DOMAIN, show_default=True, help="Apps answer at NAME.DOMAIN.")
+@click.option("--control-domain", default=DEFAULT_DOMAIN, show_default=True, help="The editor and the API answer here.")
+@click.option("--public-url", default="", metavar="URL", help="How the control plane is reached from outside.")
+@click.option("--sandbox", type=click.Choice(SANDBOX_MODES), default="auto", show_default=True)
+@click.option("--guests", type=switch, metavar="on|off", help="May visitors make apps?  [default: on on loopback]")
+@click.option("--signup", type=click.Choice(SIGNUP_MODES), help="[default: open on loopback, else invite]")
+@click.option("--idle", type=duration, default="15min", show_default=True, help="An app sleeps after this; 0: never.")
+@click.option(
+    "--start-deadline", type=duration, default="30s", show_default=True, help="For a wake, start or deploy."
+)
+@click.option("--hold", type=duration, default="10s", show_default=True, help="How long a swap may hold requests.")
+@click.option("--drain", type=duration, default="5s", show_default=True, help="For requests in flight at a swap.")
+@click.option("--grace", type=duration, default="5s", show_default=True, help="Between SIGTERM and SIGKILL.")
+@click.option("--logs", type=size, default="100MiB", show_default=True, help="Log kept per app.")
+@click.option("--request-body", type=size, default="100MiB", show_default=True, help="Largest request body.")
+def serve(**options: Any) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C."""
+    try:
+        config = config_from(options)
+    except SteadyError as error:
+        raise click.UsageError(error.message) from None
+    from steadyd import daemon
+
+    sys.exit(daemon.serve(config))
+
+
+def config_from(options: dict[str, Any]) -> Config:
+    """The daemon's configuration; guests and sign-up follow the listener where nobody said otherwise.
+
+    Raises:
+        SteadyError: `invalid` for an address that is none.
+    """
+    listen = parse_address(options["listen"])
+    guests = options["guests"]
+    return Config(
+        data=(options["data"] or default_data(os.environ)).absolute(),
+        listen=listen,
+        app_domain=options["app_domain"].lower(),
+        control_domain=options["control_domain"].lower(),
+        public_url=options["public_url"],
+        sandbox=options["sandbox"],
+        guests=listen.is_loopback if guests is None else guests,
+        signup=options["signup"] or ("open" if listen.is_loopback else "invite"),
+        idle_seconds=options["idle"],
+        start_seconds=options["start_deadline"],
+        hold_seconds=options["hold"],
+        drain_seconds=options["drain"],
+        grace_seconds=options["grace"],
+        log_bytes=options["logs"],
+        request_body_bytes=options["request_body"],
+    )

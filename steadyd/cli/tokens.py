@@ -1,0 +1,57 @@
+"""Tokens that a guest was given by a server, kept in the person's config folder for the next command.
+
+One JSON file, mode 0600: `{server: {"guest": token, "apps": {name: token}}}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TOKENS_FILE = "tokens.json"
+TOKENS_BYTES_MAX = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The kept tokens. `folder` is made when something is first kept."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        return self.folder / TOKENS_FILE
+
+    def find(self, server: str, app: str = "") -> str:
+        """The token for `app` on `server`, else the last one a guest got there, else ""."""
+        kept = self._read().get(server)
+        if not isinstance(kept, dict):
+            return ""
+        apps = kept.get("apps")
+        token = apps.get(app) if isinstance(apps, dict) else None
+        return str(token or kept.get("guest") or "")
+
+    def keep(self, server: str, app: str, token: str) -> None:
+        """Remember `token` for `app`, and as what this guest shows `server` from now on."""
+        everything = self._read()
+        kept = everything.get(server)
+        apps = kept.get("apps") if isinstance(kept, dict) else None
+        everything[server] = {"guest": token, "apps": {**(apps if isinstance(apps, dict) else {}), app: token}}
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # mkstemp makes the file 0600; renamed into place, a crash leaves the old one whole.
+        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".tokens-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(everything, file, indent=2)
+        os.replace(temporary, self.path)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            with self.path.open(encoding="utf-8") as file:
+                everything = json.loads(file.read(TOKENS_BYTES_MAX))
+        except (OSError, ValueError):
+            return {}
+        return everything if isinstance(everything, dict) else {}

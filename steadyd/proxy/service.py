@@ -22,6 +22,9 @@ class Upstream(Protocol):
     """Idle upstream connections, kept by the data plane, never shared between instances. The data plane closes them
     when `retired` is true or the instance calls `on_retire`."""
 
+    version: int
+    """Number of the version that this instance runs, for the request log; 0 if there is none."""
+
     retired: bool
     """True once no new claim will be granted (draining, stopping or dead): do not pool connections any more."""
 
@@ -54,6 +57,9 @@ class Service(Protocol):
 
     owned_by_steadyd: bool
     """True for the control plane: its answers may carry `Steady-*` headers and cookies for its own host."""
+
+    body_bytes_max: int | None
+    """Largest request body in bytes; 0 is no limit, None the listener's own."""
 
     def claim(self, holder: Holder) -> None:
         """Ask for an instance: exactly one of `holder.granted` / `holder.refused` is called, now or later."""

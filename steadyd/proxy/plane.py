@@ -1,0 +1,139 @@
+"""What all connections of one listener share, and the door through which requests come in.
+
+A door speaks one wire protocol to clients. Today there is one, HTTP/1.1 in `client.py`; an HTTP/2 front is a second
+one that builds the same `RequestHead` and `Exchange` for each stream and puts the answer into its own frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from steadyd.errors import SteadyError
+from steadyd.proxy.answer import AnswerCache, AnswerHead
+from steadyd.proxy.head import HeadCache
+from steadyd.proxy.hosts import RouteTable
+from steadyd.proxy.limits import Limits
+from steadyd.proxy.ring import RequestRing
+from steadyd.proxy.service import Service
+
+
+class Door(Protocol):
+    """A client's side of one exchange. Bodies come without any framing; the door adds its own."""
+
+    address: bytes
+    """The client's IP address as text."""
+    forwarded: bytes
+    """The `X-Forwarded-For` and `X-Forwarded-Proto` lines."""
+    can_end: bool
+    """Whether the answer under way may end properly before its instance ends it (it has no announced length)."""
+
+    def start(self, answer: AnswerHead, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
+        """The final answer begins, with the first bytes of its body, which may be all of it."""
+
+    def more(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
+        """The body goes on."""
+
+    def interim(self, answer: AnswerHead) -> None:
+        """A 1xx answer."""
+
+    def done(self) -> None:
+        """The exchange is over and its answer complete."""
+
+    def abort(self) -> None:
+        """The exchange is over and its answer is not complete: the client must notice."""
+
+    def pause_body(self) -> None:
+        """Stop calling `Exchange.body` until `resume_body`."""
+
+    def resume_body(self) -> None: ...
+
+    def upgrade(self, answer: AnswerHead, upstream: asyncio.Transport, rest: bytes) -> None:
+        """The instance agreed to speak WebSocket; from now on bytes are passed on as they come."""
+
+
+class Swept(Protocol):
+    """A connection with time-outs. `tick` is called about once a second."""
+
+    def tick(self, now: float) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class Plane:
+    """Routes, limits, caches, counters and the set of open connections."""
+
+    __slots__ = (
+        "_count",
+        "_narrowed",
+        "_prefix",
+        "answers",
+        "clients",
+        "closing",
+        "connecting",
+        "empty",
+        "exchanges",
+        "heads",
+        "limits",
+        "loop",
+        "on_cookie_narrowed",
+        "per_client",
+        "ring",
+        "routes",
+        "scheme",
+        "trusted_answers",
+        "upstreams",
+    )
+
+    def __init__(
+        self, routes: RouteTable, limits: Limits, ring: RequestRing, on_cookie_narrowed: Callable[[Service, str], None]
+    ) -> None:
+        self.routes = routes
+        self.limits = limits
+        self.ring = ring
+        self.on_cookie_narrowed = on_cookie_narrowed
+        self.scheme = b"http"
+        self.loop = asyncio.get_running_loop()
+        self.heads = HeadCache(limits)
+        self.answers = AnswerCache(trusted=False)
+        self.trusted_answers = AnswerCache(trusted=True)
+        self.clients: set[Swept] = set()
+        self.upstreams: set[Swept] = set()
+        self.connecting: set[asyncio.Task[None]] = set()
+        self.per_client: dict[bytes, int] = {}
+        self.exchanges = 0
+        self.closing = False
+        self.empty = asyncio.Event()
+        """Set when the last client has gone while closing."""
+        self._narrowed: set[str] = set()
+        self._prefix = secrets.token_hex(6).encode()
+        self._count = 0
+
+    def next_request_id(self) -> bytes:
+        """Unique in this process, and with its random prefix between processes."""
+        self._count += 1
+        return b"%b%08x" % (self._prefix, self._count)
+
+    def cookie_narrowed(self, service: Service, host: str) -> None:
+        """Say once per service that a cookie's Domain was taken away."""
+        if service.id not in self._narrowed:
+            self._narrowed.add(service.id)
+            self.on_cookie_narrowed(service, host)
+
+    def sweep(self, now: float) -> None:
+        """Let every connection look at its time-outs."""
+        for connection in (*self.clients, *self.upstreams):
+            connection.tick(now)
+
+    def close_upstreams(self) -> None:
+        for connection in tuple(self.upstreams):
+            connection.kill()
+
+    def record_rejected(self, address: bytes, request_id: bytes, error: SteadyError) -> None:
+        """Note something that was refused before it was a request."""
+        now = int(time.time() * 1e6)
+        names = (b"", b"", b"", address, request_id, error.code.encode())
+        self.ring.write((now, 0, 0, 0), (0, 0), 0, error.status, names)

@@ -74,13 +74,12 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 result = transaction(self._writer)
+                self._writer.execute("COMMIT")
             except BaseException:
-                self._writer.execute("ROLLBACK")
+                if not self._writer.get_autocommit():  # a full disk has rolled back by itself
+                    self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
         except (apsw.FullError, apsw.IOError) as error:
-            if not self._writer.get_autocommit():
-                self._writer.execute("ROLLBACK")
             raise SteadyError(
                 "disk_full", f"{self.path.name} cannot be written: {error}. Free some disk space."
             ) from error

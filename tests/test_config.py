@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from steadyd.config import Address, Config, default_data, parse_address
+from steadyd.errors import SteadyError
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8080", Address("127.0.0.1", 8080)),
+        (":0", Address("127.0.0.1", 0)),
+        ("[::1]:443", Address("::1", 443)),
+        ("steady.example:80", Address("steady.example", 80)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize("text", ["", "8080", "localhost", "localhost:", "a:65536", "a:-1", "a:٣", "a:http"])
+def test_anything_else_is_no_address(text: str) -> None:
+    with pytest.raises(SteadyError) as caught:
+        parse_address(text)
+    assert caught.value.code == "invalid"
+
+
+def test_only_this_machine_is_loopback() -> None:
+    assert [Address(host, 1).is_loopback for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
+    assert [Address(host, 1).is_loopback for host in ("0.0.0.0", "::", "10.0.0.1", "example.com")] == [False] * 4
+
+
+def test_paths_are_derived_from_the_data_folder() -> None:
+    config = Config(Path("/data"))
+    paths = (config.database, config.blobs, config.apps, config.operator_token, config.url_file)
+    assert [str(path) for path in paths] == [
+        "/data/steady.db",
+        "/data/blobs",
+        "/data/apps",
+        "/data/operator.token",
+        "/data/url",
+    ]
+
+
+def test_data_lies_with_the_system_as_root_and_else_with_the_user() -> None:
+    assert default_data({}, uid=0) == Path("/var/lib/steadyd")
+    assert default_data({"XDG_DATA_HOME": "/x", "HOME": "/h"}, uid=1) == Path("/x/steadyd")
+    assert default_data({"HOME": "/h"}, uid=1) == Path("/h/.local/share/steadyd")

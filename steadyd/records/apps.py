@@ -59,31 +59,24 @@ class Apps:
         return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
 
     async def add_version(
-        self, app: App, author: Principal, entry: str, source: str, files: Sequence[File], now: float
+        self, app: App, author: Principal, entry: str, source: str, files: Sequence[File], now: float, modules: str = ""
     ) -> Version:
         """A new immutable version; it is not live yet."""
 
         def write(db: Connection) -> Version:
             row = one(db, "SELECT coalesce(max(number), 0) + 1 FROM versions WHERE app_id = ?", (app.id,))
             assert row is not None
-            version = Version(app.id, row[0], entry, source, tuple(files), now, author.id)
+            version = Version(app.id, row[0], entry, source, tuple(files), now, author.id, modules)
             db.execute(
-                "INSERT INTO versions (app_id, number, entry, source, author_id, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (app.id, version.number, entry, source, author.id, now),
+                "INSERT INTO versions (app_id, number, entry, source, author_id, created_at, modules) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (app.id, version.number, entry, source, author.id, now, modules),
             )
             rows = [(app.id, version.number, file.path, file.sha256, file.size) for file in files]
             db.executemany("INSERT INTO version_files VALUES (?, ?, ?, ?, ?)", rows)
             return version
 
         return await self._database.write(write)
-
-    async def set_modules(self, version: Version, modules: str) -> None:
-        """Remember which installed dependencies a version starts with."""
-        sql, values = (
-            "UPDATE versions SET modules = ? WHERE app_id = ? AND number = ?",
-            (modules, version.app_id, version.number),
-        )
-        await self._database.write(lambda db: db.execute(sql, values))
 
     async def version(self, app_id: str, number: int) -> Version | None:
         return await self._database.read(lambda db: _version(db, app_id, number))

@@ -77,12 +77,15 @@ class Journal:
         values = (status, json.dumps(list(steps)), reason, now, deploy_id)
         return await self._database.write(lambda db: _deploy(db.execute(sql, values).fetchall()[0]))
 
-    async def fail_running_deploys(self, app_id: str, now: float, reason: str) -> None:
-        """After a crash: what was running did not go live."""
+    async def settle_deploys(self, app_id: str, now: float, reason: str) -> None:
+        """After a crash: a running deploy went live if its version is, and failed otherwise."""
         sql = (
-            "UPDATE deploys SET status = 'failed', reason = ?, finished_at = ? WHERE app_id = ? AND status = 'running'"
+            "UPDATE deploys SET finished_at = ?2, "
+            "status = CASE WHEN version = (SELECT version FROM apps WHERE id = ?1) THEN 'live' ELSE 'failed' END, "
+            "reason = CASE WHEN version = (SELECT version FROM apps WHERE id = ?1) THEN '' ELSE ?3 END "
+            "WHERE app_id = ?1 AND status = 'running'"
         )
-        await self._database.write(lambda db: db.execute(sql, (reason, now, app_id)))
+        await self._database.write(lambda db: db.execute(sql, (app_id, now, reason)))
 
     async def deploys(self, app_id: str, limit: int = 100) -> list[Deploy]:
         """Newest first."""

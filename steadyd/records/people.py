@@ -34,6 +34,11 @@ class People:
         """A new guest with a random nickname."""
         return await self._database.write(lambda db: _insert(db, Kind.GUEST, random_nickname(), now))
 
+    async def remove(self, principal: Principal) -> None:
+        """Forget somebody who owns nothing (a guest whose first app did not start); an owner stays."""
+        sql = "DELETE FROM principals WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM apps WHERE owner_id = ?1)"
+        await self._database.write(lambda db: db.execute(sql, (principal.id,)))
+
     async def add_token(self, principal: Principal, label: str, now: float) -> str:
         """A new bearer token for `principal`; this is the only time it can be read."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(24)

@@ -1,0 +1,300 @@
+"""`steadyd run`: the second composition root. One folder, one app, one listener; no store and no control plane.
+
+Changes of files are gathered by watchfiles, judged by `runner.reload`, and acted on one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+from watchfiles import awatch
+
+from steadyd.errors import SteadyError
+from steadyd.feed import Subscription
+from steadyd.proxy.hosts import RouteTable
+from steadyd.proxy.limits import Limits
+from steadyd.proxy.listener import Listener
+from steadyd.proxy.ring import RequestRecord, RequestRing
+from steadyd.runner.local import APP_ID, LocalApp, Source, engine_in
+from steadyd.runner.logs import LogLine, Logs
+from steadyd.runner.reload import Habits, Known, reloads
+from steadyd.runner.start import Starter
+from steadyd.urls import Urls
+
+DEFAULT_PORT = 8080
+PORTS_TRIED_MAX = 100
+BACKLOG = 1_024
+SCRATCH = "/tmp"
+"""Short: the path of a Unix socket in it must fit into 104 bytes on macOS."""
+LOG_BYTES_MAX = 1 << 20
+"""Only what is printed matters; the files are scratch."""
+LIMITS = Limits(body_bytes_max=0, answer_seconds_max=0)
+"""A developer may stop at a breakpoint."""
+DRAIN_SECONDS_MAX = 2.0
+REQUESTS_EVERY_SECONDS = 0.1
+LOOK_MILLISECONDS = 1_000
+"""How often the folders of modules that lie elsewhere are looked up."""
+FILES_KNOWN_MAX = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Laptop:
+    """What to run, and what only the command line can tell."""
+
+    source: Source
+    port: int | None
+    """None: DEFAULT_PORT or the next free one."""
+    environ: Mapping[str, str]
+    is_ignored: Callable[[str], bool]
+    is_database: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What to print. Called on the loop; a BrokenPipeError from one of them ends the run."""
+
+    ready: Callable[[str, str], None]
+    """(the app's own URL, the same by `localhost`)"""
+    line: Callable[[LogLine], None]
+    request: Callable[[RequestRecord], None]
+
+
+def run(laptop: Laptop, show: Show) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP; returns when the app is gone.
+
+    Raises:
+        SteadyError: `cannot_start` if no port is free or Bun is missing.
+    """
+    uvloop.run(_run(laptop, show))
+
+
+def listen(port: int | None) -> list[socket.socket]:
+    """Listening sockets on one port of 127.0.0.1 and, where there is one, ::1 (browsers try either).
+
+    Raises:
+        SteadyError: `cannot_start` if the port, or every one that was tried, is taken.
+    """
+    first = DEFAULT_PORT if port is None else port
+    tries = 1 if port else PORTS_TRIED_MAX
+    for candidate in range(first, first + tries) if first else [0] * tries:
+        with contextlib.suppress(OSError):
+            return _listen_on(candidate)
+    wanted = f"Port {first} is taken." if port else f"No port from {first} to {first + tries - 1} is free."
+    raise SteadyError("cannot_start", f"{wanted} Choose one with --port, or --port 0 for any.")
+
+
+# Private
+
+
+async def _run(laptop: Laptop, show: Show) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.set)
+    sockets = listen(laptop.port)
+    urls = Urls("localhost", "localhost", sockets[0].getsockname()[1])
+    ring = RequestRing()
+    with tempfile.TemporaryDirectory(prefix="steadyd-", dir=SCRATCH) as scratch:
+        async with _app(laptop, urls, Path(scratch), show, stopping) as app:
+            name = app.name
+            hosts = (f"{name}.localhost", "localhost", "127.0.0.1", "[::1]")
+            listener = Listener(RouteTable(dict.fromkeys(hosts, app)), ring, LIMITS)
+            await listener.open_sockets(sockets)
+            with _ending(stopping):
+                show.ready(urls.app(name), urls.control)
+            tasks = [
+                asyncio.create_task(_show_requests(ring, show, stopping)),
+                asyncio.create_task(_follow_changes(app, laptop)),
+            ]
+            await stopping.wait()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await listener.close(DRAIN_SECONDS_MAX)
+            with _ending(stopping):
+                for record in ring.drain():
+                    show.request(record)
+
+
+@asynccontextmanager
+async def _app(
+    laptop: Laptop, urls: Urls, scratch: Path, show: Show, stopping: asyncio.Event
+) -> AsyncIterator[LocalApp]:
+    """The app with its log on the way to the screen. On leaving, its process is gone and its last line shown."""
+    logs = Logs(lambda app_id: scratch / "logs", LOG_BYTES_MAX)
+    sockets = scratch / "run"
+    sockets.mkdir()
+    name = laptop.source.name
+    environ = {
+        "NODE_ENV": "development",
+        **laptop.environ,
+        "PORT": str(urls.port),
+        "STEADY_APP": name,
+        "STEADY_URL": urls.app(name),
+        "STEADY_ENV": "local",
+    }
+    starter = Starter(engine_in(scratch / "engine"), sockets, logs, sandboxed=False)
+    app = LocalApp(laptop.source, starter, logs, environ)
+    lines = asyncio.create_task(_show_lines(logs.feed.subscribe(APP_ID), show, stopping))
+    try:
+        yield app
+    finally:
+        await app.close()
+        await logs.close()
+        await lines
+
+
+async def _show_lines(lines: Subscription[LogLine], show: Show, stopping: asyncio.Event) -> None:
+    async for line in lines:
+        with _ending(stopping):
+            show.line(line)
+            if missed := lines.missed:
+                lines.missed = 0
+                show.line(LogLine(line.at, line.version, "steadyd", f"{missed} lines dropped: too fast to print"))
+
+
+async def _show_requests(ring: RequestRing, show: Show, stopping: asyncio.Event) -> None:
+    while True:
+        await asyncio.sleep(REQUESTS_EVERY_SECONDS)
+        with _ending(stopping):
+            for record in ring.drain():
+                show.request(record)
+
+
+@contextlib.contextmanager
+def _ending(stopping: asyncio.Event) -> Iterator[None]:
+    """Whoever read our output has gone: stop, as `yes | head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        stopping.set()
+
+
+def _listen_on(port: int) -> list[socket.socket]:
+    """Both sockets, or an OSError and none of them."""
+    sockets: list[socket.socket] = []
+    try:
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            try:
+                sock = socket.socket(family)
+                sockets.append(sock)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((host, port or (sockets[0].getsockname()[1] if len(sockets) > 1 else 0)))
+                # Two unbound sockets with SO_REUSEADDR may share a port; only one of them may listen on it.
+                sock.listen(BACKLOG)
+            except OSError as error:
+                if family is socket.AF_INET or error.errno == errno.EADDRINUSE:
+                    raise
+                if len(sockets) > 1:
+                    sockets.pop().close()  # no IPv6 here
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+async def _follow_changes(app: LocalApp, laptop: Laptop) -> None:
+    """Start the app, then reload it after each change that asks for it."""
+    changed: set[str] = set()
+    news = asyncio.Event()
+    existed = await asyncio.to_thread(_files_in, str(laptop.source.folder))
+    watchers = [
+        asyncio.create_task(_watch_folder(app, changed, news)),
+        asyncio.create_task(_watch_elsewhere(app, changed, news)),
+    ]
+    habits = Habits()
+    wrote: set[str] = set()
+    try:
+        with contextlib.suppress(SteadyError):
+            await app.wake()
+        while True:
+            await news.wait()
+            news.clear()
+            taken = set(changed)
+            changed.clear()
+            wrote |= app.wrote
+            known = Known(
+                folder=str(laptop.source.folder),
+                modules=app.modules,
+                wrote=wrote | habits.owned,
+                existed=existed,
+                is_ignored=laptop.is_ignored,
+                is_database=laptop.is_database,
+                modules_only=bool(laptop.source.file),
+            )
+            causes = {path for path in taken if reloads(path, known)}
+            if causes:
+                await _reload(app, causes, known, habits)
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _reload(app: LocalApp, causes: set[str], known: Known, habits: Habits) -> None:
+    shown = sorted(path.removeprefix(known.folder + "/") for path in causes)
+    more = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
+    app.say(f"{shown[0]}{more} changed: reloading")
+    for path in habits.caused(causes - known.modules, asyncio.get_running_loop().time()):
+        app.say(f"{path} keeps changing by itself: from now on it is taken for the app's own file")
+    await app.reload()
+
+
+async def _watch_folder(app: LocalApp, changed: set[str], news: asyncio.Event) -> None:
+    folder = app.source.folder
+    try:
+        async for changes in awatch(folder, watch_filter=None, recursive=not app.source.file):
+            changed.update(path for _, path in changes)
+            news.set()
+    except (OSError, RuntimeError) as error:
+        app.say(f"Changes cannot be watched, so there is no reload: {error}")
+
+
+async def _watch_elsewhere(app: LocalApp, changed: set[str], news: asyncio.Event) -> None:
+    """Watch the folders of loaded modules that the first watcher does not reach (`../shared/db.ts`)."""
+    while True:
+        folders = _elsewhere(app)
+        if not folders:
+            await asyncio.sleep(LOOK_MILLISECONDS / 1000)
+            continue
+        with contextlib.suppress(OSError, RuntimeError):
+            stream = awatch(
+                *folders, watch_filter=None, recursive=False, rust_timeout=LOOK_MILLISECONDS, yield_on_timeout=True
+            )
+            async for changes in stream:
+                changed.update(path for _, path in changes)
+                if changes:
+                    news.set()
+                if not _elsewhere(app) <= folders:
+                    break
+
+
+def _elsewhere(app: LocalApp) -> set[str]:
+    folder = str(app.source.folder)
+    folders = {os.path.dirname(module) for module in app.modules}
+    if app.source.file:
+        return folders - {folder}
+    return {path for path in folders if path != folder and not path.startswith(folder + "/")}
+
+
+def _files_in(folder: str) -> set[str]:
+    """What lies in the folder now, without hidden folders and dependencies."""
+    found: set[str] = set()
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
+        found.update(os.path.join(here, name) for name in files)
+        if len(found) > FILES_KNOWN_MAX:
+            break
+    return found

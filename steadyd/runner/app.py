@@ -1,0 +1,312 @@
+"""One app at run time: what the data plane calls a service. A thin shell around the lifecycle table.
+
+Events come in, the table decides, this room performs. Everything that decides who gets a request is synchronous; the
+waiting (starting, draining, stopping) happens in tasks that end by sending the next event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from steadyd.errors import SteadyError
+from steadyd.model import AppState, Death
+from steadyd.proxy.service import Holder
+from steadyd.runner.death import death_of
+from steadyd.runner.gate import Gate
+from steadyd.runner.instance import Instance
+from steadyd.runner.lifecycle import Action, Deaths, Event, step
+from steadyd.runner.start import Failure, Plan, Starter
+
+AT_REST = frozenset({AppState.STOPPED, AppState.FAILED, AppState.HELD})
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Deadlines in seconds."""
+
+    start_seconds: float = 30.0
+    hold_seconds: float = 10.0
+    drain_seconds: float = 5.0
+    grace_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Whom an app tells what happens to it. Called on the event loop; must not block."""
+
+    happened: Callable[[str, str, str], None]
+    """(app id, kind, sentence)"""
+    died: Callable[[str, Death], None]
+
+
+class AppRuntime:
+    """The state of one app on this host."""
+
+    owned_by_steadyd = False
+    body_bytes_max: int | None = None
+
+    def __init__(
+        self,
+        app_id: str,
+        name: str,
+        starter: Starter,
+        timing: Timing,
+        prepare: Callable[[str], Awaitable[Plan]],
+        tell: Tell,
+    ) -> None:
+        self.id = app_id
+        self.name = name
+        self.state = AppState.STOPPED
+        self.plan: Plan | None = None
+        """What is started next; None until the folder was linked once."""
+        self.idle_seconds = 15 * 60.0
+        self.instance: Instance | None = None
+        self.failure: Failure | None = None
+        self.requests_before = 0
+        self.operation = asyncio.Lock()
+        """Deploys and the like, one at a time."""
+        self._starter = starter
+        self._timing = timing
+        self._prepare = prepare
+        self._tell = tell
+        self._gate = Gate()
+        self._open: Instance | None = None
+        self._swapping = False
+        self._deaths = Deaths()
+        self._retry: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
+        self._watchers: list[asyncio.Future[None]] = []
+
+    # The data plane's side
+
+    def claim(self, holder: Holder) -> None:
+        """An instance now, or a place at the gate."""
+        if self._open is not None:
+            self._open.claim(holder)
+            return
+        self._gate.wait(holder, self._timing.hold_seconds if self._swapping else self._timing.start_seconds)
+        if not self._swapping:
+            self._send(Event.WANTED)
+
+    def forget(self, holder: Holder) -> None:
+        self._gate.forget(holder)
+
+    # The owner's side
+
+    @property
+    def requests(self) -> int:
+        """Claims granted since the daemon started."""
+        return self.requests_before + (self.instance.requests if self.instance else 0)
+
+    def tick(self, now: float) -> None:
+        """Put an idle app to sleep. `now` is monotonic seconds."""
+        instance = self._open
+        if instance is None or self.idle_seconds <= 0 or instance.claims:
+            return
+        if now - instance.last_used >= self.idle_seconds:
+            self._send(Event.STOP)
+
+    async def wake(self) -> None:
+        """Start it, after a hold or a failure too, and wait until it answers.
+
+        Raises:
+            SteadyError: `app_failed` with the reason and the last log lines.
+        """
+        if self.state in (AppState.FAILED, AppState.HELD, AppState.BACKOFF):
+            self._send(Event.RELEASE)
+        if self.state is AppState.STOPPING:
+            await self.until(lambda: self.state is not AppState.STOPPING)
+        self.failure = None
+        if self.state is not AppState.RUNNING:
+            self._send(Event.WANTED)
+        await self.until(lambda: self.state is AppState.RUNNING or self.failure is not None)
+        if self.state is not AppState.RUNNING:
+            raise self._why(for_owner=True)
+
+    async def sleep(self, hold: bool = False) -> None:
+        """Stop it: drained, the process gone. With `hold`, requests do not wake it."""
+        self._send(Event.STOP)
+        await self.until(lambda: self.state in AT_REST)
+        if hold:
+            self._send(Event.HOLD)
+
+    @asynccontextmanager
+    async def swap(self) -> AsyncIterator[None]:
+        """Hold every request at the gate, the old instance drained and gone inside. Afterwards the gate opens: to the
+        instance adopted inside, or to a fresh one if it was awake before or somebody waits."""
+        self._swapping, self._open = True, None
+        awake = self.state not in AT_REST
+        try:
+            self._send(Event.STOP)
+            await self.until(lambda: self.state in AT_REST)
+            yield
+        finally:
+            self._swapping = False
+            if self.state is AppState.RUNNING:
+                self._let_through()
+            elif len(self._gate) or awake:
+                self._send(Event.WANTED)
+
+    async def adopt(self, plan: Plan) -> None:
+        """Inside `swap`: start `plan` as the live instance.
+
+        Raises:
+            Failure: it did not become ready; nothing of it runs.
+        """
+        held = self.state is AppState.HELD
+        self._send(Event.RELEASE)
+        self._send(Event.ADOPT)
+        try:
+            instance = await self._starter.start(plan, self._timing.start_seconds)
+        except BaseException:
+            self._send(Event.GONE)
+            if held:
+                self._send(Event.HOLD)
+            raise
+        self.plan = plan
+        self._deaths = Deaths()
+        self._install(instance)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a state of things; checked at each change."""
+        while not condition():
+            watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers.append(watcher)
+            await watcher
+
+    async def close(self) -> None:
+        """The daemon stops: refuse who waits, drain, stop."""
+        self._swapping, self._open = True, None
+        self._gate.refuse(SteadyError("shutting_down", "This server is stopping. Try again soon.", retry_after=2))
+        self._send(Event.STOP)
+        await self.until(lambda: self.state in AT_REST)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # Private
+
+    def _send(self, event: Event) -> None:
+        """Take an event: decide by the table, then perform, without a pause between."""
+        before = self.state
+        self.state, actions = step(before, event)
+        if before is AppState.BACKOFF and self.state is not before and self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        for action in actions:
+            self._perform(action)
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            if not watcher.done():
+                watcher.set_result(None)
+
+    def _perform(self, action: Action) -> None:
+        if action is Action.SPAWN:
+            self._starting = self._task(self._start())
+        elif action is Action.OPEN:
+            if not self._swapping:
+                self._let_through()
+        elif action is Action.REFUSE:
+            self._gate.refuse(self._why())
+        elif action is Action.RETIRE:
+            self._open = None
+            self._task(self._retire())
+        elif action is Action.RETRY_LATER:
+            delay = self._deaths.backoff_seconds
+            self._retry = asyncio.get_running_loop().call_later(delay, self._send, Event.RETRY)
+        elif action is Action.FORGIVE:
+            self._deaths, self.failure = Deaths(), None
+
+    def _task(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        assert isinstance(task, asyncio.Task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _let_through(self) -> None:
+        assert self.instance is not None
+        self._open = self.instance
+        self._gate.open(self.claim)
+
+    async def _start(self) -> None:
+        began = time.monotonic()
+        try:
+            plan = self.plan or await self._prepare(self.id)
+            self.plan = plan
+            instance = await self._starter.start(plan, self._timing.start_seconds)
+        except Failure as failure:
+            self._failed(failure)
+            return
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # A start that cannot even be tried (disk, descriptors) counts as a death: it backs off and shows.
+            self._failed(Failure("exit", str(error), time.monotonic() - began))
+            return
+        self._install(instance)
+        self._tell.happened(self.id, "wake", f"Started in {(time.monotonic() - began) * 1000:.0f} ms.")
+
+    def _install(self, instance: Instance) -> None:
+        self.instance = instance
+        self.failure = None
+        self._send(Event.READY)
+        self._task(self._watch(instance))
+
+    def _failed(self, failure: Failure) -> None:
+        self.failure = failure
+        self._deaths = self._deaths.after(None)
+        if self.plan is not None:
+            self._tell.died(self.id, death_of(failure, self.plan.version))
+        self._send(self._deaths.event)
+
+    async def _watch(self, instance: Instance) -> None:
+        """Notice the end of a running instance that nobody asked to end."""
+        await asyncio.shield(instance.process.ended)
+        if self.instance is not instance:
+            return
+        in_flight, uptime = instance.claims, instance.uptime_seconds or 0.0
+        self._open = self.instance = None
+        self.requests_before += instance.requests
+        await instance.gone()
+        ended = instance.process.ended.result()
+        cause = "exit" if ended.signal is None else "signal"
+        self.failure = Failure(cause, f"it ended with {ended}.", uptime, ended, None, list(instance.pump.recent))
+        self._tell.died(self.id, death_of(self.failure, instance.version, in_flight))
+        self._deaths = self._deaths.after(uptime)
+        self._send(self._deaths.event)
+
+    async def _retire(self) -> None:
+        """Drain and stop what runs, or give up what is starting."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._starting
+        instance, self.instance = self.instance, None
+        if instance is not None:
+            cut = await instance.drain(self._timing.drain_seconds)
+            if cut:
+                waited = f"{cut} slow answers were cut after {self._timing.drain_seconds:g} s."
+                self._tell.happened(self.id, "slow_drain", waited)
+            self.requests_before += instance.requests
+            await instance.stop(self._timing.grace_seconds)
+            self._tell.happened(self.id, "sleep", "Stopped.")
+        self._send(Event.GONE)
+        if len(self._gate) and not self._swapping:
+            self._send(Event.WANTED)
+
+    def _why(self, for_owner: bool = False) -> SteadyError:
+        """Why there is no instance to answer. The reason and the log are the owner's business only."""
+        if self.state is AppState.HELD:
+            return SteadyError("held", "This app is held: its owner stopped it for now.", retry_after=60)
+        if not for_owner or self.failure is None:
+            message = "This app keeps failing to start. Its owner finds the reason on its page and in its log."
+            return SteadyError("app_failed", message, retry_after=30)
+        details = {"step": "start", "reason": self.failure.message, "logs": self.failure.lines}
+        return SteadyError("app_failed", f"The app does not run: {self.failure.message}", details, retry_after=30)

@@ -1,0 +1,99 @@
+"""File contents by their SHA-256, each written once: temporary file, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+from steadyd.model import File
+from steadyd.tree import Tree
+
+BLOB_MODE = 0o444
+PART_PREFIX = "part-"
+
+
+class Blobs:
+    """A folder of contents. All methods block: call them from a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, sha256: str) -> Path:
+        return self._folder / sha256[:2] / sha256
+
+    def put(self, tree: Tree) -> list[File]:
+        """Keep every content of `tree`; what is there already is not written again. Durable when it returns.
+
+        Raises:
+            SteadyError: `disk_full`.
+        """
+        files, folders = [], set()
+        try:
+            for path, content in sorted(tree.items()):
+                digest = hashlib.sha256(content).hexdigest()
+                target = self.path(digest)
+                if not target.exists():
+                    _write(target, content)
+                    folders.add(target.parent)
+                files.append(File(path, digest, len(content)))
+            for folder in folders:
+                _sync_folder(folder)
+        except OSError as error:
+            raise SteadyError(
+                "disk_full", f"The files cannot be kept: {error.strerror}. Free some disk space."
+            ) from error
+        return files
+
+    def get(self, sha256: str) -> bytes:
+        """The content at an address.
+
+        Raises:
+            SteadyError: `internal` if it is missing or no longer what its address says.
+        """
+        content = b""
+        with contextlib.suppress(FileNotFoundError):
+            content = self.path(sha256).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise SteadyError("internal", f"The stored content {sha256[:12]} is damaged or missing.")
+        return content
+
+    def sweep(self, in_use: Iterable[str]) -> int:
+        """Remove contents that no version needs and what an interrupted write left. Returns how many."""
+        keep, removed = set(in_use), 0
+        for path in self._folder.glob("??/*"):
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+
+# Private
+
+
+def _write(target: Path, content: bytes) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(prefix=PART_PREFIX, dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), BLOB_MODE)
+            os.fsync(file.fileno())
+        os.rename(part, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,314 @@
+"""Making a version live: stage, install, trial, switch. A failed step changes nothing.
+
+The recipe is `_deploy`; read it aloud. Everything before `switch` happens beside the running version. `switch` holds
+requests at the gate, and the row that says which version is live is committed after the new instance listens and
+before the gate opens: an app never changes version after having answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Deploy, Event, File, Principal, Version
+from steadyd.runner.app import AppRuntime
+from steadyd.runner.candidate import Trials, check_health
+from steadyd.runner.fleet import Fleet
+from steadyd.runner.folder import remove_tree
+from steadyd.runner.install import LOCK, Installed, Installer
+from steadyd.runner.start import Failure
+from steadyd.tree import Tree, check_tree, find_entry
+
+INTERRUPTED = "The daemon stopped while this ran."
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A version that went live. `notes` are sentences for the user."""
+
+    app: App
+    version: Version
+    deploy: Deploy
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be made live, and by whom."""
+
+    by: Principal
+    kind: str
+    """create, deploy or rollback."""
+    source: str
+    tree: Tree | None = None
+    version: Version | None = None
+    """An existing version, instead of a tree."""
+    trial: bool = True
+
+
+class Steps:
+    """The steps of one deploy with their times, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[dict[str, Any]] = []
+        self.current = ""
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        began, ok, self.current = time.perf_counter(), False, name
+        try:
+            yield
+            ok = True
+        finally:
+            self.done.append({"name": name, "ms": round((time.perf_counter() - began) * 1000, 1), "ok": ok})
+
+
+class Deployer:
+    """Creates, deploys, rolls back and deletes apps; one operation at a time for each app."""
+
+    def __init__(self, fleet: Fleet, installer: Installer, trials: Trials) -> None:
+        self._fleet = fleet
+        self._installer = installer
+        self._trials = trials
+        self._apps = fleet.ground.apps
+        self._journal = fleet.ground.journal
+        self._blobs = fleet.ground.blobs
+        self._running: set[asyncio.Task[Deployed]] = set()
+
+    async def create(self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool) -> Deployed:
+        """A new app that answers.
+
+        Raises:
+            SteadyError: `name_taken`, anything `check_tree` says, or `deploy_failed`; then nothing is kept.
+        """
+        check_tree(tree)
+        return await self._finish(self._create(by, name, tree, source, temporary))
+
+    async def deploy(
+        self, by: Principal, app: App, tree: Tree, source: str, base_version: int | None = None, trial: bool = True
+    ) -> Deployed:
+        """The next version, from a whole tree.
+
+        Raises:
+            SteadyError: `version_conflict`, anything `check_tree` says, or `deploy_failed`; the old version serves on.
+        """
+        check_tree(tree)
+        request = Request(by, "deploy", source, tree, trial=trial)
+        return await self._finish(self._change(app, base_version, lambda live: _ready(request)))
+
+    async def merge(
+        self,
+        by: Principal,
+        app: App,
+        changes: Mapping[str, bytes | None],
+        base_version: int | None = None,
+        trial: bool = True,
+    ) -> Deployed:
+        """The next version, from the live one with some files changed, added or (`None`) deleted."""
+
+        async def merged(live: Version) -> Request:
+            tree = {file.path: await self.content(file) for file in live.files if file.path not in changes}
+            for path, content in changes.items():
+                if content is None and path not in {file.path for file in live.files}:
+                    raise SteadyError(
+                        "invalid_path", f"“{path}” cannot be deleted: version {live.number} has no such file."
+                    )
+                if content is not None:
+                    tree[path] = content
+            return Request(by, "deploy", "merge", check_tree(tree), trial=trial)
+
+        return await self._finish(self._change(app, base_version, merged))
+
+    async def rollback(self, by: Principal, app: App, version: int) -> Deployed:
+        """Make an earlier (or later) version live again, as a deploy of its own.
+
+        Raises:
+            SteadyError: `not_found` or `deploy_failed`.
+        """
+        target = await self._apps.version(app.id, version)
+        if target is None:
+            raise SteadyError("not_found", f"“{app.name}” has no version {version}.")
+        request = Request(by, "rollback", "rollback", version=target)
+        return await self._finish(self._change(app, None, lambda live: _ready(request)))
+
+    async def delete(self, by: Principal, app: App, purge: bool) -> None:
+        """Stop it at once. Code, data and name stay for an undelete, or go now with `purge`."""
+        await self._apps.set_deleted(app.id, time.time())
+        await self._fleet.remove(app.id)
+        await self._fleet.publish_routes()
+        if purge:
+            await self._apps.remove(app.id)
+            await remove_tree(self._fleet.place(app).root)
+        else:
+            self._fleet.note(app.id, Event(time.time(), "delete", f"Deleted by {by.name}."))
+
+    async def undelete(self, by: Principal, app: App) -> None:
+        """Bring a deleted app back, asleep."""
+        await self._apps.set_deleted(app.id, None)
+        await self._fleet.add(replace(app, deleted_at=None))
+        await self._fleet.publish_routes()
+        self._fleet.note(app.id, Event(time.time(), "undelete", f"Brought back by {by.name}."))
+
+    async def content(self, file: File) -> bytes:
+        """One file of a version."""
+        return await asyncio.to_thread(self._blobs.get, file.sha256)
+
+    async def recover(self) -> None:
+        """After a start: undo what the last daemon left half done. The live versions are what the rows say."""
+        for operation in await self._journal.unfinished():
+            app = await self._apps.by_id(operation.app_id)
+            if app is not None and app.version == 0:
+                await self._forget(app)
+                continue
+            now = time.time()
+            await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
+            await self._journal.finish(operation.id, "undone", now)
+        await asyncio.to_thread(self._blobs.sweep, await self._apps.contents_in_use())
+
+    async def close(self) -> None:
+        """Wait for the deploys under way."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    # Private
+
+    async def _finish(self, work: Coroutine[Any, Any, Deployed]) -> Deployed:
+        """Run a deploy to its end even if whoever asked for it goes away."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _create(self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool) -> Deployed:
+        app = await self._apps.create(name, by, temporary, time.time())
+        try:
+            done = await self._deploy(app, Request(by, "create", source, tree))
+        except BaseException:
+            await self._forget(app)
+            raise
+        await self._fleet.publish_routes()
+        return done
+
+    async def _change(
+        self, app: App, base_version: int | None, request: Callable[[Version], Awaitable[Request]]
+    ) -> Deployed:
+        """Deploy to an existing app, judged by what is live once it is this deploy's turn."""
+        runtime = await self._fleet.add(app)
+        async with runtime.operation:
+            now = await self._apps.by_id(app.id)
+            live = await self._apps.version(app.id, now.version) if now else None
+            if now is None or live is None or now.deleted_at is not None:
+                raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
+            if base_version is not None and base_version != now.version:
+                message = f"Version {now.version} is live, not {base_version}: somebody deployed meanwhile."
+                raise SteadyError("version_conflict", message, {"live": now.version, "base_version": base_version})
+            return await self._deploy(now, await request(live), live)
+
+    async def _deploy(self, app: App, request: Request, live: Version | None = None) -> Deployed:
+        steps = Steps()
+        self._fleet.check_may_run(app)
+        runtime = await self._fleet.add(app)
+        operation = await self._journal.begin(app.id, request.kind, request.by, time.time())
+        record = 0
+        try:
+            version, notes = await self._stage(app, request, steps, operation)
+            record = await self._journal.begin_deploy(app, version.number, request.kind, time.time())
+            if live is not None and request.trial:
+                await self._journal.step(operation, "trial")
+                with steps("trial"):
+                    await self._trials.run(app, live, version)
+            await self._journal.step(operation, "switch")
+            with steps("switch"):
+                notes += await self._switch(runtime, app, version, live)
+        except BaseException as error:
+            failed = _as_error(error, steps.current)
+            await self._record_failure(app, operation, record, steps, failed)
+            raise failed from error
+        deploy = await self._journal.finish_deploy(record, "live", steps.done, time.time())
+        await self._journal.finish(operation, "done", time.time())
+        self._fleet.note(app.id, Event(time.time(), request.kind, f"Version {version.number} is live."))
+        app = await self._apps.by_id(app.id) or app
+        return Deployed(app, version, deploy, notes)
+
+    async def _stage(self, app: App, request: Request, steps: Steps, operation: int) -> tuple[Version, tuple[str, ...]]:
+        """Keep the files and have the dependencies in place; nothing is live yet."""
+        if request.version is not None:
+            return request.version, ()
+        assert request.tree is not None
+        tree, place = dict(request.tree), self._fleet.place(app)
+        await self._journal.step(operation, "install")
+        with steps("install"):
+            installed = await self._installer.install(place, tree)
+        _add_lock(tree, installed)
+        await self._journal.step(operation, "stage")
+        with steps("stage"):
+            files = await asyncio.to_thread(self._blobs.put, tree)
+            version = await self._apps.add_version(
+                app, request.by, find_entry(tree), request.source, files, time.time(), installed.modules
+            )
+        return version, installed.notes
+
+    async def _switch(self, runtime: AppRuntime, app: App, version: Version, live: Version | None) -> tuple[str, ...]:
+        """Hold, drain, swap, release."""
+        async with runtime.swap():
+            aside = await self._fleet.link(app, version)
+            try:
+                await runtime.adopt(self._fleet.plan(app, version))
+                if live is None and runtime.instance is not None:
+                    await check_health(runtime.instance, self._fleet.ground.urls.app(app.name))
+                await self._apps.set_live(app, version.number, time.time())
+            except BaseException:
+                await self._put_back(runtime, app, live)
+                raise
+        return tuple(f"“{path}”, which the app had written, was put aside: this version ships one." for path in aside)
+
+    async def _put_back(self, runtime: AppRuntime, app: App, live: Version | None) -> None:
+        """Inside a swap that failed: the folder and the plan are the old version's again."""
+        if runtime.instance is not None:
+            await runtime.sleep()
+        if live is not None:
+            await self._fleet.link(app, live)
+            runtime.plan = self._fleet.plan(app, live)
+
+    async def _record_failure(self, app: App, operation: int, record: int, steps: Steps, error: SteadyError) -> None:
+        now = time.time()
+        if record:
+            await self._journal.finish_deploy(record, "failed", steps.done, now, error.message)
+        await self._journal.finish(operation, "failed", now)
+        self._fleet.note(app.id, Event(now, "deploy_failed", error.message))
+
+    async def _forget(self, app: App) -> None:
+        """Nothing is kept of an app that never went live."""
+        await self._fleet.remove(app.id)
+        await self._apps.remove(app.id)
+        await remove_tree(self._fleet.place(app).root)
+
+
+# Private
+
+
+async def _ready(request: Request) -> Request:
+    return request
+
+
+def _add_lock(tree: dict[str, bytes], installed: Installed) -> None:
+    """The lock travels with the version, so that it installs the same for ever."""
+    if installed.lock is not None and LOCK not in tree:
+        tree[LOCK] = installed.lock
+
+
+def _as_error(error: BaseException, step: str) -> SteadyError:
+    if isinstance(error, SteadyError):
+        return error
+    if isinstance(error, Failure):
+        return error.as_error(step)
+    if isinstance(error, Exception):
+        return SteadyError(
+            "deploy_failed", f"The deploy failed at “{step}”: {error}", {"step": step, "reason": str(error)}
+        )
+    return SteadyError("deploy_failed", "The deploy was interrupted.", {"step": step, "reason": "interrupted"})

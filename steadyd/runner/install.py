@@ -1,0 +1,233 @@
+"""Dependencies: found, resolved and installed in the sandbox before a version can go live.
+
+What `package.json` names is installed by `bun install`; bare imports that it does not name are found in the sources
+and added. Only a package.json that we wrote ourselves, with nothing but dependencies in it, reaches the installer:
+no lifecycle script of the root package, no registry of the app's choice, no path or address as a dependency.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+from steadyd.runner.folder import MODULES, Place, make_root
+from steadyd.runner.sandbox import Room
+from steadyd.runner.tool import SCRIPT, Result, Tools
+from steadyd.tree import ENTRY_SUFFIXES, Tree, read_package
+
+INSTALL_SECONDS_MAX = 120.0
+SCAN_SECONDS_MAX = 20.0
+LOCK = "bun.lock"
+LOCK_BYTES_MAX = 8 << 20
+DEPENDENCIES_MAX = 500
+MAYBE_BARE = re.compile(rb"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](?!\.{0,2}/|node:|bun:|https?:)[^"'\s]""")
+"""Cheap test: without a match there is nothing to scan for."""
+REFUSED_SPECS = ("file:", "link:", "workspace:", "portal:", "http:", "https:", "git:", "git+", "ssh:", "/", ".", "~/")
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What a version starts with. `modules` is the key of the folder, "" for none; `lock` is new or unchanged."""
+
+    modules: str = ""
+    lock: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Installer:
+    """Installs what a tree needs into the app's own module cache."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def install(self, place: Place, tree: Tree) -> Installed:
+        """Have the dependencies of `tree` in place, from the cache where it was installed before.
+
+        Raises:
+            SteadyError: `deploy_failed` (steps `check` and `install`) or `invalid`.
+        """
+        declared = declared_dependencies(tree)
+        found = [name for name in await self._bare_imports(place, tree) if name not in declared]
+        wanted = {**declared, **dict.fromkeys(found, "latest")}
+        if not wanted:
+            return Installed()
+        lock = tree.get(LOCK)
+        key = modules_key(wanted, lock, self._tools.engine.bun_version) if lock else ""
+        if not key or not modules_path(place, key).is_dir():
+            lock = await self._fetch(place, wanted, lock)
+            key = modules_key(wanted, lock, self._tools.engine.bun_version)
+            _keep(place, key)
+        notes = tuple(f"{name} {resolved(lock or b'', name)} was added for an import." for name in found)
+        return Installed(key, lock, notes)
+
+    # Private
+
+    async def _bare_imports(self, place: Place, tree: Tree) -> list[str]:
+        sources = {
+            path: text for path, text in tree.items() if path.endswith(ENTRY_SUFFIXES) and MAYBE_BARE.search(text)
+        }
+        if not sources:
+            return []
+        beside = {path: tree[path] for path in ("tsconfig.json", "package.json") if path in tree}
+        folder = _fresh(place, "scan")
+        try:
+            _fill(folder, {**sources, **beside}, place.uid)
+            room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, folder_read_only=True)
+            result = await self._tools.run(room, [*SCRIPT, "{engine}/imports.ts", *sorted(sources)], SCAN_SECONDS_MAX)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return _scanned(result)
+
+    async def _fetch(self, place: Place, wanted: Mapping[str, str], lock: bytes | None) -> bytes:
+        """Run `bun install` in a folder that becomes `place.root/fetched`; returns the lock."""
+        folder = _fresh(place, "build")
+        cache = place.root / "cache"
+        cache.mkdir(mode=0o700, exist_ok=True)
+        if place.uid is not None:
+            os.chown(cache, place.uid, place.uid)
+        files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
+        _fill(folder, files if lock is None else {**files, LOCK: lock}, place.uid)
+        room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, network=True)
+        words = ["install", "--ignore-scripts", "--no-progress", "--cache-dir={cache}", "--linker=hoisted"]
+        result = await self._tools.run(room, words, INSTALL_SECONDS_MAX)
+        if not result.ok or not (folder / MODULES).is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+            raise _failed(result)
+        fetched = _read_plain(folder / LOCK)
+        shutil.rmtree(place.root / "fetched", ignore_errors=True)
+        os.rename(folder, place.root / "fetched")
+        return fetched
+
+
+ENVIRON = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",
+    "TMPDIR": "/tmp",
+    "LANG": "C.UTF-8",
+    "NO_COLOR": "1",
+    "NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt",
+}
+
+
+def declared_dependencies(tree: Tree) -> dict[str, str]:
+    """What package.json asks for, development dependencies left out.
+
+    Raises:
+        SteadyError: `invalid` for something that is no dependency from the registry.
+    """
+    package = read_package(tree)
+    wanted: dict[str, str] = {}
+    for group in ("dependencies", "optionalDependencies", "peerDependencies"):
+        entries = package.get(group, {})
+        if not isinstance(entries, dict):
+            raise SteadyError("invalid", f"“{group}” in package.json must be an object.", {"file": "package.json"})
+        for name, spec in entries.items():
+            if not isinstance(spec, str) or spec.lower().startswith(REFUSED_SPECS) or not PACKAGE_NAME.match(name):
+                message = f"“{name}: {spec}” in package.json is not a package of the registry."
+                raise SteadyError("invalid", message, {"file": "package.json", "dependency": name[:200]})
+            wanted.setdefault(name, spec)
+    if len(wanted) > DEPENDENCIES_MAX:
+        raise SteadyError("too_large", f"{len(wanted)} dependencies; an app may have {DEPENDENCIES_MAX}.")
+    return wanted
+
+
+PACKAGE_NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~_-][A-Za-z0-9._~-]*\Z")
+
+
+def modules_key(wanted: Mapping[str, str], lock: bytes | None, bun_version: str) -> str:
+    """The address of an installed tree: what was asked for, what it was resolved to, and who installed it."""
+    digest = hashlib.sha256(json.dumps([sorted(wanted.items()), bun_version]).encode())
+    digest.update(lock or b"")
+    return digest.hexdigest()[:32]
+
+
+def modules_path(place: Place, key: str) -> Path:
+    return place.root / "modules" / key / MODULES
+
+
+def resolved(lock: bytes, name: str) -> str:
+    """The exact version that bun.lock gives `name`, or "" (its lines read `"name": ["name@1.2.3", …`)."""
+    escaped = re.escape(name.encode())
+    match = re.search(rb'"' + escaped + rb'": \["' + escaped + rb'@([^"]+)"', lock)
+    return match[1].decode("utf-8", "replace") if match else ""
+
+
+# Private
+
+
+def _fresh(place: Place, kind: str) -> Path:
+    """An empty folder beside the app's, owned by the app's uid."""
+    make_root(place)
+    folder = place.root / f"{kind}-{os.urandom(6).hex()}"
+    folder.mkdir(mode=0o700)
+    if place.uid is not None:
+        os.chown(folder, place.uid, place.uid)
+    return folder
+
+
+def _fill(folder: Path, files: Tree, uid: int | None) -> None:
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    if uid is not None:
+        for owned in folder.rglob("*"):
+            os.chown(owned, uid, uid)
+
+
+def _keep(place: Place, key: str) -> None:
+    target = place.root / "modules" / key
+    target.parent.mkdir(mode=0o711, exist_ok=True)
+    fetched = place.root / "fetched"
+    os.chmod(fetched, 0o711)
+    if target.exists():
+        shutil.rmtree(fetched, ignore_errors=True)
+        return
+    os.rename(fetched, target)
+
+
+def _scanned(result: Result) -> list[str]:
+    answer = result.answer()
+    if "packages" not in answer:
+        reason = "The imports could not be read in time." if result.timed_out else "The imports could not be read."
+        details = {"step": "check", "reason": reason, "logs": result.last_lines()}
+        raise SteadyError("deploy_failed", reason, details)
+    if answer.get("errors"):
+        first = answer["errors"][0]
+        where = {key: first[key] for key in ("file", "line", "column") if first.get(key)}
+        place = f"{first.get('file')}:{first.get('line')}: " if first.get("line") else ""
+        reason = f"{place}{first.get('message', 'does not parse')}"
+        details = {"step": "check", "reason": reason, "logs": [str(first.get("source") or "")], **where}
+        raise SteadyError("deploy_failed", f"The app does not parse: {reason}", details)
+    return sorted({str(name) for name in answer["packages"]})[:DEPENDENCIES_MAX]
+
+
+def _failed(result: Result) -> SteadyError:
+    lines = result.last_lines()
+    if result.timed_out:
+        reason = f"bun install did not end within {INSTALL_SECONDS_MAX:g} s."
+    else:
+        told = [line for line in lines if line.startswith("error")]
+        reason = told[0] if told else f"bun install ended with {result.ended}."
+    return SteadyError(
+        "deploy_failed",
+        f"The dependencies were not installed: {reason}",
+        {"step": "install", "reason": reason, "logs": lines},
+    )
+
+
+def _read_plain(path: Path) -> bytes:
+    """A regular file's content, bounded; the folder was written under the app's uid, so no link is followed."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(LOCK_BYTES_MAX)
+    return b""

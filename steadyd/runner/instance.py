@@ -1,0 +1,128 @@
+"""One Bun process of one version, with the claims that requests hold on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from steadyd.proxy.service import Holder
+from steadyd.runner.logs import Pump
+from steadyd.runner.process import Exit, Process
+from steadyd.runner.status import StatusReader
+
+CUT_SECONDS_MAX = 1.0
+"""How long a cut exchange may take to give its claim back before the process is stopped under it."""
+
+
+class Instance:
+    """What the data plane calls an upstream. `address` is the socket's path; `requests` counts claims ever granted."""
+
+    def __init__(self, process: Process, pump: Pump, address: str, version: int) -> None:
+        self.process = process
+        self.pump = pump
+        self.address = address
+        self.version = version
+        self.pool: list[Any] = []
+        self.retired = False
+        self.started = time.monotonic()
+        self.ready_at: float | None = None
+        self.told: StatusReader | None = None
+        """What its harness tells; it runs in the app's process, so nothing of it is believed."""
+        self.last_used = self.started
+        self.requests = 0
+        self.on_gone: Callable[[], None] = lambda: None
+        """Called once, when the last trace of the process on this host can be removed."""
+        self._claims: set[Holder] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def claims(self) -> int:
+        return len(self._claims)
+
+    @property
+    def uptime_seconds(self) -> float | None:
+        """Seconds since it became ready; None if it never did."""
+        return None if self.ready_at is None else time.monotonic() - self.ready_at
+
+    def claim(self, holder: Holder) -> None:
+        """Give `holder` this instance. Only called while it is not retired."""
+        self._claims.add(holder)
+        self._idle.clear()
+        self.requests += 1
+        holder.granted(self)
+
+    def release(self, holder: Holder) -> None:
+        """The request is over, however it ended."""
+        self._claims.discard(holder)
+        self.last_used = time.monotonic()
+        if not self._claims:
+            self._idle.set()
+
+    async def drain(self, seconds: float) -> int:
+        """End what is long-lived now, give the rest `seconds`, then cut. Returns how many had to be cut."""
+        self.retire()
+        for holder in list(self._claims):
+            holder.wind_down()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        late = list(self._claims)
+        for holder in late:
+            holder.cut()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), CUT_SECONDS_MAX)
+        return len(late)
+
+    async def stop(self, grace_seconds: float) -> Exit:
+        """SIGTERM, grace, kill; returns when the process is gone and its output was read."""
+        self.retire()
+        ended = await self.process.stop(grace_seconds)
+        await self.gone()
+        return ended
+
+    async def gone(self) -> None:
+        """Wait for the process's end, kill what is left of its group, read the rest of its output, tidy up."""
+        await asyncio.shield(self.process.ended)
+        self.retire()
+        self.process.kill()
+        self.pump.finish()
+        on_gone, self.on_gone = self.on_gone, lambda: None
+        on_gone()
+
+    def retire(self) -> None:
+        """No new claim, no pooled connection from here on."""
+        self.retired = True
+        pool, self.pool = list(self.pool), []
+        for connection in pool:
+            connection.close()
+
+    def consumption(self) -> tuple[int, float]:
+        """Resident bytes and CPU seconds of the instance's processes now, from /proc (proc(5)); zeros elsewhere."""
+        resident, cpu = 0, 0.0
+        for pid in _family(self.process.pid):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                resident += int(_read(f"/proc/{pid}/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+                fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+                cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return resident, cpu
+
+
+# Private
+
+
+def _family(pid: int) -> list[int]:
+    """`pid` and all its descendants."""
+    found = [pid]
+    for parent in found:
+        with contextlib.suppress(OSError), open(f"/proc/{parent}/task/{parent}/children") as file:
+            found += [int(child) for child in file.read().split()]
+    return found
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()

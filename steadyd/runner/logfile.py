@@ -1,0 +1,94 @@
+"""One app's log folder: `app.log`, older parts beside it as `app.log.N` (N grows), the oldest removed past the cap."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+PARTS = 10
+"""The cap is kept by whole parts: each holds a tenth of it."""
+BLOCK_BYTES = 256 << 10
+RECORD = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d+ \w+ ")
+
+logger = logging.getLogger("steadyd.logs")
+
+
+class LogFolder:
+    """Appends to and reads from one folder. Only one thread appends at a time."""
+
+    def __init__(self, folder: Path, bytes_max: int) -> None:
+        self._folder = folder
+        self._part_bytes = max(bytes_max // PARTS, BLOCK_BYTES) if bytes_max else 0
+        self._parts_max = PARTS - 1
+
+    @property
+    def _current(self) -> Path:
+        return self._folder / "app.log"
+
+    def append(self, content: bytes | bytearray) -> None:
+        """Append whole lines; a full disk loses them with a warning, and nothing else fails."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(content)
+                size = file.tell()
+            if self._part_bytes and size > self._part_bytes:
+                self._rotate()
+        except OSError as error:
+            logger.warning("log lines lost in %s: %s", self._folder.name, error)
+
+    def tail(self, count: int, since: bytes = b"", text: bytes = b"") -> list[bytes]:
+        """The last `count` records, oldest first: stamped at or after `since`, containing `text`."""
+        found: list[bytes] = []
+        for part in reversed(self._parts()):
+            with contextlib.suppress(FileNotFoundError), open(part, "rb") as file:
+                for record in _backwards(file.fileno()):
+                    if not RECORD.match(record):
+                        continue  # cut off by a crash
+                    if (since and record < since) or len(found) >= count:
+                        return found[::-1]
+                    if text in record.split(b" ", 3)[3]:
+                        found.append(record)
+        return found[::-1][:count] if count else []
+
+    # Private
+
+    def _parts(self) -> list[Path]:
+        """Oldest first, the current one last."""
+        older = []
+        with contextlib.suppress(FileNotFoundError):
+            for path in self._folder.iterdir():
+                if path.name.startswith("app.log.") and path.suffix[1:].isdigit():
+                    older.append(path)
+        return [*sorted(older, key=lambda path: int(path.suffix[1:])), self._current]
+
+    def _rotate(self) -> None:
+        older = self._parts()[:-1]
+        number = int(older[-1].suffix[1:]) + 1 if older else 1
+        os.rename(self._current, self._folder / f"app.log.{number}")
+        for path in older[: max(0, len(older) + 1 - self._parts_max)]:
+            path.unlink(missing_ok=True)
+
+
+# Private
+
+
+def _backwards(descriptor: int) -> Iterator[bytes]:
+    """Every line of a file, last first, read in blocks."""
+    position = os.fstat(descriptor).st_size
+    rest = b""
+    while position > 0:
+        start = max(0, position - BLOCK_BYTES)
+        lines = (os.pread(descriptor, position - start, start) + rest).split(b"\n")
+        position = start
+        rest = lines[0]
+        for line in reversed(lines[1:]):
+            if line:
+                yield line
+    if rest:
+        yield rest

@@ -1,0 +1,134 @@
+"""The sandbox's policy: what an instance sees, as one pure function from a `Room` to bubblewrap's arguments.
+
+Tried facts behind the order of things: bubblewrap run by root is root on the host even with `--uid`, so the app's
+uid is taken before it is executed; its own command line and environment can be read inside as `/proc/1/*`, so it
+gets an empty environment and reads every option from a descriptor (`--args`); and it forwards no signal, so the
+group to ask is the one of its child, told through `--info-fd`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+
+INNER_ID = 1000
+ARGS_FD = 4
+INFO_FD = 5
+BWRAP = "/usr/bin/bwrap"
+SETPRIV = "/usr/bin/setpriv"
+TMP_BYTES_MAX = 64 << 20
+"""The private /tmp, until memory limits count it."""
+
+APP = "/app"
+ENGINE = "/steady"
+RUNTIME = "/run/steady"
+SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
+NETWORK_FILES = ("/etc/resolv.conf", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/usr/share/ca-certificates")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one sandboxed program gets. Paths are the host's."""
+
+    folder: Path
+    """Bound at /app, which is the working directory."""
+    engine: Path
+    """Bun and our scripts, read-only at /steady."""
+    uid: int | None
+    """The host uid and gid the program runs as; None keeps the daemon's own (not root)."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    runtime: Path | None = None
+    """The private socket folder, at /run/steady."""
+    modules: Path | None = None
+    """Installed dependencies, read-only at /app/node_modules."""
+    read_only: Sequence[str] = ()
+    """Names directly in the folder that must not be changed, where file ownership cannot say so."""
+    extra: Mapping[str, Path] = field(default_factory=dict)
+    """Further writable folders: inner path → host path."""
+    folder_read_only: bool = False
+    network: bool = False
+    """The host's network, for installing dependencies only."""
+
+
+def options(room: Room, links: Mapping[str, str]) -> list[str]:
+    """bubblewrap's options for `room`. `links` are the host's top-level system links (see `system_links`)."""
+    words = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
+    words += [] if room.network else ["--unshare-net"]
+    words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "steady"]
+    words += ["--uid", str(INNER_ID), "--gid", str(INNER_ID), "--info-fd", str(INFO_FD)]
+    words += _system(room, links)
+    words += ["--ro-bind" if room.folder_read_only else "--bind", str(room.folder), APP]
+    for name in room.read_only:
+        words += ["--ro-bind", str(room.folder / name), f"{APP}/{name}"]
+    if room.modules is not None:
+        words += ["--ro-bind", str(room.modules), f"{APP}/node_modules"]
+    if room.runtime is not None:
+        words += ["--bind", str(room.runtime), RUNTIME]
+    for inner, outer in room.extra.items():
+        words += ["--bind", str(outer), inner]
+    words += ["--remount-ro", "/", "--chdir", APP]
+    for name, value in room.environ.items():
+        words += ["--setenv", name, value]
+    return words
+
+
+def launcher(uid: int | None) -> list[str]:
+    """The host command that becomes the sandbox: it takes the app's uid, then executes bubblewrap."""
+    words = [BWRAP, "--args", str(ARGS_FD), "--"]
+    if uid is None:
+        return words
+    return [SETPRIV, f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs", *words]
+
+
+def bare(folder: Path, uid: int | None, linux: bool) -> list[str]:
+    """The host command that runs a program in `folder` without a sandbox: it dies with the daemon where the system
+    can do that, and never runs as root."""
+    words = ["/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(folder)]
+    if not linux:
+        return words
+    identity = [] if uid is None else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    return [SETPRIV, *identity, "--no-new-privs", "--pdeathsig", "KILL", *words]
+
+
+def check_installed() -> None:
+    """Raise `cannot_start` with the fixing command if the sandbox's programs are missing."""
+    for program, package in ((BWRAP, "bubblewrap"), (SETPRIV, "util-linux")):
+        if not os.path.exists(program):
+            raise SteadyError("cannot_start", f"{program} is missing. Install it with: apt-get install {package}")
+
+
+def system_links() -> dict[str, str]:
+    """Top-level system folders of this host: name → link target, or "" where it is a real folder."""
+    found = {}
+    for name in SYSTEM_LINKS:
+        path = f"/{name}"
+        if os.path.islink(path):
+            found[name] = os.readlink(path)
+        elif os.path.isdir(path):
+            found[name] = ""
+    return found
+
+
+# Private
+
+
+def _system(room: Room, links: Mapping[str, str]) -> list[str]:
+    """A minimal, read-only system: /usr, a private /tmp, /proc and /dev, and an /etc with two users."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for name, target in links.items():
+        words += (
+            ["--symlink", target.removeprefix("/"), f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
+        )
+    words += ["--proc", "/proc", "--dev", "/dev", "--size", str(TMP_BYTES_MAX), "--tmpfs", "/tmp"]
+    words += ["--dir", "/etc", "--ro-bind", str(room.engine), ENGINE]
+    for name in ("passwd", "group", "hosts", "nsswitch.conf"):
+        words += ["--ro-bind", str(room.engine / "etc" / name), f"/etc/{name}"]
+    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]
+    if room.network:
+        for path in NETWORK_FILES:
+            words += ["--ro-bind-try", path, path]
+    return words

@@ -1,0 +1,243 @@
+"""Starting an instance: a private socket folder, the sandbox, the harness, and the event that says it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import socket
+import stat
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+from steadyd.runner import sandbox
+from steadyd.runner.engine import Engine
+from steadyd.runner.instance import Instance
+from steadyd.runner.logs import Logs, Pump
+from steadyd.runner.process import Exit, spawn
+from steadyd.runner.status import StatusEvent, StatusReader
+
+STATUS_FD = 3
+PORT = "3000"
+STATIC = "static.ts"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start: one version of one app, in one folder."""
+
+    app_id: str
+    version: int
+    entry: str
+    """Path of the file to run, relative to the folder; "" for a static site."""
+    folder: Path
+    environ: Mapping[str, str]
+    uid: int | None = None
+    modules: Path | None = None
+    read_only: tuple[str, ...] = ()
+    """Top-level names that need a read-only bind, because file ownership cannot protect them."""
+    local: bool = False
+    """A developer's own folder: no sandbox, Bun may install what is missing."""
+
+
+@dataclass(eq=False, slots=True)
+class Failure(Exception):
+    """Why an instance never became ready."""
+
+    cause: str
+    """exit, signal or start_timeout."""
+    message: str
+    uptime_seconds: float
+    ended: Exit | None = None
+    where: StatusEvent | None = None
+    lines: list[str] = field(default_factory=list)
+
+    def as_error(self, step: str) -> SteadyError:
+        """The `deploy_failed` error of the contract: step, reason, place, last log lines."""
+        details: dict[str, object] = {"step": step, "reason": self.message, "logs": self.lines}
+        if self.where is not None:
+            details |= {key: getattr(self.where, key) for key in ("file", "line", "column") if getattr(self.where, key)}
+        return SteadyError("deploy_failed", f"The app did not start: {self.message}", details)
+
+
+class Starter:
+    """Starts instances on this host. `runtime` is a short path: a Unix socket's path ends at 108 bytes (unix(7))."""
+
+    def __init__(self, engine: Engine, runtime: Path, logs: Logs, sandboxed: bool) -> None:
+        self.engine = engine
+        self.sandboxed = sandboxed
+        self._runtime = runtime
+        self._logs = logs
+        self._links = sandbox.system_links()
+        self._numbers = itertools.count(1)
+
+    async def start(self, plan: Plan, seconds: float) -> Instance:
+        """Start `plan` and wait until its server listens.
+
+        Raises:
+            Failure: it exited, was killed, or did not listen within `seconds`; nothing of it is left.
+        """
+        runtime = self._socket_folder(plan)
+        ours, theirs = socket.socketpair()
+        try:
+            instance, status = self._spawn(plan, runtime, ours, theirs)
+        except BaseException:
+            ours.close()
+            shutil.rmtree(runtime, ignore_errors=True)
+            raise
+        finally:
+            theirs.close()
+        instance.told = status
+        instance.on_gone = lambda: _forget(status, runtime)
+        try:
+            await self._wait_ready(instance, status, seconds)
+            self._seal(plan, runtime, instance)
+        except BaseException:
+            instance.process.kill()
+            await instance.gone()
+            raise
+        instance.ready_at = time.monotonic()
+        return instance
+
+    # Private
+
+    def _socket_folder(self, plan: Plan) -> Path:
+        """A fresh folder for each instance: a socket left behind by a killed one would refuse the next."""
+        runtime = self._runtime / str(next(self._numbers))
+        runtime.mkdir(mode=0o700)
+        if plan.uid is not None:
+            os.chown(runtime, plan.uid, plan.uid)
+        return runtime
+
+    def _spawn(
+        self, plan: Plan, runtime: Path, ours: socket.socket, theirs: socket.socket
+    ) -> tuple[Instance, StatusReader]:
+        output, output_end = os.pipe()
+        descriptors = {1: output_end, 2: output_end, STATUS_FD: theirs.fileno()}
+        info = -1
+        closing = [output_end]
+        try:
+            if self.sandboxed and not plan.local:
+                info, info_end = os.pipe()
+                args = filled_pipe(sandbox.options(self._room(plan, runtime), self._links))
+                closing += [info_end, args]
+                descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: info_end}
+                command = [*sandbox.launcher(plan.uid), *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
+                process = spawn(command, {}, descriptors)
+            else:
+                linux = sys.platform == "linux"
+                command = [
+                    *sandbox.bare(plan.folder, plan.uid, linux),
+                    *self._bun(plan, str(self.engine.folder), str(plan.folder)),
+                ]
+                process = spawn(command, self._environ(plan, str(runtime)), descriptors)
+        except BaseException:
+            os.close(output)
+            if info >= 0:
+                os.close(info)
+            raise
+        finally:
+            for descriptor in closing:
+                os.close(descriptor)
+        pump = Pump(self._logs, plan.app_id, plan.version, output)
+        instance = Instance(process, pump, str(runtime / "app.sock"), plan.version)
+        return instance, StatusReader(process, ours, info)
+
+    def _room(self, plan: Plan, runtime: Path) -> sandbox.Room:
+        return sandbox.Room(
+            folder=plan.folder,
+            engine=self.engine.folder,
+            uid=plan.uid,
+            environ=self._environ(plan, sandbox.RUNTIME),
+            runtime=runtime,
+            modules=plan.modules,
+            read_only=plan.read_only,
+        )
+
+    def _environ(self, plan: Plan, runtime: str) -> dict[str, str]:
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": "/tmp",
+            "LANG": "C.UTF-8",
+            "NODE_ENV": "production",
+            "PORT": PORT,
+            "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
+            **plan.environ,
+            "STEADY_SOCKET": f"{runtime}/app.sock",
+            "STEADY_STATUS_FD": str(STATUS_FD),
+        }
+
+    def _bun(self, plan: Plan, engine: str, folder: str) -> list[str]:
+        """Bun's command line, in the paths that the program sees."""
+        entry = f"{folder}/{plan.entry}" if plan.entry else f"{engine}/{STATIC}"
+        # A developer's own folder: its .env is meant, and what is missing may be fetched, also where a node_modules of
+        # some folder above would make Bun think that it is not.
+        switches = ["--install=fallback"] if plan.local else ["--no-install", "--no-env-file"]
+        return [f"{engine}/bun", *switches, "--preload", f"{engine}/harness.ts", entry]
+
+    async def _wait_ready(self, instance: Instance, status: StatusReader, seconds: float) -> None:
+        ended = instance.process.ended
+        waiting: set[asyncio.Future[object]] = {status.ready, ended}  # type: ignore[arg-type]
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if status.ready.done() and not ended.done():
+            return
+        uptime = time.monotonic() - instance.started
+        cause = "start_timeout"
+        if ended.done():
+            cause = "exit" if ended.result().signal is None else "signal"
+        status.read()
+        instance.process.kill()
+        await instance.gone()
+        lines = list(instance.pump.recent)
+        outcome = ended.result() if cause != "start_timeout" else None
+        raise Failure(cause, _reason(outcome, status.error, seconds, lines), uptime, outcome, status.error, lines)
+
+    def _seal(self, plan: Plan, runtime: Path, instance: Instance) -> None:
+        """Take the socket folder away from the app, so that it cannot put something else in the socket's place."""
+        if plan.uid is not None:
+            os.chown(runtime, 0, 0)
+            os.chmod(runtime, 0o711)
+        if not stat.S_ISSOCK(os.lstat(instance.address).st_mode):
+            raise Failure("exit", "It says that it listens, but its socket is not one.", 0.0)
+
+
+def filled_pipe(words: list[str]) -> int:
+    """The reading end of a pipe that holds `words`, each ended by NUL, for `--args`."""
+    reading, writing = os.pipe()
+    content = b"".join(word.encode() + b"\0" for word in words)
+    try:
+        os.set_blocking(writing, False)
+        if os.write(writing, content) != len(content):
+            raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.")
+    except BlockingIOError:
+        os.close(reading)
+        raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.") from None
+    finally:
+        os.close(writing)
+    return reading
+
+
+# Private
+
+
+def _forget(status: StatusReader, runtime: Path) -> None:
+    status.close()
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _reason(ended: Exit | None, error: StatusEvent | None, seconds: float, lines: list[str]) -> str:
+    """One plain sentence."""
+    if error is not None:
+        place = f"{error.file}:{error.line}: " if error.file and error.line else ""
+        return f"{place}{error.message}"
+    if ended is None:
+        return f"it did not listen within {seconds:g} s. Start a server: export default {{ fetch }} or Bun.serve()."
+    if ended.signal is None and ended.code == 0:
+        return "it ended without starting a server. Start one: export default { fetch } or Bun.serve()."
+    said = [line for line in lines if line.startswith("error")]
+    return said[-1] if said else f"it ended with {ended} before it listened."

@@ -1,0 +1,100 @@
+"""What a starting instance tells: the harness on its status socket, bubblewrap on its info pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+
+import msgspec
+
+from steadyd.runner.process import Process
+
+STATUS_LINE_BYTES_MAX = 64 << 10
+INFO_BYTES_MAX = 4 << 10
+PATHS_MAX = 20_000
+"""Paths of one kind that are remembered: the app's process sends them, so it must not decide how much we keep."""
+CHILD_PID = re.compile(rb'"child-pid": (\d+)\b')
+
+
+class StatusEvent(msgspec.Struct):
+    """One line that the harness writes. It runs in the user's process: nothing here is believed, only shown."""
+
+    event: str
+    message: str = ""
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    files: list[str] = []
+
+
+class StatusReader:
+    """Reads the harness's status lines and the sandbox's `--info-fd`. `ready` resolves at the ready event."""
+
+    def __init__(self, process: Process, ours: socket.socket, info: int) -> None:
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.error: StatusEvent | None = None
+        self.files: set[str] = set()
+        self.wrote: set[str] = set()
+        self._process = process
+        self._socket = ours
+        self._info = info
+        self._buffer = b""
+        self._told = b""
+        self._loop = asyncio.get_running_loop()
+        ours.setblocking(False)
+        self._loop.add_reader(ours.fileno(), self.read)
+        if info >= 0:
+            os.set_blocking(info, False)
+            self._loop.add_reader(info, self._read_info)
+
+    def read(self) -> None:
+        """Take every whole line that has come."""
+        if self._socket.fileno() < 0:
+            return
+        with contextlib.suppress(OSError):
+            piece = self._socket.recv(STATUS_LINE_BYTES_MAX)
+            if not piece:
+                self._loop.remove_reader(self._socket.fileno())
+            *lines, self._buffer = (self._buffer + piece).split(b"\n")
+            self._buffer = self._buffer[-STATUS_LINE_BYTES_MAX:]
+            for line in lines:
+                with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                    self._take(msgspec.json.decode(line, type=StatusEvent))
+
+    def close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+        self._close_info()
+
+    # Private
+
+    def _take(self, event: StatusEvent) -> None:
+        if event.event == "ready" and not self.ready.done():
+            self.ready.set_result(None)
+        elif event.event == "error":
+            self.error = event
+        elif event.event == "modules":
+            self.files.update(event.files[: PATHS_MAX - len(self.files)])
+        elif event.event == "wrote" and event.file and len(self.wrote) < PATHS_MAX:
+            self.wrote.add(event.file)
+
+    def _read_info(self) -> None:
+        """bubblewrap tells the host pid of its child, which leads the group to signal; it writes in pieces."""
+        piece = b""
+        with contextlib.suppress(OSError):
+            piece = os.read(self._info, INFO_BYTES_MAX)
+        self._told = (self._told + piece)[:INFO_BYTES_MAX]
+        if found := CHILD_PID.search(self._told):
+            self._process.group = int(found[1])
+        if found or not piece:
+            self._close_info()
+
+    def _close_info(self) -> None:
+        if self._info >= 0:
+            self._loop.remove_reader(self._info)
+            os.close(self._info)
+            self._info = -1

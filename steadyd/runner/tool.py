@@ -1,0 +1,127 @@
+"""Running one of our scripts, or `bun install`, to its end in the sandbox: bounded in time and output."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from steadyd.errors import SteadyError
+from steadyd.runner import sandbox
+from steadyd.runner.engine import Engine
+from steadyd.runner.process import Exit, spawn
+from steadyd.runner.start import filled_pipe
+
+OUTPUT_BYTES_MAX = 1 << 20
+PROBE_SECONDS_MAX = 10.0
+SCRIPT = ("--no-install", "--no-env-file")
+"""How Bun runs a script of ours: nothing is fetched, no .env is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a tool said and how it ended. `timed_out` means that we killed it."""
+
+    ended: Exit
+    output: bytes
+    timed_out: bool
+
+    @property
+    def ok(self) -> bool:
+        return self.ended.code == 0
+
+    def answer(self) -> dict[str, Any]:
+        """The JSON object that one of our scripts prints as its last line; {} if there is none."""
+        for line in reversed(self.output.splitlines()):
+            if line.startswith(b"{"):
+                with contextlib.suppress(ValueError):
+                    return dict(json.loads(line))
+        return {}
+
+    def last_lines(self, count: int = 20) -> list[str]:
+        return self.output.decode("utf-8", "replace").strip().splitlines()[-count:]
+
+
+class Tools:
+    """Runs programs of the engine folder on users' files: always in the sandbox, never with a secret."""
+
+    def __init__(self, engine: Engine, sandboxed: bool) -> None:
+        self.engine = engine
+        self._sandboxed = sandboxed
+        self._links = sandbox.system_links()
+
+    async def run(self, room: sandbox.Room, words: Sequence[str], seconds: float) -> Result:
+        """Run `bun WORDS…` in `room`; a word may name paths with {app}, {engine} and the keys of `room.extra`."""
+        output, output_end = os.pipe()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        closing = [output_end, nowhere]
+        descriptors = {1: output_end, 2: output_end}
+        try:
+            if self._sandboxed:
+                args = filled_pipe(sandbox.options(room, self._links))
+                closing.append(args)
+                descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: nowhere}
+                command = [*sandbox.launcher(room.uid), *self._command(room, words, inside=True)]
+                process = spawn(command, {}, descriptors)
+            else:
+                linux = sys.platform == "linux"
+                command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]
+                process = spawn(command, dict(room.environ), descriptors)
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            for descriptor in closing:
+                os.close(descriptor)
+        reader = asyncio.ensure_future(_read(output))
+        try:
+            done, _ = await asyncio.wait({process.ended}, timeout=seconds)
+        finally:
+            process.kill()
+            ended = await asyncio.shield(process.ended)
+        return Result(ended, await reader, not done)
+
+    # Private
+
+    def _command(self, room: sandbox.Room, words: Sequence[str], inside: bool) -> list[str]:
+        engine = sandbox.ENGINE if inside else str(self.engine.folder)
+        folder = sandbox.APP if inside else str(room.folder)
+        paths = {"app": folder, "engine": engine}
+        paths |= {inner.strip("/"): inner if inside else str(outer) for inner, outer in room.extra.items()}
+        return [f"{engine}/bun", *(word.format(**paths) for word in words)]
+
+
+async def probe(tools: Tools, room: sandbox.Room) -> None:
+    """Really start a program under the full policy.
+
+    Raises:
+        SteadyError: `cannot_start` with what the sandbox said.
+    """
+    sandbox.check_installed()
+    result = await tools.run(room, ["--version"], PROBE_SECONDS_MAX)
+    if not result.ok:
+        said = " ".join(result.last_lines(2)) or str(result.ended)
+        raise SteadyError("cannot_start", f"A program cannot be started in the sandbox: {said}")
+
+
+# Private
+
+
+async def _read(descriptor: int) -> bytes:
+    """Everything a pipe brings, cut at the limit but read to the end."""
+    loop = asyncio.get_running_loop()
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+        try:
+            kept = bytearray()
+            while piece := await reader.read(64 << 10):
+                kept += piece[: max(0, OUTPUT_BYTES_MAX - len(kept))]
+            return bytes(kept)
+        finally:
+            transport.close()

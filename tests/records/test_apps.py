@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from steadyd.errors import SteadyError
+from steadyd.model import Death, File, Principal
+from steadyd.records import apps as apps_module
+from steadyd.records.apps import TEMPORARY_SECONDS, Apps
+from steadyd.records.people import People
+from steadyd.store import Database
+
+NOW = 1_000_000.0
+FILES = (File("index.ts", "a" * 64, 3), File("logo.png", "b" * 64, 5))
+Body = Callable[[Apps, Principal], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def run(database: Database) -> Callable[[Body], None]:
+    """Runs a test's body with the apps and an owner."""
+
+    async def go(body: Body) -> None:
+        await body(Apps(database), await People(database).add_guest(NOW))
+
+    return lambda body: asyncio.run(go(body))
+
+
+async def refusal(work: Coroutine[Any, Any, object]) -> SteadyError:
+    with pytest.raises(SteadyError) as caught:
+        await work
+    return caught.value
+
+
+def test_a_new_app_has_no_version_and_a_host_name(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        assert (app.name, app.version, app.owner_name, app.expires_at) == ("hello", 0, owner.name, None)
+        assert await apps.by_id(app.id) == await apps.by_name("hello") == app
+        assert await apps.hostnames() == {"hello": app.id}
+
+    run(body)
+
+
+def test_a_name_is_given_once(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        stranger = Principal("stranger", owner.kind, "Stranger", NOW)
+        app = await apps.create("hello", owner, False, NOW)
+        mine = await refusal(apps.create("hello", owner, False, NOW))
+        theirs = await refusal(apps.create("hello", stranger, False, NOW))
+        assert (mine.code, mine.details["yours"], theirs.details["yours"]) == ("name_taken", True, False)
+        assert "PUT /api/apps/hello" in mine.message
+        await apps.set_deleted(app.id, NOW)
+        assert "undelete" in (await refusal(apps.create("hello", owner, False, NOW))).message
+        await apps.remove(app.id)
+        assert (await apps.create("hello", owner, False, NOW)).number > app.number
+
+    run(body)
+
+
+def test_without_a_name_it_gets_a_random_one(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        names = {(await apps.create(None, owner, False, NOW)).name for _ in range(5)}
+        assert len(names) == 5
+
+    run(body)
+
+
+def test_random_names_are_tried_a_limited_number_of_times(
+    run: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def same_name() -> str:
+        tries.append("always-same")
+        return tries[-1]
+
+    monkeypatch.setattr(apps_module, "random_name", same_name)
+
+    async def body(apps: Apps, owner: Principal) -> None:
+        await apps.create(None, owner, False, NOW)
+        tries.clear()
+        assert (await refusal(apps.create(None, owner, False, NOW))).code == "conflict"
+        assert len(tries) == apps_module.RANDOM_NAME_TRIES_MAX
+
+    run(body)
+
+
+def test_a_temporary_app_expires_a_while_after_its_last_edit(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, True, NOW)
+        assert app.expires_at == NOW + TEMPORARY_SECONDS
+        await apps.set_live(app, 1, NOW + 60)
+        edited = await apps.by_id(app.id)
+        assert edited
+        assert (edited.expires_at, edited.updated_at) == (NOW + 60 + TEMPORARY_SECONDS, NOW + 60)
+
+    run(body)
+
+
+def test_versions_are_numbered_and_keep_their_files(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        first = await apps.add_version(app, owner, "index.ts", "paste", FILES, NOW)
+        second = await apps.add_version(app, owner, "", "archive", FILES[:1], NOW)
+        assert (first.number, second.number) == (1, 2)
+        assert await apps.version(app.id, 1) == first
+        assert await apps.version(app.id, 3) is None
+        assert [version.number for version in await apps.versions(app.id)] == [2, 1]
+        assert await apps.contents_in_use() == {"a" * 64, "b" * 64}
+        unchanged = await apps.by_id(app.id)
+        assert unchanged
+        assert unchanged.version == 0
+
+    run(body)
+
+
+def test_going_live_ends_a_hold(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        await apps.set_held(app.id, True)
+        held = await apps.by_id(app.id)
+        await apps.set_live(app, 1, NOW)
+        live = await apps.by_id(app.id)
+        assert held
+        assert live
+        assert (held.held, live.held, live.version) == (True, False, 1)
+
+    run(body)
+
+
+def test_a_deleted_app_keeps_its_name_and_loses_its_host_name(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        await apps.set_deleted(app.id, NOW + 5)
+        assert (await apps.hostnames(), await apps.everything(), await apps.of_owner(owner.id)) == ({}, [], [])
+        assert [gone.deleted_at for gone in await apps.of_owner(owner.id, deleted=True)] == [NOW + 5]
+        await apps.set_deleted(app.id, None)
+        assert await apps.everything() == [app]
+        assert await apps.hostnames() == {"hello": app.id}
+
+    run(body)
+
+
+def test_a_removed_app_leaves_nothing(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        await apps.add_version(app, owner, "index.ts", "paste", FILES, NOW)
+        await apps.remove(app.id)
+        assert (await apps.by_id(app.id), await apps.versions(app.id), await apps.contents_in_use()) == (
+            None,
+            [],
+            set(),
+        )
+
+    run(body)
+
+
+def test_the_newest_death_card_is_kept(run: Callable[[Body], None]) -> None:
+    card = Death(NOW, 3, "signal", None, "SIGKILL", 1.5, 2, ("last", "lines"), "It was killed.")
+
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        assert await apps.last_death(app.id) is None
+        await apps.set_death(app.id, card)
+        assert await apps.last_death(app.id) == card
+        assert await apps.last_death("nobody") is None
+
+    run(body)

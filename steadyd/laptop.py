@@ -32,6 +32,8 @@ from steadyd.runner.reload import Habits, Known, reloads
 from steadyd.runner.start import Starter
 from steadyd.urls import Urls
 
+__all__ = ["Laptop", "LogLine", "RequestRecord", "Show", "Source", "listen", "run"]
+
 DEFAULT_PORT = 8080
 PORTS_TRIED_MAX = 100
 BACKLOG = 1_024

@@ -36,11 +36,12 @@ ALLOWED: Mapping[str, str] = {
     "runner": "errors model tree urls feed store records",
     "web": "errors model tree urls feed store records runner",
     "daemon": "errors model tree urls feed config store records proxy runner web",
-    "cli": "errors model tree urls config daemon",
+    "laptop": "errors urls feed proxy runner",
+    "cli": "errors model tree urls config runner daemon laptop",
     "__main__": "cli",
 }
 """Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which
-calls down into runner). Only the daemon wires them."""
+calls down into runner). Only the daemon and the laptop wire them."""
 
 SEAMS: Mapping[str, tuple[str, ...]] = {
     "steadyd.proxy.service": ("runner", "web"),
@@ -52,6 +53,7 @@ PURE: Mapping[str, str] = {
     "steadyd.model": "the nouns",
     "steadyd.urls": "a value",
     "steadyd.runner.lifecycle": "the transition table",
+    "steadyd.runner.reload": "whether a change means a reload",
 }
 """Modules that decide and never act: none of `IMPURE` in them, so their tests need no loop and no clock."""
 IMPURE = ("asyncio", "logging", "os", "shutil", "socket", "subprocess", "tempfile", "threading", "time", "uvloop")
@@ -67,8 +69,8 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "multiprocessing": (),
     "rich": ("steadyd.cli",),
     "starlette": ("steadyd.web",),
-    "subprocess": ("steadyd.runner.process",),
-    "watchfiles": ("steadyd.cli",),
+    "subprocess": ("steadyd.runner.process", "steadyd.cli.checks"),  # the doctor has no loop
+    "watchfiles": ("steadyd.laptop",),
     "webbrowser": ("steadyd.cli",),
 }
 """Technology → the modules or rooms that may import it."""
@@ -82,7 +84,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "os.system": (),
     "signal.signal": ("steadyd.daemon",),
     "time.sleep": ("steadyd.proxy.ring",),  # of 0 seconds, in a thread of its own, to let the loop go on
-    ".add_signal_handler": ("steadyd.daemon",),
+    ".add_signal_handler": ("steadyd.daemon", "steadyd.laptop"),
     ".create_subprocess_exec": (),
     ".create_subprocess_shell": (),
 }

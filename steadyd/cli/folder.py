@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +87,34 @@ def fit_name(text: str) -> str:
     return f"{name}-app" if len(name) < NAME_CHARACTERS_MIN or name in RESERVED_NAMES else name
 
 
+def is_database(path: str) -> bool:
+    """True for a SQLite file, known by its first bytes, and for a side file next to one."""
+    for name in (path, *(path.removesuffix(side) for side in SQLITE_SIDES if path.endswith(side))):
+        try:
+            with open(name, "rb") as file:
+                if file.read(len(SQLITE_HEADER)) == SQLITE_HEADER:
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def ignored_in(root: str) -> Callable[[str], bool]:
+    """The question whether the ignore files in `root` name a path (relative to it) or a folder above it."""
+
+    def is_ignored(inside: str) -> bool:
+        parts = inside.split("/")
+        rules: tuple[_Rules, ...] = ()
+        for depth, part in enumerate(parts):
+            folder = "".join(f"{above}/" for above in parts[:depth])
+            rules = (*rules, *_read_rules(os.path.join(root, folder), folder))
+            if _ignored(rules, folder + part, depth < len(parts) - 1):
+                return True
+        return False
+
+    return is_ignored
+
+
 # Private
 
 
@@ -122,7 +150,7 @@ class _Walk:
                 self.left_out.append(LeftOut(path, _kind(entry.stat(follow_symlinks=False).st_mode)))
 
     def _file(self, path: str) -> None:
-        if _is_database(os.path.join(self.root, path)):
+        if is_database(os.path.join(self.root, path)):
             self.left_out.append(LeftOut(path, "a SQLite database: data, not code"))
             return
         # macOS hands out decomposed accents; a version's paths are composed, so that one name is one file.
@@ -196,18 +224,6 @@ def _never(name: str) -> str:
     if name.startswith(".env"):
         return "may hold secrets"
     return NEVER_SHIPPED.get(name, "")
-
-
-def _is_database(path: str) -> bool:
-    """True for a SQLite file, known by its first bytes, and for a side file next to one."""
-    for name in (path, *(path.removesuffix(side) for side in SQLITE_SIDES if path.endswith(side))):
-        try:
-            with open(name, "rb") as file:
-                if file.read(len(SQLITE_HEADER)) == SQLITE_HEADER:
-                    return True
-        except OSError:
-            continue
-    return False
 
 
 def _kind(mode: int) -> str:

@@ -32,9 +32,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--guests", type=switch, metavar="on|off", help="May visitors make apps?  [default: on on loopback]")
 @click.option("--signup", type=click.Choice(SIGNUP_MODES), help="[default: open on loopback, else invite]")
 @click.option("--idle", type=duration, default="15min", show_default=True, help="An app sleeps after this; 0: never.")
-@click.option(
-    "--start-deadline", type=duration, default="30s", show_default=True, help="For a wake, start or deploy."
-)
+@click.option("--start-deadline", type=duration, default="30s", show_default=True, help="For a wake, start or deploy.")
 @click.option("--hold", type=duration, default="10s", show_default=True, help="How long a swap may hold requests.")
 @click.option("--drain", type=duration, default="5s", show_default=True, help="For requests in flight at a swap.")
 @click.option("--grace", type=duration, default="5s", show_default=True, help="Between SIGTERM and SIGKILL.")

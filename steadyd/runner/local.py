@@ -1,0 +1,186 @@
+"""An app that runs from its developer's own folder: no sandbox, no store, no versions but a count of reloads.
+
+The same runtime as on a server, so that a reload holds, drains and swaps as a deploy does. Two things differ: a start
+that fails is not tried again before something changes, and everybody who asks is told why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+from steadyd.runner.app import AppRuntime, Tell, Timing
+from steadyd.runner.engine import SCRIPTS, Engine, find_bun
+from steadyd.runner.lifecycle import Event
+from steadyd.runner.logs import Logs
+from steadyd.runner.sandbox import Room
+from steadyd.runner.start import Failure, Plan, Starter
+from steadyd.runner.tool import Tools
+from steadyd.tree import ENTRIES, STATIC_INDEX, find_entry
+
+APP_ID = "local"
+TIMING = Timing(start_seconds=30.0, hold_seconds=30.0, drain_seconds=5.0, grace_seconds=2.0)
+INSTALL_SECONDS_MAX = 300.0
+PACKAGE_BYTES_MAX = 10 << 20
+DEPENDENCY_KEYS = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is served: a real folder, and the file to run if it is one file only ("" to find the entry)."""
+
+    name: str
+    folder: Path
+    file: str = ""
+
+
+class LocalApp(AppRuntime):
+    """The app of `steadyd run`, as a service for the data plane."""
+
+    def __init__(self, source: Source, starter: Starter, logs: Logs, environ: Mapping[str, str]) -> None:
+        tell = Tell(happened=self._heard, died=lambda app, death: self.say(death.message))
+        super().__init__(APP_ID, source.name, starter, TIMING, self._plan, tell)
+        self.idle_seconds = 0.0
+        self.source = source
+        self.starts = 0
+        self._logs = logs
+        self._environ = environ
+        self._installed = ""
+
+    async def reload(self) -> bool:
+        """Hold, drain, start what the folder holds now; false if it does not start (the log says why)."""
+        async with self.swap():
+            self.plan = None
+        try:
+            await self.wake()
+        except SteadyError:
+            return False
+        return True
+
+    @property
+    def modules(self) -> set[str]:
+        """Files that the running instance loaded as code."""
+        return self.instance.told.files if self.instance and self.instance.told else set()
+
+    @property
+    def wrote(self) -> set[str]:
+        """Files that the running instance wrote."""
+        return self.instance.told.wrote if self.instance and self.instance.told else set()
+
+    def say(self, text: str) -> None:
+        """Put a line of ours into the app's log."""
+        self._logs.say(APP_ID, self.starts, text)
+
+    # Private
+
+    def _heard(self, app_id: str, kind: str, sentence: str) -> None:
+        if kind != "sleep":
+            self.say(sentence)
+
+    async def _plan(self, app_id: str) -> Plan:
+        """What to start next, with its dependencies in place.
+
+        Raises:
+            SteadyError: there is nothing to run, or `bun install` failed.
+        """
+        self.starts += 1
+        plan = Plan(
+            app_id=APP_ID,
+            version=self.starts,
+            entry=self.source.file or entry_of(self.source.folder),
+            folder=self.source.folder,
+            environ={**self._environ, "STEADY_VERSION": str(self.starts)},
+            local=True,
+        )
+        await self._fetch_dependencies(plan)
+        return plan
+
+    async def _fetch_dependencies(self, plan: Plan) -> None:
+        """Run `bun install` if package.json names what is not there, or names something else than last time."""
+        wanted = _dependencies(self.source.folder)
+        there = (self.source.folder / "node_modules").is_dir()
+        if not wanted or (there and self._installed in ("", wanted)):
+            self._installed = wanted
+            return
+        self.say("Installing what package.json names: bun install")
+        room = Room(plan.folder, self._starter.engine.folder, None, plan.environ)
+        result = await Tools(self._starter.engine, sandboxed=False).run(room, ["install"], INSTALL_SECONDS_MAX)
+        for line in result.last_lines():
+            self.say(line)
+        if not result.ok:
+            raise SteadyError("deploy_failed", "bun install failed; its output is above.")
+        self._installed = wanted
+
+    def _failed(self, failure: Failure) -> None:
+        self.failure = failure
+        self.say(f"It does not start: {failure.message}")
+        self.say("Waiting for a change.")
+        # Not a matter of chance: the same files would fail the same way.
+        self._send(Event.DIED_TOO_OFTEN)
+
+    def _why(self, for_owner: bool = False) -> SteadyError:
+        return super()._why(for_owner=True)
+
+
+def engine_in(folder: Path) -> Engine:
+    """The engine for one run: links to the installed Bun and scripts, which nobody else needs to reach.
+
+    Raises:
+        SteadyError: `cannot_start` without Bun.
+    """
+    folder.mkdir()
+    (folder / "bun").symlink_to(find_bun())
+    for script in SCRIPTS.iterdir():
+        (folder / script.name).symlink_to(script)
+    return Engine(folder, "")
+
+
+def entry_of(folder: Path) -> str:
+    """What to run in `folder`; "" for a static site.
+
+    Raises:
+        SteadyError: `no_entry` or `invalid`, as for a deploy.
+    """
+    tree = {name: b"" for name in (*ENTRIES, STATIC_INDEX) if (folder / name).is_file()}
+    package = _read_package(folder)
+    if package:
+        tree["package.json"] = package
+        for path in _named_entries(package):
+            if (folder / path).is_file():
+                tree[path] = b""
+    return find_entry(tree)
+
+
+# Private
+
+
+def _read_package(folder: Path) -> bytes:
+    try:
+        with (folder / "package.json").open("rb") as file:
+            return file.read(PACKAGE_BYTES_MAX)
+    except OSError:
+        return b""
+
+
+def _parsed(package: bytes) -> dict[str, object]:
+    try:
+        parsed = json.loads(package)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _named_entries(package: bytes) -> list[str]:
+    named = [_parsed(package).get(key) for key in ("module", "main")]
+    return [os.path.normpath(path) for path in named if isinstance(path, str) and path]
+
+
+def _dependencies(folder: Path) -> str:
+    """What package.json asks for, as text to compare; "" for nothing."""
+    package = _parsed(_read_package(folder))
+    wanted = {key: package[key] for key in DEPENDENCY_KEYS if package.get(key)}
+    return json.dumps(wanted, sort_keys=True) if wanted else ""

@@ -71,6 +71,7 @@ class ControlPlane:
         config.include_date_header = False
         config.accesslog = None
         config.errorlog = "-"
+        config.loglevel = "WARNING"
         self._serving = asyncio.create_task(serve(web, config, shutdown_trigger=self._stopped))
 
     async def close(self) -> None:

@@ -93,6 +93,10 @@ class Listener:
             client.kill()
         self._stop()
 
+    def tick(self, now: float) -> None:
+        """Let every connection look at its time-outs; `now` is monotonic. The sweep timer calls it."""
+        self._plane.sweep(now)
+
     # Private
 
     def _door(self) -> ClientConnection:
@@ -104,7 +108,7 @@ class Listener:
             self._sweep()
 
     def _sweep(self) -> None:
-        self._plane.sweep(time.monotonic())
+        self.tick(time.monotonic())
         self._sweeper = self._plane.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _clients(self) -> list[ClientConnection]:

@@ -83,14 +83,15 @@ class StatusReader:
             self.wrote.add(event.file)
 
     def _read_info(self) -> None:
-        """bubblewrap tells the host pid of its child, which leads the group to signal; it writes in pieces."""
+        """bubblewrap tells the host pid of its child, which leads the group to signal. It writes in pieces: closing
+        before the end would kill it (SIGPIPE)."""
         piece = b""
         with contextlib.suppress(OSError):
             piece = os.read(self._info, INFO_BYTES_MAX)
         self._told = (self._told + piece)[:INFO_BYTES_MAX]
         if found := CHILD_PID.search(self._told):
             self._process.group = int(found[1])
-        if found or not piece:
+        if not piece:
             self._close_info()
 
     def _close_info(self) -> None:

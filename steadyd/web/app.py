@@ -1,0 +1,50 @@
+"""The control plane as one ASGI app: the list of layers, the list of routes."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from steadyd.errors import SteadyError
+from steadyd.web import apps, deploys, description, host, static, streams
+from steadyd.web.answers import error_answer, from_http_exception
+from steadyd.web.body import Allowance
+from steadyd.web.endpoint import Endpoint, routes
+from steadyd.web.layers import CrossSite, Failures, Headers
+from steadyd.web.rooms import Rooms
+
+__all__ = ["Rooms", "build"]
+
+
+def build(rooms: Rooms) -> Starlette:
+    """The whole control plane over `rooms`."""
+    allowance = Allowance()
+    found = endpoints(rooms)
+    return Starlette(
+        routes=[
+            *routes(found, rooms, allowance),
+            *static.routes(),
+        ],
+        # Outermost first.
+        middleware=[Middleware(Failures), Middleware(Headers), Middleware(CrossSite, urls=rooms.urls)],
+        exception_handlers={SteadyError: _answer, HTTPException: _answer},
+    )
+
+
+def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
+    """Every API call there is."""
+    calls = (*apps.ENDPOINTS, *deploys.ENDPOINTS, *streams.ENDPOINTS, *host.ENDPOINTS)
+    return (*calls, *description.endpoints(calls, rooms.urls.control))
+
+
+# Private
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        error = from_http_exception(error)
+    assert isinstance(error, SteadyError)
+    return error_answer(request, error)

@@ -1,0 +1,170 @@
+"""API calls about whole apps: create, put, list, show, delete, bring back, start, stop, restart."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+from starlette.responses import Response
+
+from steadyd.errors import SteadyError
+from steadyd.web import auth, schema, shown
+from steadyd.web.answers import NO_STORE, json_answer
+from steadyd.web.deploys import deployed_answer
+from steadyd.web.endpoint import Access, Call, Endpoint, json_of, no_such_app
+from steadyd.web.launch import Launched, create, deploy, next_steps
+
+
+async def create_app(call: Call) -> Response:
+    upload = await call.upload()
+    launched = await create(call.rooms, call.caller, auth.client_address(call.request), upload)
+    return await _created(call, launched)
+
+
+async def put_app(call: Call) -> Response:
+    name = call.request.path_params["name"]
+    upload = await call.upload()
+    if upload.name not in (None, name):
+        raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{name}”.", {"field": "name"})
+    upload.name = name
+    app = await call.rooms.apps.by_name(name)
+    if app is None or app.deleted_at is not None or not call.caller.owns(app) or call.caller.principal is None:
+        return await _created(call, await create(call.rooms, call.caller, auth.client_address(call.request), upload))
+    return await deployed_answer(call, await deploy(call.rooms, call.caller.principal, app, upload))
+
+
+async def list_apps(call: Call) -> Response:
+    deleted = call.query(schema.ListQuery).deleted
+    principal = call.caller.principal
+    apps = await call.rooms.apps.of_owner(principal.id, deleted) if principal else []
+    return json_answer(schema.AppsAnswer(apps=[await shown.app(call.rooms, app) for app in apps]))
+
+
+async def show_app(call: Call) -> Response:
+    name = call.request.path_params["name"]
+    app = await call.rooms.apps.by_name(name)
+    if app is not None and call.caller.owns(app):
+        return json_answer(schema.AppAnswer(app=await shown.app(call.rooms, app)))
+    if app is None or app.deleted_at is not None or app.version == 0:
+        raise no_such_app(name, call.caller)
+    return json_answer(schema.SeenAppAnswer(app=shown.seen_app(call.rooms, app)))
+
+
+async def delete_app(call: Call) -> Response:
+    purge = call.query(schema.DeleteQuery).purge
+    assert call.caller.principal is not None
+    if call.app.deleted_at is None or purge:
+        await call.rooms.deployer.delete(call.caller.principal, call.app, purge)
+    return Response(status_code=204, headers=NO_STORE)
+
+
+async def undelete_app(call: Call) -> Response:
+    await call.body(schema.Nothing)
+    assert call.caller.principal is not None
+    if call.app.deleted_at is not None:
+        await call.rooms.deployer.undelete(call.caller.principal, call.app)
+    return await _app_now(call)
+
+
+async def start_app(call: Call) -> Response:
+    await call.body(schema.Nothing)
+    await call.rooms.fleet.start(call.app)
+    return await _app_now(call)
+
+
+async def stop_app(call: Call) -> Response:
+    body = await call.body(schema.StopBody)
+    await call.rooms.fleet.stop(call.app, body.hold)
+    return await _app_now(call)
+
+
+async def restart_app(call: Call) -> Response:
+    await call.body(schema.Nothing)
+    await call.rooms.fleet.restart(call.app)
+    return await _app_now(call)
+
+
+UPLOAD_ERRORS = (
+    "bad_request invalid invalid_name invalid_path invalid_archive no_entry too_large unsupported_media_type "
+    "deploy_failed name_taken rate_limited overloaded cross_site disk_full not_implemented"
+).split()
+ONE = "/api/apps/{name}"
+ENDPOINTS = (
+    Endpoint(
+        method="POST", path="/api/apps", handler=create_app, access=Access.ANYONE, status=201,
+        summary="Create an app, start it, and answer when it serves. Without a token this makes a guest.",
+        upload=schema.CreateBody, query=schema.UploadQuery, answers=json_of(schema.Created),
+        errors=(*UPLOAD_ERRORS, "unauthorized"),
+    ),
+    Endpoint(
+        method="PUT", path=ONE, handler=put_app, access=Access.ANYONE, status=201,
+        summary="Create the app, or deploy to it if it is yours. May be repeated for ever.",
+        upload=schema.DeployBody, query=schema.UploadQuery, answers=json_of(schema.Created, schema.Redeployed),
+        errors=(*UPLOAD_ERRORS, "unauthorized", "version_conflict", "conflict"),
+    ),
+    Endpoint(
+        method="GET", path="/api/apps", handler=list_apps, access=Access.ANYONE, query=schema.ListQuery,
+        summary="Your apps, last changed first; with `deleted=1` those that can be brought back.",
+        answers=json_of(schema.AppsAnswer), errors=("unauthorized",),
+    ),
+    Endpoint(
+        method="GET", path=ONE, handler=show_app, access=Access.ANYONE,
+        summary="One app: everything to its owner, name, URL and state to everybody else.",
+        answers=json_of(schema.AppAnswer, schema.SeenAppAnswer), errors=("unauthorized", "not_found"),
+    ),
+    Endpoint(
+        method="DELETE", path=ONE, handler=delete_app, access=Access.OWNER_OF_DELETED, status=204,
+        summary="Delete an app. It stops at once and can be brought back for 30 days, unless `purge=1`.",
+        query=schema.DeleteQuery, answers={}, errors=("unauthorized", "not_found", "cross_site", "conflict"),
+    ),
+    Endpoint(
+        method="POST", path=f"{ONE}/undelete", handler=undelete_app, access=Access.OWNER_OF_DELETED,
+        summary="Bring a deleted app back.", body=schema.Nothing, answers=json_of(schema.AppAnswer),
+        errors=("unauthorized", "not_found", "cross_site", "conflict"),
+    ),
+    Endpoint(
+        method="POST", path=f"{ONE}/start", handler=start_app, access=Access.OWNER,
+        summary="Start the app now; this also ends a hold.", body=schema.Nothing, answers=json_of(schema.AppAnswer),
+        errors=("unauthorized", "not_found", "cross_site", "conflict", "app_failed"),
+    ),
+    Endpoint(
+        method="POST", path=f"{ONE}/stop", handler=stop_app, access=Access.OWNER,
+        summary="Put the app to sleep now; the next request wakes it, unless `hold` is true.",
+        body=schema.StopBody, answers=json_of(schema.AppAnswer),
+        errors=("unauthorized", "not_found", "cross_site", "conflict"),
+    ),
+    Endpoint(
+        method="POST", path=f"{ONE}/restart", handler=restart_app, access=Access.OWNER,
+        summary="Restart the app without losing a request.", body=schema.Nothing,
+        answers=json_of(schema.AppAnswer),
+        errors=("unauthorized", "not_found", "cross_site", "conflict", "app_failed"),
+    ),
+)  # fmt: skip
+
+
+# Private
+
+
+async def _created(call: Call, launched: Launched) -> Response:
+    rooms, deployed = call.rooms, launched.deployed
+    owner = launched.guest or call.caller.principal
+    assert owner is not None
+    # A browser's session cannot be typed into a shell, so its curl line gets a token of its own.
+    token = call.caller.secret if call.caller.via == "token" else ""
+    token = token or await rooms.people.add_token(owner, f"curl for {deployed.app.name}", rooms.now())
+    answer = schema.Created(
+        app=await shown.app(rooms, deployed.app),
+        deploy=shown.deploy(deployed.deploy),
+        next=next_steps(rooms, launched, token),
+        notes=launched.notes,
+        left_out=launched.left_out,
+        token=token if launched.guest else UNSET,
+    )
+    response = json_answer(answer, 201, {"location": f"/api/apps/{deployed.app.name}"})
+    if launched.guest:
+        auth.set_session(response, rooms.urls, await rooms.people.add_session(launched.guest, rooms.now()))
+    return response
+
+
+async def _app_now(call: Call) -> Response:
+    """The app as it is after the call."""
+    app = await call.rooms.apps.by_id(call.app.id) or call.app
+    return json_answer(schema.AppAnswer(app=await shown.app(call.rooms, app)))

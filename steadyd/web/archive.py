@@ -1,0 +1,283 @@
+"""A tar, tar.gz or zip as a tree. What it unpacks to is bounded while it is read, never afterwards.
+
+Refused by kind: symbolic and hard links, devices, pipes, sparse files, encrypted entries, paths that leave the folder,
+and anything twice. What a deploy leaves out (design section 5) is skipped before it is judged, because node_modules
+is full of links.
+"""
+
+from __future__ import annotations
+
+import gzip
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, BinaryIO, cast
+
+import pathspec
+
+from steadyd.errors import SteadyError
+from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, check_path
+from steadyd.web.tar import PIECE_BYTES, Member, members
+
+UNPACKED_BYTES_MAX = 256 << 20
+"""Everything that is inflated, with what is then left out."""
+ENTRIES_MAX = 50_000
+DIRECTORY_BYTES_MAX = 4 << 20
+"""A zip's list of contents, which is read at once."""
+LEFT_OUT_MAX = 200
+"""Paths that are listed as left out; more are only counted."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+SQLITE_MAGIC = b"SQLite format 3\0"
+SQLITE_SIDES = ("-wal", "-shm", "-journal")
+IGNORE_FILES = (".gitignore", ".steadyignore")
+NEVER = {
+    ".git": "version control",
+    "node_modules": "installed from package.json",
+    "__MACOSX": "macOS's own",
+    ".DS_Store": "macOS's own",
+}
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """A tree, and what stayed out of it: path → reason (a folder ends in `/`)."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, path: str, reason: str) -> None:
+        if len(self.left_out) < LEFT_OUT_MAX:
+            self.left_out[path] = reason
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether a body with these first bytes is an archive, whatever its content type says."""
+    return head.startswith((GZIP_MAGIC, *ZIP_MAGICS))
+
+
+def unpack(file: BinaryIO) -> Unpacked:
+    """Read a whole archive from the start of `file`. Blocking: run it in a thread.
+
+    Raises:
+        SteadyError: `invalid_archive`, `invalid_path` or `too_large`, naming the offending entry.
+    """
+    head = file.read(4)
+    file.seek(0)
+    try:
+        if head.startswith(ZIP_MAGICS):
+            return _strip(_unzip(file))
+        if head.startswith(GZIP_MAGIC):
+            with gzip.GzipFile(fileobj=file) as inflated:
+                return _strip(_untar(inflated.read))
+        return _strip(_untar(file.read))
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as no:
+        said = " ".join(str(no).split())[:200] or "it ends early"
+        raise SteadyError(
+            "invalid_archive", f"The archive cannot be read as tar, tar.gz or zip: {said}."
+        ) from None  # fmt: skip
+
+
+# Private
+
+
+class _Modest:
+    """A file that refuses to give more than DIRECTORY_BYTES_MAX at once: zipfile reads a zip's directory whole."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, count: int = -1) -> bytes:
+        if count < 0 or count > DIRECTORY_BYTES_MAX:
+            raise SteadyError("too_large", "The archive's list of contents is too large.")
+        return self._file.read(count)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
+class _Tally:
+    """Files as they are taken, with every limit checked on the way."""
+
+    def __init__(self) -> None:
+        self.unpacked = Unpacked()
+        self._seen: set[str] = set()
+        self._entries = 0
+        self._kept = 0
+
+    def admit(self, entry: Member) -> str:
+        """The path to keep the entry's content under, or "" if it has none to keep."""
+        self._entries += 1
+        if self._entries > ENTRIES_MAX:
+            raise SteadyError("too_large", f"The archive has more than {ENTRIES_MAX} entries.")
+        path = _inside(entry.path)
+        if not path:
+            return ""
+        top, reason = _never(path)
+        if reason:
+            self.unpacked.leave_out(top, reason)
+            return ""
+        if entry.kind == "folder":
+            return ""
+        if entry.kind != "file":
+            said = f"“{path[:200]}” is {entry.kind}; an archive may hold files and folders only."
+            raise SteadyError("invalid_archive", said, {"path": path[:200]})
+        check_path(path)
+        if path in self._seen:
+            raise SteadyError("invalid_archive", f"“{path}” is in the archive twice.", {"path": path})
+        self._seen.add(path)
+        if entry.size > FILE_BYTES_MAX:
+            raise _file_too_large(path)
+        return path
+
+    def take(self, path: str, pieces: Iterator[bytes]) -> None:
+        """Read the content of an admitted entry."""
+        content = bytearray()
+        for piece in pieces:
+            content += piece
+            if len(content) > FILE_BYTES_MAX:
+                raise _file_too_large(path)
+            if self._kept + len(content) > TREE_BYTES_MAX:
+                raise SteadyError(
+                    "too_large", f"The files are larger than {TREE_BYTES_MAX >> 20} MiB together.", {"path": path}
+                )
+        if content.startswith(SQLITE_MAGIC):
+            self.unpacked.leave_out(path, "a SQLite database: data, not code")
+            return
+        self._kept += len(content)
+        self.unpacked.files[path] = bytes(content)
+        if len(self.unpacked.files) > FILES_MAX:
+            raise SteadyError("too_large", f"More than {FILES_MAX} files.", {"limit": FILES_MAX})
+
+
+def _untar(source: Callable[[int], bytes]) -> Unpacked:
+    tally = _Tally()
+    given = 0
+
+    def read(count: int) -> bytes:
+        nonlocal given
+        piece = source(count)
+        given += len(piece)
+        if given > UNPACKED_BYTES_MAX:
+            raise _bomb()
+        return piece
+
+    for member, content in members(read):
+        if path := tally.admit(member):
+            tally.take(path, content)
+    return tally.unpacked
+
+
+def _unzip(source: BinaryIO) -> Unpacked:
+    tally = _Tally()
+    with zipfile.ZipFile(cast("IO[bytes]", _Modest(source))) as zipped:
+        for info in zipped.infolist():
+            path = tally.admit(Member(info.orig_filename.replace("\\", "/"), _zip_kind(info), info.file_size))
+            if path:
+                with zipped.open(info) as content:
+                    tally.take(path, _pieces(content))
+    return tally.unpacked
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
+        yield piece
+
+
+def _zip_kind(info: zipfile.ZipInfo) -> str:
+    mode = info.external_attr >> 16
+    if info.flag_bits & 1:
+        return "encrypted"
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "a device or a pipe"
+    if info.is_dir():
+        return "folder"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "packed with a method other than deflate"
+    return "file"
+
+
+def _inside(path: str) -> str:
+    """The entry's path without a leading `./` or a trailing `/`; "" for the folder itself."""
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or "\0" in path:
+        shown = path[:200].encode("utf-8", "replace").decode()
+        raise SteadyError("invalid_path", f"“{shown}” leaves the archive's own folder.", {"path": shown})
+    return "/".join(part for index, part in enumerate(parts) if not _is_empty(part, index, len(parts)))
+
+
+def _is_empty(part: str, index: int, count: int) -> bool:
+    return (part == "." and index == 0) or (part == "" and index == count - 1)
+
+
+def _never(path: str) -> tuple[str, str]:
+    """The left-out path (the topmost left-out folder) and why, or two empty strings."""
+    parts = path.split("/")
+    for index, part in enumerate(parts):
+        if part.startswith(".env"):
+            reason = "may hold secrets"
+        elif part.startswith("._"):
+            reason = "macOS's own"
+        else:
+            reason = NEVER.get(part, "")
+        if reason:
+            return "/".join(parts[: index + 1]) + ("/" if index < len(parts) - 1 else ""), reason
+    return "", ""
+
+
+def _strip(unpacked: Unpacked) -> Unpacked:
+    """Lift a single top folder's content up, and leave out databases' side files and what ignore files name."""
+    tops = {path.partition("/")[0] if "/" in path else "" for path in unpacked.files}
+    if len(tops) == 1 and "" not in tops:
+        cut = len(tops.pop()) + 1
+        lifted = {(path[cut:] or path): reason for path, reason in unpacked.left_out.items()}
+        unpacked = Unpacked({path[cut:]: content for path, content in unpacked.files.items()}, lifted)
+    for path in list(unpacked.files):
+        side = next((end for end in SQLITE_SIDES if path.endswith(end)), "")
+        if side and path.removesuffix(side) in unpacked.left_out:
+            unpacked.leave_out(path, "a SQLite database: data, not code")
+            del unpacked.files[path]
+    _ignore(unpacked)
+    return unpacked
+
+
+def _ignore(unpacked: Unpacked) -> None:
+    """Leave out what .gitignore and .steadyignore name; the deeper file and the later line win, as in git."""
+    order = {name: index for index, name in enumerate(IGNORE_FILES)}
+    found = [path for path in unpacked.files if path.rpartition("/")[2] in order]
+    found.sort(key=lambda path: (path.count("/"), path.rpartition("/")[0], order[path.rpartition("/")[2]]))
+    rules = [(path, pathspec.GitIgnoreSpec.from_lines(_lines(unpacked.files[path]))) for path in found]
+    for path in list(unpacked.files):
+        verdict = ""
+        for source, spec in rules:
+            folder = source[: source.rfind("/") + 1]
+            if path.startswith(folder) and (hit := spec.check_file(path[len(folder) :])).include is not None:
+                verdict = f"named in {source}" if hit.include else ""
+        if verdict:
+            unpacked.leave_out(path, verdict)
+            del unpacked.files[path]
+
+
+def _lines(content: bytes) -> list[str]:
+    return content.decode("utf-8", "replace").splitlines()
+
+
+def _bomb() -> SteadyError:
+    limit = {"limit_bytes": UNPACKED_BYTES_MAX}
+    return SteadyError("too_large", f"The archive unpacks to more than {UNPACKED_BYTES_MAX >> 20} MiB.", limit)
+
+
+def _file_too_large(path: str) -> SteadyError:
+    details = {"path": path, "limit_bytes": FILE_BYTES_MAX}
+    return SteadyError("too_large", f"“{path}” is larger than {FILE_BYTES_MAX >> 20} MiB.", details)

@@ -1,0 +1,140 @@
+"""Who is asking: a bearer token, or a session cookie of this host alone. And what proves that a form is ours."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Principal
+from steadyd.records.people import SESSION_SECONDS_MAX
+from steadyd.urls import Urls
+from steadyd.web.rooms import Rooms
+
+FORM_TOKEN_FIELD = "form_token"
+TRUSTED_SITES = ("", "none", "same-origin")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `via` is "token", "session" or "" (nobody we know); `secret` is what they showed."""
+
+    principal: Principal | None = None
+    via: str = ""
+    secret: str = ""
+
+    def owns(self, app: App) -> bool:
+        return self.principal is not None and (self.principal.id == app.owner_id or self.principal.is_operator)
+
+
+async def identify(rooms: Rooms, request: Request) -> Caller:
+    """Who sent this request. A bearer token is looked at alone; a stale cookie is nobody.
+
+    Raises:
+        SteadyError: `unauthorized` for an Authorization header that is not a token of ours.
+    """
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.strip().partition(" ")
+        token = token.strip()
+        principal = await rooms.people.by_token(token) if scheme.lower() == "bearer" and token else None
+        if principal is None:
+            raise SteadyError("unauthorized", "This token is not valid here. Send “Authorization: Bearer TOKEN”.")
+        return Caller(principal, "token", token)
+    secret = session_secret(rooms.urls, request)
+    if not secret or _foreign_read(request):
+        return Caller()
+    found = await rooms.people.by_session(secret, rooms.now())
+    return Caller(found, "session", secret) if found else Caller()
+
+
+def cookie_name(urls: Urls, kind: str) -> str:
+    """`__Host-` where the browser enforces it (https). The port is part of the name, because cookies ignore ports."""
+    if urls.control.startswith("https:"):
+        return f"__Host-steady-{kind}"
+    return f"steady-{kind}-{urlsplit(urls.control).port or 80}"
+
+
+def session_secret(urls: Urls, request: Request) -> str:
+    """The session cookie's value; "" if there is none, or more than one (then another site planted one)."""
+    return _cookie(request, cookie_name(urls, "session"))
+
+
+def set_session(response: Response, urls: Urls, secret: str) -> None:
+    """Log this browser in."""
+    _set(response, urls, "session", secret, int(SESSION_SECONDS_MAX))
+
+
+def end_session(response: Response, urls: Urls) -> None:
+    """Make this browser forget its session."""
+    _set(response, urls, "session", "", 0)
+
+
+def form_token(request: Request, urls: Urls) -> tuple[str, str]:
+    """The token that this browser's forms must carry, and a new visitor secret to set as a cookie ("" if not needed).
+
+    It is derived from the session, or before there is one from a random cookie, so nothing is stored.
+    """
+    secret = session_secret(urls, request) or _cookie(request, cookie_name(urls, "visitor"))
+    if secret:
+        return _derive(secret), ""
+    secret = secrets.token_urlsafe(18)
+    return _derive(secret), secret
+
+
+def set_visitor(response: Response, urls: Urls, secret: str) -> None:
+    """Remember a visitor without a session, for the form token only."""
+    _set(response, urls, "visitor", secret, None)
+
+
+def check_form_token(request: Request, urls: Urls, shown: str) -> None:
+    """Refuse a form that was not made for this browser.
+
+    Raises:
+        SteadyError: `cross_site`.
+    """
+    expected, fresh = form_token(request, urls)
+    if fresh or not hmac.compare_digest(expected.encode(), shown.encode("utf-8", "replace")):
+        raise SteadyError("cross_site", "This form is too old, or cookies are off. Load the page again and resend it.")
+
+
+def client_address(request: Request) -> str:
+    """The client as our own proxy saw it: it appends to X-Forwarded-For, so the last one is its word."""
+    return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+
+
+# Private
+
+
+def _foreign_read(request: Request) -> bool:
+    """Another site's page (an app's, say) asks the API: it gets what a stranger gets, so that not even the status
+    or the duration tells it what the person behind the browser may see."""
+    foreign = request.headers.get("sec-fetch-site", "") not in TRUSTED_SITES
+    return foreign and request.url.path.startswith("/api")
+
+
+def _cookie(request: Request, name: str) -> str:
+    found = []
+    for header in request.headers.getlist("cookie"):
+        for pair in header.split(";"):
+            key, equals, value = pair.strip().partition("=")
+            if equals and key == name:
+                found.append(value.strip('"'))
+    return found[0] if len(found) == 1 else ""
+
+
+def _set(response: Response, urls: Urls, kind: str, value: str, seconds: int | None) -> None:
+    response.set_cookie(
+        cookie_name(urls, kind), value, max_age=seconds, path="/", httponly=True, samesite="lax",
+        secure=urls.control.startswith("https:"),
+    )  # fmt: skip
+
+
+def _derive(secret: str) -> str:
+    return hmac.new(secret.encode(), b"steadyd form", hashlib.sha256).hexdigest()

@@ -1,0 +1,37 @@
+"""The API describes itself: openapi.json for programs, /api/docs for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from starlette.responses import Response
+
+from steadyd.web.endpoint import Access, Call, Endpoint
+from steadyd.web.openapi import document
+from steadyd.web.templates import render
+
+
+def endpoints(calls: Sequence[Endpoint], control_url: str) -> tuple[Endpoint, ...]:
+    """The two calls that describe `calls` and themselves."""
+
+    async def openapi(call: Call) -> Response:
+        return Response(encoded, 200, {"cache-control": "no-cache"}, "application/json")
+
+    async def docs(call: Call) -> Response:
+        page = render("docs.html", call.request, document=described)
+        return Response(page, 200, {"cache-control": "no-cache"}, "text/html; charset=utf-8")
+
+    both = (
+        Endpoint(
+            method="GET", path="/api/openapi.json", handler=openapi, access=Access.ANYONE,
+            summary="This description.", answers={"application/json": (dict,)},
+        ),
+        Endpoint(
+            method="GET", path="/api/docs", handler=docs, access=Access.ANYONE,
+            summary="This description as a page.", answers={"text/html": (str,)},
+        ),
+    )  # fmt: skip
+    described = document([*calls, *both], control_url)
+    encoded = msgspec.json.format(msgspec.json.encode(described)) + b"\n"
+    return both

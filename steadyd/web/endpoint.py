@@ -1,0 +1,164 @@
+"""An API call as a value: path, who may, what goes in and out. Routes and openapi.json are both made from it, so
+neither can lack what the other has."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from steadyd.errors import SteadyError
+from steadyd.model import App
+from steadyd.web import auth
+from steadyd.web.auth import Caller
+from steadyd.web.body import CALL_BYTES_MAX, Allowance, convert, decode, whole
+from steadyd.web.layers import SAFE_METHODS
+from steadyd.web.rooms import Rooms
+from steadyd.web.schema import CreateBody, DeployBody
+from steadyd.web.upload import JSON_TYPES, Upload, content_type, receive
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Access(enum.Enum):
+    """Who may make a call. What one may not know answers 404."""
+
+    ANYONE = "anyone"
+    KNOWN = "anyone with a token or a session"
+    OWNER = "the app's owner and the operator"
+    OWNER_OF_DELETED = "the same, and the app may be deleted"
+    OPERATOR = "the operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, ready for its handler: access is checked, body and query are not read yet."""
+
+    rooms: Rooms
+    request: Request
+    endpoint: Endpoint
+    caller: Caller
+    allowance: Allowance
+    found: App | None = None
+
+    @property
+    def app(self) -> App:
+        """The app in the path (of calls that are the owner's)."""
+        assert self.found is not None
+        return self.found
+
+    async def body(self, kind: type[S]) -> S:
+        """The JSON body as `kind`; an empty body is `{}`."""
+        if content_type(self.request) not in (*JSON_TYPES, "", "application/x-www-form-urlencoded"):
+            raise SteadyError("unsupported_media_type", "This call takes application/json.")
+        return decode(await whole(self.request, CALL_BYTES_MAX, self.allowance), kind)
+
+    def query(self, kind: type[S]) -> S:
+        strict = self.request.method not in SAFE_METHODS
+        return convert(dict(self.request.query_params), kind, strict_names=strict)
+
+    async def upload(self) -> Upload:
+        """The body as files, in whatever form it came."""
+        kind = CreateBody if self.endpoint.upload is CreateBody else DeployBody
+        return await receive(self.request, kind, self.allowance)
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method on one path. `answers` maps media type to type; for a stream the type is one item's."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    access: Access
+    answers: dict[str, tuple[Any, ...]]
+    status: int = 200
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    upload: type[CreateBody | DeployBody] | None = None
+    errors: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        return self.method not in SAFE_METHODS
+
+
+def json_of(*types: Any) -> dict[str, tuple[Any, ...]]:
+    """The `answers` of a call that answers JSON of one of `types`."""
+    return {"application/json": types}
+
+
+def routes(endpoints: Iterable[Endpoint], rooms: Rooms, allowance: Allowance) -> list[Route]:
+    """The endpoints as Starlette routes: one for each path, so that a wrong method is told all right ones."""
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    return [_route(path, methods, rooms, allowance) for path, methods in by_path.items()]
+
+
+# Private
+
+
+def _route(path: str, methods: dict[str, Endpoint], rooms: Rooms, allowance: Allowance) -> Route:
+    async def serve(request: Request) -> Response:
+        endpoint = methods["GET" if request.method == "HEAD" else request.method]
+        caller = await auth.identify(rooms, request)
+        if endpoint.changes and caller.via != "token":
+            await _refuse_form_with_cookie(request, rooms)
+        found = await _find(endpoint, rooms, request, caller)
+        return await endpoint.handler(Call(rooms, request, endpoint, caller, allowance, found))
+
+    return Route(path, serve, methods=list(methods), name=path)
+
+
+async def _refuse_form_with_cookie(request: Request, rooms: Rooms) -> None:
+    """A browser sends cookies by itself, but JSON only after asking; so with a cookie, JSON it must be."""
+    if not _shows_cookie(request, rooms):
+        return
+    kind = content_type(request)
+    declared = request.headers.get("content-length", "0")
+    empty = declared == "0" and "transfer-encoding" not in request.headers
+    if kind not in JSON_TYPES and not (kind == "" and empty):
+        raise SteadyError(
+            "unsupported_media_type",
+            f"With a cookie only application/json is accepted, not “{kind[:80]}”. Send a bearer token instead.",
+        )
+
+
+def _shows_cookie(request: Request, rooms: Rooms) -> bool:
+    name = auth.cookie_name(rooms.urls, "session")
+    return any(f"{name}=" in header for header in request.headers.getlist("cookie"))
+
+
+async def _find(endpoint: Endpoint, rooms: Rooms, request: Request, caller: Caller) -> App | None:
+    """Check access; the app in the path where the call is its owner's."""
+    if endpoint.access is Access.OPERATOR and (caller.principal is None or not caller.principal.is_operator):
+        raise SteadyError("not_found", "There is nothing at this address for you.")
+    if endpoint.access is Access.KNOWN and caller.principal is None:
+        raise SteadyError("unauthorized", "Send “Authorization: Bearer TOKEN”, or log in first.")
+    if endpoint.access not in (Access.OWNER, Access.OWNER_OF_DELETED):
+        return None
+    name = request.path_params["name"]
+    app = await rooms.apps.by_name(name)
+    if app is None or not caller.owns(app):
+        raise no_such_app(name, caller)
+    if app.deleted_at is not None and endpoint.access is Access.OWNER:
+        raise SteadyError("conflict", f"“{name}” is deleted. Undelete it first: POST /api/apps/{name}/undelete.")
+    return app
+
+
+def no_such_app(name: str, caller: Caller) -> SteadyError:
+    """The same sentence whether the app is absent or somebody else's."""
+    shown = name[:60].encode("utf-8", "replace").decode()
+    advice = "" if caller.principal else " If it is yours, send its token: “Authorization: Bearer TOKEN”."
+    return SteadyError("not_found", f"You have no app called “{shown}”.{advice}", {"name": shown})

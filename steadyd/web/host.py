@@ -1,0 +1,85 @@
+"""API calls that are about no app: health, who am I, this host, and the description of the API itself."""
+
+from __future__ import annotations
+
+import os
+
+from starlette.responses import Response
+
+from steadyd import __version__
+from steadyd.errors import SteadyError
+from steadyd.model import AppState
+from steadyd.web import schema, shown
+from steadyd.web.answers import json_answer
+from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+
+
+async def health(call: Call) -> Response:
+    return json_answer(schema.Health(status="ok"))
+
+
+async def me(call: Call) -> Response:
+    principal = call.caller.principal
+    assert principal is not None
+    user = schema.Me(name=principal.name, kind=principal.kind.value, created_at=shown.moment(principal.created_at))
+    return json_answer(schema.MeAnswer(user=user))
+
+
+async def host(call: Call) -> Response:
+    rooms = call.rooms
+    apps = await rooms.apps.everything()
+    running = sum(rooms.fleet.state(app) is AppState.RUNNING for app in apps)
+    return json_answer(
+        schema.HostAnswer(
+            host=schema.Host(
+                name=rooms.host_name,
+                steadyd=__version__,
+                control_url=rooms.urls.control,
+                app_url=rooms.urls.app("NAME"),
+                started_at=shown.moment(rooms.started_at),
+                apps=len(apps),
+                running=running,
+                load_average=[round(load, 2) for load in os.getloadavg()],
+                guests=rooms.guests,
+            )
+        )
+    )
+
+
+async def serves(call: Call) -> Response:
+    domain = call.query(schema.DomainQuery).domain.lower().removesuffix(".")
+    if not await _serves(call, domain):
+        raise SteadyError("not_found", "This host serves no such domain.", {"domain": domain[:255]})
+    return json_answer(schema.Serves(domain=domain))
+
+
+async def _serves(call: Call, domain: str) -> bool:
+    urls = call.rooms.urls
+    if domain == urls.control_domain:
+        return True
+    suffix = f".{urls.app_domain}"
+    if domain.endswith(suffix):
+        app = await call.rooms.apps.by_name(domain.removesuffix(suffix))
+        return app is not None and app.deleted_at is None
+    return "." in domain and domain in await call.rooms.apps.hostnames()
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET", path="/healthz", handler=health, access=Access.ANYONE, answers=json_of(schema.Health),
+        summary="200 while requests are answered.",
+    ),
+    Endpoint(
+        method="GET", path="/api/me", handler=me, access=Access.KNOWN, answers=json_of(schema.MeAnswer),
+        summary="Whose token or session this is.", errors=("unauthorized",),
+    ),
+    Endpoint(
+        method="GET", path="/api/host", handler=host, access=Access.OPERATOR, answers=json_of(schema.HostAnswer),
+        summary="This machine and what runs on it.", errors=("unauthorized", "not_found"),
+    ),
+    Endpoint(
+        method="GET", path="/api/host/serves", handler=serves, access=Access.ANYONE, query=schema.DomainQuery,
+        answers=json_of(schema.Serves), errors=("not_found", "invalid"),
+        summary="200 if `domain` is served here, for another proxy's on-demand certificates.",
+    ),
+)  # fmt: skip

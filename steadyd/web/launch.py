@@ -1,0 +1,129 @@
+"""From an upload to a running app, for the API and the forms alike: who it belongs to, and what to tell them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Kind, Principal, check_name
+from steadyd.runner.deploy import Deployed
+from steadyd.web import schema
+from steadyd.web.auth import Caller
+from steadyd.web.rooms import Rooms
+from steadyd.web.upload import Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What came of it. `guest` is who was made to own it, if nobody asked."""
+
+    deployed: Deployed
+    upload: Upload
+    guest: Principal | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        return [*self.upload.notes, *self.deployed.notes]
+
+    @property
+    def left_out(self) -> list[schema.LeftOut]:
+        return [schema.LeftOut(path=path, reason=reason) for path, reason in sorted(self.upload.left_out.items())]
+
+
+async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> Launched:
+    """Make a new app, and a guest to own it if nobody asked. A failure leaves neither behind.
+
+    Raises:
+        SteadyError: everything a create call can answer.
+    """
+    tree = upload.tree()
+    if upload.name is not None:
+        check_name(upload.name)
+    _refuse_deploy_wishes(upload)
+    if caller.principal is None and not rooms.guests:
+        raise SteadyError("unauthorized", "This host makes no apps for strangers: send a token.")
+    if caller.principal is None or not caller.principal.is_operator:
+        rooms.creations.take(address, rooms.now())
+    owner = caller.principal or await rooms.people.add_guest(rooms.now())
+    temporary = upload.temporary or owner.kind is Kind.GUEST
+    try:
+        again = await _overwritten(rooms, owner, upload.name, temporary)
+        if again is not None:
+            deployed = await rooms.deployer.deploy(owner, again, tree, upload.source, trial=upload.trial)
+        else:
+            deployed = await rooms.deployer.create(owner, upload.name, tree, upload.source, temporary)
+    except BaseException as error:
+        if caller.principal is None:
+            await rooms.people.remove(owner)
+            if isinstance(error, SteadyError) and error.code == "name_taken":
+                raise _taken_for_a_stranger(rooms, error) from None
+        raise
+    return Launched(deployed, upload, owner if caller.principal is None else None)
+
+
+async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launched:
+    """Make a new version of `app` live: the whole of it, or a change to the live one.
+
+    Raises:
+        SteadyError: everything a deploy call can answer.
+    """
+    if upload.name not in (None, app.name):
+        raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{app.name}”.", {"field": "name"})
+    if upload.merge:
+        deployed = await rooms.deployer.merge(by, app, upload.files, upload.base_version, upload.trial)
+    else:
+        tree = upload.tree()
+        deployed = await rooms.deployer.deploy(by, app, tree, upload.source, upload.base_version, upload.trial)
+    return Launched(deployed, upload)
+
+
+def next_steps(rooms: Rooms, launched: Launched, token: str) -> schema.Next:
+    """Where to go from here. `token` goes into the curl line, which works as typed."""
+    name = launched.deployed.app.name
+    api = f"{rooms.urls.control}/api/apps/{name}"
+    return schema.Next(
+        open=rooms.urls.app(name),
+        edit=rooms.urls.page(name),
+        logs=f"{api}/logs?follow=1",
+        redeploy=redeploy_line(api, token, launched.upload),
+    )
+
+
+def redeploy_line(url: str, token: str, upload: Upload) -> str:
+    """A whole curl line for the same form the app came in; for JSON of several files, a tar of the folder."""
+    parts = ["curl", "-X", "PUT", "-H", f"Authorization: Bearer {token}"]
+    paths = list(upload.files)
+    if upload.source == "multipart":
+        for path in paths:
+            parts += ["-F", f"{path}=@{path}"]
+    elif upload.source != "archive" and len(paths) == 1:
+        parts += ["--data-binary", f"@{paths[0]}"] if paths[0] == "index.ts" else ["-F", f"{paths[0]}=@{paths[0]}"]
+    else:
+        parts += ["-H", "Content-Type: application/gzip", "--data-binary", "@-"]
+        return "tar -cz . | " + shlex.join([*parts, url])
+    return shlex.join([*parts, url])
+
+
+# Private
+
+
+def _refuse_deploy_wishes(upload: Upload) -> None:
+    if upload.merge or upload.base_version is not None:
+        said = "“merge” and “base_version” are about an app that exists; this one is new."
+        raise SteadyError("invalid", said, {"field": "merge" if upload.merge else "base_version"})
+
+
+async def _overwritten(rooms: Rooms, owner: Principal, name: str | None, temporary: bool) -> App | None:
+    """A temporary app gives way to its owner's next temporary app of that name."""
+    found = await rooms.apps.by_name(name) if name and temporary else None
+    yours = found is not None and found.owner_id == owner.id and found.temporary
+    return found if found is not None and yours and found.deleted_at is None else None
+
+
+def _taken_for_a_stranger(rooms: Rooms, error: SteadyError) -> SteadyError:
+    name = str(error.details.get("name", ""))
+    url = f"{rooms.urls.control}/api/apps/{name}"
+    line = shlex.join(["curl", "-X", "PUT", "-H", "Authorization: Bearer TOKEN", "--data-binary", "@index.ts", url])
+    message = f"The name “{name}” is taken. Choose another, or if it is yours, deploy with its token: {line}"
+    return SteadyError(error.code, message, error.details)

@@ -1,0 +1,113 @@
+"""What every request passes on its way in and every answer on its way out, as ASGI layers: failures, headers, and the
+one cross-site rule."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from steadyd.errors import SteadyError
+from steadyd.urls import Urls
+from steadyd.web.answers import error_answer, internal
+from steadyd.web.auth import TRUSTED_SITES
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    # Not no-referrer: with that a browser sends “Origin: null” with our own forms.
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+class Failures:
+    """The outermost layer: whatever escapes becomes an answer, and a traceback in the daemon's log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        request = Request(scope)
+        try:
+            await self._app(scope, receive, watch)
+        except SteadyError as error:
+            answer = error_answer(request, error)
+        except Exception:
+            answer = error_answer(request, internal(request))
+        else:
+            return
+        if not started:
+            await answer(scope, receive, send)
+
+
+class Headers:
+    """Security headers on every answer; a handler's own stricter one stays."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, add if scope["type"] == "http" else send)
+
+
+class CrossSite:
+    """Design section 4: no page of another origin (an app on a sibling subdomain is one) changes anything here, with
+    or without a cookie. Only a bearer token exempts: a browser never sends one by itself."""
+
+    def __init__(self, app: ASGIApp, urls: Urls) -> None:
+        self._app = app
+        self._urls = urls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            request = Request(scope)
+            if is_foreign(request, self._urls):
+                await error_answer(request, refusal(request, self._urls))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def is_foreign(request: Request, urls: Urls) -> bool:
+    """Whether the cross-site rule refuses this request."""
+    if request.method in SAFE_METHODS:
+        return False
+    if request.headers.get("authorization", "").lower().startswith("bearer "):
+        return False
+    origins = request.headers.getlist("origin")
+    if any(origin.strip() != urls.control for origin in origins):
+        return True
+    return request.headers.get("sec-fetch-site", "").strip().lower() not in TRUSTED_SITES
+
+
+def refusal(request: Request, urls: Urls) -> SteadyError:
+    origin = request.headers.get("origin", "")
+    message = f"Only {urls.control} itself may change things here; a program sends a bearer token."
+    if origin:
+        message = f"A page of {origin[:200]} may not change things here; only {urls.control} may, or a bearer token."
+    return SteadyError("cross_site", message, {"origin": origin[:200], "expected": urls.control})

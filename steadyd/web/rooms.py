@@ -1,0 +1,40 @@
+"""What the control plane is given: every room it calls, as one value that daemon.py fills."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from steadyd.records.apps import Apps
+from steadyd.records.journal import Journal
+from steadyd.records.people import People
+from steadyd.records.requests import Requests
+from steadyd.runner.deploy import Deployer
+from steadyd.runner.fleet import Fleet
+from steadyd.runner.logs import Logs
+from steadyd.urls import Urls
+from steadyd.web.rate import RateLimit
+
+CREATIONS_PER_HOUR_MAX = 60
+LOGINS_PER_HOUR_MAX = 60
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The control plane's whole world. `now` is the wall clock in seconds since 1970."""
+
+    apps: Apps
+    people: People
+    journal: Journal
+    requests: Requests
+    logs: Logs
+    fleet: Fleet
+    deployer: Deployer
+    urls: Urls
+    guests: bool
+    host_name: str
+    now: Callable[[], float] = time.time
+    started_at: float = field(default_factory=time.time)
+    creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
+    logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))

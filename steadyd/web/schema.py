@@ -1,0 +1,361 @@
+"""Every JSON body and answer of the API as a type. Validation, encoding and openapi.json all come from here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from steadyd.model import AppState
+
+TAIL_LINES_MAX = 10_000
+
+Tail = Annotated[int, Meta(ge=0, le=TAIL_LINES_MAX, description="How many of the newest to begin with.")]
+VersionNumber = Annotated[int, Meta(ge=1, le=2**53)]
+
+
+class Strict(Struct, forbid_unknown_fields=True, kw_only=True):
+    """An object with exactly these fields."""
+
+
+# Bodies
+
+
+class Base64(Strict):
+    """A file that is not text."""
+
+    base64: str
+
+
+class CreateBody(Strict):
+    """Files by path; a text, or `{"base64": …}` for a binary one."""
+
+    name: str | UnsetType | None = UNSET
+    files: dict[str, str | Base64] | UnsetType = UNSET
+    env: dict[str, str | None] | UnsetType = UNSET
+    temporary: bool = False
+    from_: str | UnsetType = field(name="from", default=UNSET)
+
+
+class DeployBody(Strict):
+    """With `merge`, only the named files change and `null` deletes one; without it, `files` is the whole app."""
+
+    files: dict[str, str | Base64 | None]
+    name: str | UnsetType | None = UNSET
+    env: dict[str, str | None] | UnsetType = UNSET
+    temporary: bool | UnsetType = UNSET
+    merge: bool = False
+    base_version: VersionNumber | UnsetType | None = UNSET
+    trial: bool = True
+
+
+class RollbackBody(Strict):
+    """Which version's code to go back to. The databases are kept."""
+
+    version: VersionNumber
+    data: str = "keep"
+
+
+class StopBody(Strict):
+    """`hold` keeps it down until `start`; without it the next request wakes it."""
+
+    hold: bool = False
+
+
+class Nothing(Strict):
+    """An empty object, or no body at all."""
+
+
+# Queries
+
+
+class UploadQuery(Strict):
+    """What a body that is not JSON says beside its files."""
+
+    name: str | UnsetType = UNSET
+    temporary: bool = False
+    merge: bool = False
+    base_version: VersionNumber | UnsetType = UNSET
+    trial: bool = True
+
+
+class ListQuery(Strict):
+    deleted: bool = False
+
+
+class DeleteQuery(Strict):
+    purge: bool = False
+
+
+class TailQuery(Strict):
+    tail: Tail = 100
+    follow: bool = False
+    since: Annotated[str, Meta(description="ISO 8601, or seconds since 1970.")] = ""
+    q: Annotated[str, Meta(max_length=200, description="Only what contains this.")] = ""
+
+
+class DomainQuery(Strict):
+    domain: str
+
+
+# Answers
+
+
+class Settings(Strict):
+    visibility: Literal["public", "unlisted", "private-source"]
+    idle_seconds: float
+
+
+class Limits(Strict):
+    memory_bytes: int
+    cpus: float
+    processes: int
+    disk_bytes: int
+
+
+class Usage(Strict):
+    memory_bytes: int
+    cpu_seconds: float
+    requests: int
+
+
+class Death(Strict):
+    """How an instance ended badly."""
+
+    at: datetime
+    version: int
+    cause: Literal["exit", "signal", "memory", "processes", "disk", "start_timeout", "stop_timeout"]
+    exit_code: int | None
+    signal: str | None
+    memory_peak_bytes: int | None
+    memory_limit_bytes: int | None
+    uptime_seconds: float
+    in_flight: int
+    log_tail: list[str]
+    message: str
+
+
+class App(Strict):
+    """An app as its owner sees it."""
+
+    name: str
+    url: str
+    state: AppState
+    version: int
+    owner: str
+    temporary: bool
+    expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    settings: Settings
+    limits: Limits
+    usage: Usage
+    deleted_at: datetime | UnsetType = UNSET
+    last_death: Death | UnsetType = UNSET
+
+
+class SeenApp(Strict):
+    """An app as everybody else sees it."""
+
+    name: str
+    url: str
+    state: AppState
+
+
+class Next(Strict):
+    """What one does next: three URLs and a whole curl line."""
+
+    open: str
+    edit: str
+    logs: str
+    redeploy: str
+
+
+class Step(Strict):
+    name: str
+    ms: float
+    ok: bool
+
+
+class Deploy(Strict):
+    """One attempt to make a version live. `ms` is from accepted to live."""
+
+    id: int
+    version: int
+    kind: str
+    status: Literal["running", "live", "failed"]
+    steps: list[Step]
+    started_at: datetime
+    finished_at: datetime | None
+    ms: float | None
+    reason: str
+
+
+class LeftOut(Strict):
+    """Something sent that is not shipped. A folder's path ends in `/`."""
+
+    path: str
+    reason: str
+
+
+class Created(Strict):
+    """`token` is shown once, to a new guest: it lets its holder edit."""
+
+    app: App
+    deploy: Deploy
+    next: Next
+    notes: list[str]
+    left_out: list[LeftOut]
+    token: str | UnsetType = UNSET
+
+
+class Redeployed(Strict):
+    app: App
+    deploy: Deploy
+    next: Next
+    notes: list[str]
+    left_out: list[LeftOut]
+
+
+class AppAnswer(Strict):
+    app: App
+
+
+class SeenAppAnswer(Strict):
+    app: SeenApp
+
+
+class AppsAnswer(Strict):
+    apps: list[App]
+
+
+class DeploysAnswer(Strict):
+    deploys: list[Deploy]
+
+
+class File(Strict):
+    path: str
+    size: int
+    sha256: str
+
+
+class Version(Strict):
+    """An immutable snapshot. `entry` is the file Bun runs, or "" for a static site."""
+
+    version: int
+    live: bool
+    entry: str
+    source: str
+    created_at: datetime
+
+
+class VersionsAnswer(Strict):
+    versions: list[Version]
+
+
+class VersionAnswer(Strict):
+    version: Version
+    files: list[File]
+
+
+class FilesAnswer(Strict):
+    files: list[File]
+
+
+class LogLine(Strict):
+    """`source` is `app`, or `steadyd` for the platform's own lines."""
+
+    at: datetime
+    version: int
+    source: str
+    text: str
+
+
+class LogsAnswer(Strict):
+    logs: list[LogLine]
+
+
+class Request(Strict):
+    id: int
+    at: datetime
+    request_id: str
+    method: str
+    path: str
+    status: int
+    error: str
+    client: str
+    request_bytes: int
+    response_bytes: int
+    gate_us: int
+    app_us: int
+    total_us: int
+
+
+class RequestsAnswer(Strict):
+    requests: list[Request]
+
+
+class Event(Strict):
+    at: datetime
+    kind: str
+    message: str
+    details: dict[str, Any]
+
+
+class EventsAnswer(Strict):
+    events: list[Event]
+
+
+class Missed(Strict):
+    """A follower was too slow: so many were left out here."""
+
+    missed: int
+
+
+class Me(Strict):
+    name: str
+    kind: Literal["operator", "user", "guest"]
+    created_at: datetime
+
+
+class MeAnswer(Strict):
+    user: Me
+
+
+class Health(Strict):
+    status: Literal["ok"]
+
+
+class Host(Strict):
+    """This machine and what runs on it."""
+
+    name: str
+    steadyd: str
+    control_url: str
+    app_url: str
+    started_at: datetime
+    apps: int
+    running: int
+    load_average: list[float]
+    guests: bool
+
+
+class HostAnswer(Strict):
+    host: Host
+
+
+class Serves(Strict):
+    domain: str
+
+
+class ErrorDetail(Strict):
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class ErrorAnswer(Strict):
+    """What every failed call answers. The code is also in the `Steady-Error` header."""
+
+    error: ErrorDetail

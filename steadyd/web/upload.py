@@ -1,0 +1,197 @@
+"""What a client sends to create or deploy, in any of its forms, as one value: files by path, and a few wishes."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import tempfile
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+
+from msgspec import UNSET
+from starlette.requests import Request
+
+from steadyd.errors import SteadyError
+from steadyd.tree import FILE_BYTES_MAX, check_path, check_tree
+from steadyd.web.archive import is_archive, unpack
+from steadyd.web.body import BODY_BYTES_MAX, JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
+from steadyd.web.parts import OPTIONS, Parts
+from steadyd.web.schema import Base64, CreateBody, DeployBody, UploadQuery
+
+JSON_TYPES = ("application/json",)
+SOURCE_TYPES = (
+    "", "text/plain", "application/typescript", "text/typescript", "application/javascript", "text/javascript",
+    "application/x-www-form-urlencoded", "application/octet-stream",
+)  # fmt: skip
+ARCHIVE_TYPES = (
+    "application/gzip", "application/x-gzip", "application/x-tar", "application/x-gtar", "application/tar",
+    "application/tar+gzip", "application/x-compressed-tar", "application/zip", "application/x-zip-compressed",
+)  # fmt: skip
+MULTIPART_TYPE = "multipart/form-data"
+SOURCE_PATH = "index.ts"
+SPOOL_BYTES = 1 << 20
+"""An archive up to this size stays in memory; a larger one waits in a temporary file without a name."""
+
+
+@dataclass(slots=True)
+class Upload:
+    """Files by path (`None` deletes, in a merge), and what else was asked. `source` says in which form it came."""
+
+    files: dict[str, bytes | None]
+    source: str
+    name: str | None = None
+    temporary: bool = False
+    merge: bool = False
+    base_version: int | None = None
+    trial: bool = True
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def tree(self) -> dict[str, bytes]:
+        """The files of a whole app, checked.
+
+        Raises:
+            SteadyError: `invalid_path`, `too_large`, `no_entry`.
+        """
+        tree = {path: content for path, content in self.files.items() if content is not None}
+        return dict(check_tree(tree))
+
+
+async def receive(request: Request, body: type[CreateBody | DeployBody], allowance: Allowance) -> Upload:
+    """Read the request's body, whatever its form.
+
+    Raises:
+        SteadyError: any of the 4xx for a body that cannot become an app.
+    """
+    kind = content_type(request)
+    query = convert(_query(request), UploadQuery, strict_names=True)
+    if kind in JSON_TYPES:
+        upload = _from_json(await whole(request, JSON_BYTES_MAX, allowance), body)
+    elif kind == MULTIPART_TYPE:
+        upload = await _from_multipart(request, allowance)
+    elif kind in ARCHIVE_TYPES or kind in SOURCE_TYPES:
+        upload = await _from_bytes(request, kind, allowance)
+    else:
+        raise SteadyError(
+            "unsupported_media_type",
+            f"“{kind[:80]}” cannot be deployed. Send the source itself (text/plain), application/json, "
+            "multipart/form-data, or a tar.gz or zip (application/gzip, application/zip).",
+        )
+    _apply(upload, query)
+    for path in upload.files:
+        check_path(path)
+    if any(path.rpartition("/")[2].startswith(".env") for path in upload.files):
+        upload.notes.append("A .env file was shipped; it is a plain file to the app and is not read as variables.")
+    return upload
+
+
+def content_type(request: Request) -> str:
+    """The media type in lower case without its parameters; "" if there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+# Private
+
+
+def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
+    body = decode(content, kind)
+    if isinstance(body, CreateBody) and body.from_ is not UNSET:
+        raise SteadyError("not_implemented", "Remixing (“from”) is not built yet. Send “files”.")
+    if body.env:
+        raise SteadyError(
+            "not_implemented", "Variables (“env”) cannot be set yet. Send the app without “env”.", {"field": "env"}
+        )
+    if body.files is UNSET:
+        raise SteadyError("invalid", "“files” is missing: an object of path to text.", {"field": "files"})
+    files = {path: _content(path, value) for path, value in body.files.items()}
+    upload = Upload(files, "json", name=body.name or None, temporary=body.temporary is True)
+    if isinstance(body, DeployBody):
+        upload.merge = body.merge
+        upload.base_version = body.base_version or None
+        upload.trial = body.trial
+        if not body.merge and None in files.values():
+            path = next(path for path, content in files.items() if content is None)
+            raise SteadyError("invalid", f"“{path}” is null, which deletes a file only with “merge”.", {"path": path})
+    return upload
+
+
+def _content(path: str, value: str | Base64 | None) -> bytes | None:
+    check_path(path)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        return base64.b64decode(value.base64, validate=True)
+    except (binascii.Error, ValueError):
+        raise SteadyError("invalid", f"“{path}” is not base64.", {"path": path}) from None
+
+
+async def _from_multipart(request: Request, allowance: Allowance) -> Upload:
+    parts = Parts(request.headers.get("content-type", ""))
+    async with pieces(request, BODY_BYTES_MAX, allowance) as read:
+        async for piece in read:
+            parts.feed(piece)
+        parts.finish()
+    upload = Upload(dict(parts.files), "multipart")
+    _apply(upload, convert(parts.options, UploadQuery, strict_names=True))
+    return upload
+
+
+async def _from_bytes(request: Request, kind: str, allowance: Allowance) -> Upload:
+    """An archive, or one bare source file; which of them, the first bytes say better than the content type."""
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
+        async with pieces(request, BODY_BYTES_MAX, allowance) as read:
+            head = b""
+            async for piece in read:
+                head = head or piece[:4]
+                spool.write(piece)
+                if not _archived(kind, head) and spool.tell() > FILE_BYTES_MAX:
+                    raise SteadyError("too_large", f"The source is larger than {FILE_BYTES_MAX >> 20} MiB.")
+            spool.seek(0)
+            if _archived(kind, head):
+                unpacked = await asyncio.to_thread(unpack, cast("BinaryIO", spool))
+                return Upload(dict(unpacked.files), "archive", left_out=unpacked.left_out)
+            return Upload({SOURCE_PATH: _source(spool.read())}, "paste")
+
+
+def _archived(kind: str, head: bytes) -> bool:
+    return kind in ARCHIVE_TYPES or is_archive(head)
+
+
+def _source(content: bytes) -> bytes:
+    problem = ""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        problem = f"byte {error.start} is not UTF-8"
+    else:
+        if "\0" in text:
+            problem = "it has a NUL character"
+        elif not text.strip():
+            problem = "it is empty"
+    if problem:
+        raise SteadyError("invalid", f"The body is taken as {SOURCE_PATH}, and {problem}.", {"path": SOURCE_PATH})
+    return content
+
+
+def _query(request: Request) -> dict[str, str]:
+    items = request.query_params.multi_items()
+    values = dict(items)
+    if len(values) != len(items):
+        raise SteadyError("invalid", "The query names something twice.")
+    return {name: value for name, value in values.items() if value or name in OPTIONS}
+
+
+def _apply(upload: Upload, query: UploadQuery) -> None:
+    """What the query (or a form's fields) adds to what the body says; they must not contradict each other."""
+    if query.name is not UNSET and query.name:
+        if upload.name is not None and upload.name != query.name:
+            raise SteadyError("invalid", f"The body names the app “{upload.name}”, the query “{query.name}”.")
+        upload.name = query.name
+    upload.temporary = upload.temporary or query.temporary
+    upload.merge = upload.merge or query.merge
+    if query.base_version is not UNSET:
+        upload.base_version = query.base_version
+    upload.trial = upload.trial and query.trial

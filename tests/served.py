@@ -1,0 +1,184 @@
+"""A real daemon in its own process, for tests that speak to it as users do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+READY_SECONDS_MAX = 30.0
+READY = re.compile(r"steadyd ready on http://([^:]+):(\d+)")
+ROOT = Path(__file__).parent.parent
+
+
+class Daemon:
+    """`steadyd serve` on a free port. `client` speaks as the operator."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.data = data
+        self.options = options
+        self.output: list[str] = []
+        self.port = 0
+        self.start()
+
+    def start(self, listen: str = "127.0.0.1:0") -> None:
+        """Start (again) and wait for the ready line."""
+        command = [
+            sys.executable,
+            "-m",
+            "steadyd",
+            "serve",
+            "--listen",
+            listen,
+            "--data",
+            str(self.data),
+            *self.options,
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+        lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._pump, args=(self.process, lines), daemon=True).start()
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while time.monotonic() < deadline:
+            try:
+                line = lines.get(timeout=0.2)
+            except queue.Empty:
+                if self.process.poll() is not None:
+                    break
+                continue
+            if match := READY.search(line):
+                self.port = int(match[2])
+                self.token = (self.data / "operator.token").read_text().strip()
+                return
+        self.process.kill()
+        raise AssertionError("the daemon did not become ready:\n" + "".join(self.output))
+
+    def _pump(self, process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                self.output.append(line)
+                lines.put(line)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60)
+
+    def api(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One call of the JSON API as the operator; `path` without /api."""
+        with self.client as client:
+            return client.request(method, f"/api{path}", **options)
+
+    def create(self, name: str, files: dict[str, str]) -> dict[str, Any]:
+        """A new app from text files; asserts that it went live."""
+        answer = self.api("POST", "/apps", json={"name": name, "files": files})
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def ask(self, name: str, path: str = "/", method: str = "GET", **options: Any) -> httpx.Response:
+        """One request to an app through the front door."""
+        headers = {"Host": f"{name}.localhost", **options.pop("headers", {})}
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=20)
+
+    def instances(self) -> list[int]:
+        """Pids of every process on this host that belongs to an app of this data folder."""
+        return [pid for pid in pids() if self._is_ours(pid)]
+
+    def _is_ours(self, pid: int) -> bool:
+        with contextlib.suppress(OSError):
+            return str(self.data / "apps") in Path(f"/proc/{pid}/mountinfo").read_text()
+        return False
+
+
+def pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def data_folder() -> Path:
+    """An empty data folder that apps' own uids can pass through (pytest's tmp_path is 0700)."""
+    folder = Path(tempfile.mkdtemp(prefix="steadyd-test-"))
+    folder.chmod(0o711)
+    return folder / "data"
+
+
+def remove(data: Path) -> None:
+    shutil.rmtree(data.parent, ignore_errors=True)
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Wait for a condition with a deadline; returns its first true value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.01)
+
+
+class Wire:
+    """One keep-alive HTTP/1.1 connection to an app, for load that must not be slowed by a client library."""
+
+    def __init__(self, port: int, host: str) -> None:
+        self._port = port
+        self._host = host
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """(status, body) of one request. A connection that the server closed between requests is opened again."""
+        if self._streams is None or self._streams[0].at_eof():
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        head_bytes = await reader.readuntil(b"\r\n\r\n")
+        status = int(head_bytes.split(b" ", 2)[1])
+        headers = head_bytes.lower()
+        if b"transfer-encoding: chunked" in headers:
+            return status, await self._chunks(reader)
+        match = re.search(rb"content-length: (\d+)", headers)
+        content = await reader.readexactly(int(match[1])) if match else b""
+        if b"connection: close" in headers:
+            self.close()
+        return status, content
+
+    async def _chunks(self, reader: asyncio.StreamReader) -> bytes:
+        content = b""
+        while True:
+            size = int((await reader.readline()).split(b";")[0], 16)
+            content += (await reader.readexactly(size + 2))[:-2]
+            if size == 0:
+                return content
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None

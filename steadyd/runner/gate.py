@@ -31,6 +31,9 @@ class Gate:
             return
         loop = asyncio.get_running_loop()
         self._waiters[holder] = loop.time() + seconds
+        if self._timer is not None and self._waiters[holder] < self._timer.when():
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
             self._timer = loop.call_later(seconds, self._expire)
 

@@ -33,12 +33,10 @@ class LogFolder:
         """Append whole lines; a full disk loses them with a warning, and nothing else fails."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_room(len(content))
             descriptor = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "ab") as file:
                 file.write(content)
-                size = file.tell()
-            if self._part_bytes and size > self._part_bytes:
-                self._rotate()
         except OSError as error:
             logger.warning("log lines lost in %s: %s", self._folder.name, error)
 
@@ -66,6 +64,14 @@ class LogFolder:
                 if path.name.startswith("app.log.") and path.suffix[1:].isdigit():
                     older.append(path)
         return [*sorted(older, key=lambda path: int(path.suffix[1:])), self._current]
+
+    def _make_room(self, coming: int) -> None:
+        """Begin a new part where this one would grow past its share."""
+        size = 0
+        with contextlib.suppress(FileNotFoundError):
+            size = os.lstat(self._current).st_size
+        if self._part_bytes and size and size + coming > self._part_bytes:
+            self._rotate()
 
     def _rotate(self) -> None:
         older = self._parts()[:-1]

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from steadyd.errors import SteadyError
+from steadyd.model import File
+from steadyd.runner.blobs import Blobs
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(tmp_path / "blobs")
+
+
+def address(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_contents_are_kept_by_address(blobs: Blobs) -> None:
+    files = blobs.put({"b.txt": b"two", "a.txt": b"one", "empty": b""})
+    assert files == [
+        File("a.txt", address(b"one"), 3),
+        File("b.txt", address(b"two"), 3),
+        File("empty", address(b""), 0),
+    ]
+    assert [blobs.get(file.sha256) for file in files] == [b"one", b"two", b""]
+
+
+def test_a_content_is_written_once_and_never_again(blobs: Blobs) -> None:
+    blobs.put({"a": b"same", "b": b"same"})
+    before = blobs.path(address(b"same")).stat()
+    blobs.put({"c": b"same"})
+    after = blobs.path(address(b"same")).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert stat.S_IMODE(after.st_mode) == 0o444
+
+
+def test_a_damaged_or_missing_content_is_never_served(blobs: Blobs) -> None:
+    blobs.put({"a": b"good"})
+    path = blobs.path(address(b"good"))
+    path.chmod(0o644)
+    path.write_bytes(b"evil")
+    for sha256 in (address(b"good"), address(b"never put")):
+        with pytest.raises(SteadyError) as caught:
+            blobs.get(sha256)
+        assert caught.value.code == "internal"
+
+
+def test_a_full_disk_leaves_no_half_written_content(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    blobs.put({"a": b"before"})
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(SteadyError) as caught:
+            blobs.put({"b": b"after"})
+    assert caught.value.code == "disk_full"
+    assert blobs.sweep([address(b"before")]) == 0
+    assert not blobs.path(address(b"after")).exists()
+
+
+def test_sweeping_keeps_what_is_needed(blobs: Blobs) -> None:
+    blobs.put({"a": b"kept", "b": b"gone"})
+    interrupted = blobs.path(address(b"kept")).with_name("part-x")
+    interrupted.write_bytes(b"half")
+    assert blobs.sweep([address(b"kept")]) == 2
+    assert blobs.get(address(b"kept")) == b"kept"
+    assert not interrupted.exists()

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from steadyd.errors import SteadyError
+from steadyd.proxy.service import Holder, Upstream
+from steadyd.runner.gate import WAITERS_MAX, Gate
+
+
+@dataclass(eq=False)
+class Waiter:
+    """A holder that remembers what it was told."""
+
+    refusals: list[str] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def granted(self, upstream: Upstream) -> None:
+        raise AssertionError("the gate itself grants nothing")
+
+    def refused(self, error: SteadyError) -> None:
+        assert error.retry_after
+        self.refusals.append(error.code)
+        self.told.set()
+
+    def wind_down(self) -> None: ...
+
+    def cut(self) -> None: ...
+
+
+def test_everyone_gets_through_in_order() -> None:
+    async def body() -> None:
+        gate, waiters = Gate(), [Waiter() for _ in range(3)]
+        through: list[Holder] = []
+        for waiter in waiters:
+            gate.wait(waiter, 60)
+        gate.open(through.append)
+        assert (through, len(gate)) == (waiters, 0)
+
+    asyncio.run(body())
+
+
+def test_past_the_limit_waiting_is_refused_at_once() -> None:
+    async def body() -> None:
+        gate, late = Gate(), Waiter()
+        for _ in range(WAITERS_MAX):
+            gate.wait(Waiter(), 60)
+        gate.wait(late, 60)
+        assert (late.refusals, len(gate)) == (["gate_full"], WAITERS_MAX)
+        gate.refuse(SteadyError("held", "", retry_after=1))
+
+    asyncio.run(body())
+
+
+def test_whoever_left_is_not_let_through() -> None:
+    async def body() -> None:
+        gate, gone, stays = Gate(), Waiter(), Waiter()
+        through: list[Holder] = []
+        gate.wait(gone, 60)
+        gate.wait(stays, 60)
+        gate.forget(gone)
+        gate.forget(gone)
+        gate.open(through.append)
+        assert through == [stays]
+
+    asyncio.run(body())
+
+
+def test_each_waiter_has_its_own_deadline() -> None:
+    async def body() -> None:
+        gate, first, second = Gate(), Waiter(), Waiter()
+        gate.wait(second, 60)
+        gate.wait(first, 0.01)
+        async with asyncio.timeout(5):
+            await first.told.wait()
+        assert (first.refusals, second.refusals, len(gate)) == (["gate_timeout"], [], 1)
+        gate.refuse(SteadyError("held", "", retry_after=1))
+        assert second.refusals == ["held"]
+
+    asyncio.run(body())
+
+
+def test_an_empty_gate_leaves_no_timer_behind() -> None:
+    async def body() -> None:
+        gate = Gate()
+        gate.wait(Waiter(), 0.01)
+        gate.open(lambda holder: None)
+        await asyncio.sleep(0.05)
+        assert len(gate) == 0
+
+    asyncio.run(body())

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steadyd.errors import SteadyError
+from steadyd.model import AppState
+from steadyd.runner import lifecycle
+from steadyd.runner.lifecycle import TRANSITIONS, Action, Deaths, Event, step
+
+S, E, A = AppState, Event, Action
+
+
+def history(state: AppState, *events: Event) -> tuple[AppState, list[Action]]:
+    """Where the events lead, and everything that is done on the way."""
+    done: list[Action] = []
+    for event in events:
+        state, actions = step(state, event)
+        done += actions
+    return state, done
+
+
+def test_the_first_request_starts_it_and_the_next_hundred_do_not() -> None:
+    assert history(S.STOPPED, *[E.WANTED] * 101, E.READY) == (S.RUNNING, [A.SPAWN, A.OPEN])
+
+
+def test_a_death_is_followed_by_another_start() -> None:
+    state, done = history(S.RUNNING, E.DIED, E.WANTED, E.RETRY, E.READY)
+    assert (state, done) == (S.RUNNING, [A.RETRY_LATER, A.SPAWN, A.OPEN])
+
+
+def test_too_many_deaths_end_in_a_failure_that_only_the_owner_ends() -> None:
+    state, done = history(S.STARTING, E.DIED_TOO_OFTEN, E.WANTED)
+    assert (state, done) == (S.FAILED, [A.REFUSE, A.REFUSE])
+    assert history(state, E.RELEASE, E.WANTED) == (S.STARTING, [A.FORGIVE, A.SPAWN])
+
+
+def test_a_request_that_comes_while_it_stops_waits() -> None:
+    assert history(S.RUNNING, E.STOP, E.WANTED, E.GONE) == (S.STOPPED, [A.RETIRE])
+
+
+def test_no_request_wakes_what_is_held() -> None:
+    state, done = history(S.STOPPED, E.HOLD, E.WANTED, E.STOP)
+    assert (state, done) == (S.HELD, [A.REFUSE, A.REFUSE])
+    assert history(state, E.RELEASE)[0] is S.STOPPED
+
+
+def test_what_cannot_happen_is_an_error_that_names_it() -> None:
+    with pytest.raises(SteadyError) as caught:
+        step(S.STOPPED, E.READY)
+    assert caught.value.code == "internal"
+    assert "stopped" in caught.value.message
+
+
+@pytest.mark.parametrize("state", TRANSITIONS)
+def test_every_state_of_the_table_can_be_wanted_and_stopped(state: AppState) -> None:
+    assert {E.WANTED, E.STOP} <= TRANSITIONS[state].keys()
+
+
+@pytest.mark.parametrize("state", TRANSITIONS)
+def test_every_state_can_be_left_for_a_running_app(state: AppState) -> None:
+    seen, todo = {state}, [state]
+    while todo:
+        reached = {after for after, _ in TRANSITIONS[todo.pop()].values()}
+        todo += reached - seen
+        seen |= reached
+    assert S.RUNNING in seen
+
+
+@given(st.lists(st.sampled_from(list(Event))))
+def test_no_history_spawns_twice_without_an_end_between(events: list[Event]) -> None:
+    state, alive = S.STOPPED, False
+    for event in events:
+        if event not in TRANSITIONS[state]:
+            continue
+        state, actions = step(state, event)
+        if event in (E.DIED, E.DIED_TOO_OFTEN, E.GONE):
+            alive = False
+        for action in actions:
+            assert not (action is A.SPAWN and alive)
+            alive = alive or action is A.SPAWN
+
+
+def test_the_backoff_doubles_up_to_its_limit() -> None:
+    deaths, waits = Deaths(), []
+    for _ in range(lifecycle.STARTS_MAX + 4):
+        deaths = deaths.after(None)
+        waits.append(deaths.backoff_seconds)
+    assert waits[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert max(waits) == waits[-1] == lifecycle.BACKOFF_SECONDS_MAX
+
+
+def test_early_deaths_are_counted_up_to_the_limit() -> None:
+    deaths, events = Deaths(), []
+    for _ in range(lifecycle.STARTS_MAX):
+        deaths = deaths.after(0.5)
+        events.append(deaths.event)
+    assert events == [E.DIED] * (lifecycle.STARTS_MAX - 1) + [E.DIED_TOO_OFTEN]
+
+
+def test_a_healthy_life_is_followed_by_a_start_at_once_and_forgives() -> None:
+    deaths = Deaths(5).after(lifecycle.HEALTHY_SECONDS)
+    assert (deaths.backoff_seconds, deaths.event) == (0.0, E.DIED)

@@ -38,12 +38,12 @@ class UpstreamConnection(asyncio.Protocol):
         "_answers",
         "_exchange",
         "_held",
+        "_home",
         "_idle_since",
         "_interims",
         "_left",
         "_mode",
         "_plane",
-        "_pool",
         "_reader",
         "_reusable",
         "_transport",
@@ -63,7 +63,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader: ChunkReader | None = None
         self._reusable = True
         self._idle_since = 0.0
-        self._pool: list[UpstreamConnection] | None = None
+        self._home: Upstream | None = None
         self.reused = False
         self.closed = False
 
@@ -95,7 +95,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.reused = True
         self._idle_since = now
-        self._pool = pool
+        self._home = upstream
         pool.append(self)
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._exchange is not None:
             if self._mode == _HEAD:
                 self._exchange.check_answer_time(now)
-        elif now - self._idle_since > POOL_IDLE_SECONDS_MAX:
+        elif now - self._idle_since > POOL_IDLE_SECONDS_MAX or (self._home is not None and self._home.retired):
             self._leave_pool()
             self.close()
 
@@ -276,11 +276,11 @@ class UpstreamConnection(asyncio.Protocol):
         )
 
     def _leave_pool(self) -> None:
-        pool = self._pool
-        if pool is not None:
-            self._pool = None
-            if self in pool:
-                pool.remove(self)
+        home = self._home
+        if home is not None:
+            self._home = None
+            if self in home.pool:
+                home.pool.remove(self)
 
 
 def take_idle(upstream: Upstream) -> UpstreamConnection | None:
@@ -288,7 +288,7 @@ def take_idle(upstream: Upstream) -> UpstreamConnection | None:
     pool: list[UpstreamConnection] = upstream.pool
     while pool:
         connection = pool.pop()
-        connection._pool = None
+        connection._home = None
         if not connection.closed and not connection.transport.is_closing():
             return connection
     return None

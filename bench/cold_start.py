@@ -117,7 +117,8 @@ def main() -> None:
     for name, values in figures.items():
         middle, late = statistics.median(values), statistics.quantiles(values, n=20)[-1]
         print(
-            f"{name:26} p50 {middle:7.1f} ms   p95 {late:7.1f} ms   min {min(values):7.1f} ms   x{middle / bare:.2f} bare bun"
+            f"{name:26} p50 {middle:7.1f} ms   p95 {late:7.1f} ms   min {min(values):7.1f} ms   "
+            f"x{middle / bare:.2f} bare bun"
         )
 
 

@@ -18,8 +18,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import uvloop
+from hypercorn.typing import ASGIFramework
 
 from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
@@ -129,6 +131,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             timing=Timing(config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds),
             idle_seconds=config.idle_seconds,
             as_root=os.geteuid() == 0,
+            forget=requests.forget,
             only_owner="" if sandboxed else operator.id,
         )
         fleet = Fleet(ground, lambda routes: _set_routes(listener, routes, control, urls))
@@ -151,7 +154,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             guests=config.guests and sandboxed,
             host_name=socket.gethostname(),
         )
-        await control.open(build(rooms))
+        await control.open(cast(ASGIFramework, build(rooms)))
         stack.push_async_callback(control.close)
         for work in (fleet.run(), telemetry.run()):
             stack.callback(asyncio.create_task(work).cancel)

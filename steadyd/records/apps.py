@@ -91,6 +91,14 @@ class Apps:
             lambda db: [Version(app_id, r[5], r[0], r[1], (), r[2], r[3], r[4]) for r in db.execute(sql, (app_id,))]
         )
 
+    async def drop_versions_never_live(self, app_id: str) -> None:
+        """A version exists only if some deploy made it live: what failed or was interrupted leaves none."""
+        sql = (
+            "DELETE FROM versions WHERE app_id = ?1 AND number NOT IN "
+            "(SELECT version FROM deploys WHERE app_id = ?1 AND status = 'live')"
+        )
+        await self._database.write(lambda db: db.execute(sql, (app_id,)))
+
     async def set_live(self, app: App, version: int, now: float) -> None:
         """The swap as a fact: from this commit on, `version` is what starts. Ends a hold."""
         expires = now + TEMPORARY_SECONDS if app.temporary else None

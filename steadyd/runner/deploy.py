@@ -138,12 +138,13 @@ class Deployer:
 
     async def delete(self, by: Principal, app: App, purge: bool) -> None:
         """Stop it at once. Code, data and name stay for an undelete, or go now with `purge`."""
-        await self._apps.set_deleted(app.id, time.time())
-        await self._fleet.remove(app.id)
-        await self._fleet.publish_routes()
+        runtime = await self._fleet.add(app)
+        async with runtime.operation:
+            await self._apps.set_deleted(app.id, time.time())
+            await self._fleet.remove(app.id)
+            await self._fleet.publish_routes()
         if purge:
-            await self._apps.remove(app.id)
-            await remove_tree(self._fleet.place(app).root)
+            await self._forget(app)
         else:
             self._fleet.note(app.id, Event(time.time(), "delete", f"Deleted by {by.name}."))
 
@@ -167,6 +168,7 @@ class Deployer:
                 continue
             now = time.time()
             await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
+            await self._apps.drop_versions_never_live(operation.app_id)
             await self._journal.finish(operation.id, "undone", now)
         await asyncio.to_thread(self._blobs.sweep, await self._apps.contents_in_use())
 
@@ -279,13 +281,15 @@ class Deployer:
         now = time.time()
         if record:
             await self._journal.finish_deploy(record, "failed", steps.done, now, error.message)
+        await self._apps.drop_versions_never_live(app.id)
         await self._journal.finish(operation, "failed", now)
         self._fleet.note(app.id, Event(now, "deploy_failed", error.message))
 
     async def _forget(self, app: App) -> None:
-        """Nothing is kept of an app that never went live."""
+        """Nothing is kept of the app."""
         await self._fleet.remove(app.id)
         await self._apps.remove(app.id)
+        await asyncio.to_thread(self._fleet.ground.forget, app.id)
         await remove_tree(self._fleet.place(app).root)
 
 

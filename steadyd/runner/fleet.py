@@ -58,6 +58,8 @@ class Ground:
     idle_seconds: float
     as_root: bool
     """Each app has a uid of its own."""
+    forget: Callable[[str], None] = lambda app_id: None
+    """Called from a thread before an app's folder is removed, so that nobody holds a file in it."""
     only_owner: str = ""
     """Where there is no sandbox: the one principal whose apps may run."""
 

@@ -24,6 +24,8 @@ from steadyd.runner.status import StatusEvent, StatusReader
 
 STATUS_FD = 3
 PORT = "3000"
+STARTS_AT_ONCE_MAX = 2 * (os.cpu_count() or 1)
+"""Instances that boot at the same time: more would make each other late, and the loop with them."""
 STATIC = "static.ts"
 
 
@@ -75,6 +77,7 @@ class Starter:
         self._logs = logs
         self._links = sandbox.system_links()
         self._numbers = itertools.count(1)
+        self._slots = asyncio.Semaphore(STARTS_AT_ONCE_MAX)
 
     async def start(self, plan: Plan, seconds: float) -> Instance:
         """Start `plan` and wait until its server listens.
@@ -82,6 +85,12 @@ class Starter:
         Raises:
             Failure: it exited, was killed, or did not listen within `seconds`; nothing of it is left.
         """
+        async with self._slots:
+            return await self._start(plan, seconds)
+
+    # Private
+
+    async def _start(self, plan: Plan, seconds: float) -> Instance:
         runtime = self._socket_folder(plan)
         ours, theirs = socket.socketpair()
         try:
@@ -103,8 +112,6 @@ class Starter:
             raise
         instance.ready_at = time.monotonic()
         return instance
-
-    # Private
 
     def _socket_folder(self, plan: Plan) -> Path:
         """A fresh folder for each instance: a socket left behind by a killed one would refuse the next."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -111,8 +112,6 @@ def test_killed_app_comes_back(daemon: Daemon) -> None:
             try:
                 # The innermost process: Bun itself.
                 if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/steady/bun"):
-                    import os
-
                     os.kill(pid, 9)
             except FileNotFoundError:
                 continue
@@ -216,6 +215,43 @@ def test_event_stream_ends_complete_at_a_swap(daemon: Daemon) -> None:
         return content
 
     assert b"data: 1\n\n" in asyncio.run(body())
+
+
+def test_websocket_ends_with_1012_at_a_swap(daemon: Daemon) -> None:
+    """Promise 2: a WebSocket is closed with 1012 (service restart, RFC 6455 7.4.1 and the IANA registry), and the
+    next one reaches the new instance."""
+    source = """
+    Bun.serve({
+      fetch(request, server) { return server.upgrade(request) ? undefined : new Response("plain"); },
+      websocket: { message(socket, message) { socket.send("echo " + message); } },
+    });
+    """
+    daemon.create("sockets", {"index.ts": source})
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", daemon.port)
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: sockets.localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        assert b" 101 " in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n", 1)[0]
+        writer.write(b"\x81\x82\0\0\0\0hi")  # a masked text frame
+        assert await reader.readexactly(9) == b"\x81\x07echo hi"
+        return reader, writer
+
+    async def body() -> None:
+        reader, writer = await connect()
+        began = time.monotonic()
+        answer = await asyncio.to_thread(daemon.api, "POST", "/apps/sockets/restart")
+        assert answer.status_code == 200
+        frame = await asyncio.wait_for(reader.readexactly(4), 5)
+        assert frame[0] == 0x88
+        assert int.from_bytes(frame[2:4], "big") == 1012
+        assert time.monotonic() - began < 4, "the WebSocket held the swap"
+        writer.close()
+        (await connect())[1].close()
+
+    asyncio.run(body())
 
 
 def test_stop_hold_and_start(daemon: Daemon) -> None:

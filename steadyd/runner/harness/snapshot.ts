@@ -1,0 +1,156 @@
+// Run in an app's sandbox, as the app, in its folder: copies what the app has written to another folder.
+//
+//   bun --no-install snapshot.ts DEST [--shipped LIST.json] [--max-bytes N] [--max-files N]
+//
+// LIST.json is an array of the version's own paths, which are left out; a database among them has been the app's since
+// it was first opened and is copied. Links, pipes, sockets, devices and node_modules are left out, too.
+// Exit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached: DEST is incomplete and worth nothing.
+
+import { accessSync, constants, copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, utimesSync } from "node:fs";
+import type { Stats } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { copyDatabase, discard, isDatabase, SIDE_FILES } from "./database.ts";
+
+const SKIPPED_LISTED_MAX = 100;
+const LIMIT_REACHED = 3;
+
+type Skipped = { path: string; reason: string };
+
+const { destination, shipped, maxBytes, maxFiles } = parse();
+const shippedFolders = new Set([...shipped].flatMap(parentsOf));
+const databases: string[] = [];
+const skipped: Skipped[] = [];
+let files = 0; // folders count as well: a million empty ones are as bad
+let bytes = 0;
+
+mkdirSync(destination, { recursive: true });
+for (const folders = [""]; folders.length; ) visit(folders.pop()!, folders);
+console.log(JSON.stringify({ databases, files, bytes, skipped }));
+
+function visit(folder: string, folders: string[]): void {
+  for (const name of namesIn(folder)) {
+    const path = join(folder, name);
+    const found = look(path);
+    if (found?.isDirectory()) {
+      if (name === "node_modules" || resolve(path) === destination) continue;
+      folders.push(path);
+      if (!shippedFolders.has(path)) {
+        count(0);
+        mkdirSync(join(destination, path), { recursive: true });
+      }
+    } else if (found?.isFile()) take(path, found);
+    else if (found) skip(path, "not a regular file");
+  }
+}
+
+function take(path: string, found: Stats): void {
+  if (besideDatabase(path)) return;
+  try {
+    const database = isDatabase(path);
+    if (shipped.has(path) && !(database && writable(path))) return;
+    count(found.size + (database ? (look(path + "-wal")?.size ?? 0) : 0));
+    const target = join(destination, path);
+    mkdirSync(dirname(target), { recursive: true });
+    if (database) takeDatabase(path, target);
+    else copyFileSync(path, target, constants.COPYFILE_FICLONE);
+    utimesSync(target, found.atime, found.mtime);
+  } catch (error: any) {
+    if (!["ENOENT", "EACCES", "ELOOP", "ENAMETOOLONG"].includes(error.code)) fail(1, `${path}: ${error.message}`);
+    skip(path, error.code === "ENOENT" ? "vanished meanwhile" : "cannot be read");
+  }
+}
+
+function takeDatabase(path: string, target: string): void {
+  try {
+    copyDatabase(path, target);
+    databases.push(path);
+  } catch (error: any) {
+    if (!/CORRUPT|NOTADB/.test(error.code)) throw error;
+    discard(target); // a damaged one is kept as it is: somebody may want to rescue its rows
+    for (const suffix of ["", ...SIDE_FILES])
+      if (look(path + suffix)?.isFile()) copyFileSync(path + suffix, target + suffix);
+    skip(path, "a damaged database, copied as it is");
+  }
+}
+
+// The log, index or journal of a database goes with it; of an empty file it is a database that is just being made.
+function besideDatabase(path: string): boolean {
+  const suffix = SIDE_FILES.find((ending) => path.endsWith(ending));
+  if (!suffix) return false;
+  const owner = path.slice(0, -suffix.length);
+  const found = look(owner);
+  return found?.isFile() === true && (found.size === 0 || isDatabase(owner));
+}
+
+function count(size: number): void {
+  files += 1;
+  bytes += size;
+  if (files > maxFiles) fail(LIMIT_REACHED, `more than ${maxFiles} files`);
+  if (bytes > maxBytes) fail(LIMIT_REACHED, `more than ${maxBytes} bytes`);
+}
+
+function look(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined; // for example a path that is too long
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder || ".");
+  } catch {
+    skip(folder, "cannot be read");
+    return [];
+  }
+}
+
+function writable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function skip(path: string, reason: string): void {
+  if (skipped.length < SKIPPED_LISTED_MAX) skipped.push({ path, reason });
+}
+
+function parentsOf(path: string): string[] {
+  const names = path.split("/").slice(0, -1);
+  return names.map((_, index) => names.slice(0, index + 1).join("/"));
+}
+
+function parse() {
+  const text = { type: "string" } as const;
+  try {
+    const { values, positionals } = parseArgs({
+      args: process.argv.slice(2),
+      options: { shipped: text, "max-bytes": text, "max-files": text },
+      allowPositionals: true,
+    });
+    if (positionals.length !== 1) throw new Error("one DEST is expected");
+    return {
+      destination: resolve(positionals[0]),
+      shipped: new Set<string>(values.shipped ? JSON.parse(readFileSync(values.shipped, "utf8")) : []),
+      maxBytes: limit(values["max-bytes"]),
+      maxFiles: limit(values["max-files"]),
+    };
+  } catch (error: any) {
+    return fail(2, error.message);
+  }
+}
+
+function limit(text: string | undefined): number {
+  if (text !== undefined && !/^\d+$/.test(text)) throw new Error(`not a number: ${text}`);
+  return text === undefined ? Infinity : Number(text);
+}
+
+function fail(code: number, message: string): never {
+  console.error(`snapshot: ${message}`);
+  process.exit(code);
+}

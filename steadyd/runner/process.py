@@ -99,6 +99,14 @@ class Process:
             self.ended.set_result(Exit(None, signal.Signals(-code).name))
 
 
+def keep_descriptors() -> None:
+    """What we inherited open from whoever started us goes to no child: it may be any file of theirs."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2:
+            with contextlib.suppress(OSError):  # the listing's own
+                os.set_inheritable(int(name), False)
+
+
 def spawn(argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int]) -> Process:
     """Start `argv` in a session of its own. `descriptors` maps the child's numbers to ours; stdin is empty.
 

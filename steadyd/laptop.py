@@ -234,6 +234,7 @@ async def _follow_changes(app: LocalApp, laptop: Laptop) -> None:
                 existed=existed,
                 is_ignored=laptop.is_ignored,
                 is_database=laptop.is_database,
+                is_running=app.instance is not None,
                 modules_only=bool(laptop.source.file),
             )
             causes = {path for path in taken if reloads(path, known)}

@@ -75,7 +75,7 @@ def _print(client: Client, name: str, what: str, options: dict[str, Any], show: 
             if show is None:
                 print_json(item, compact=True)
             else:
-                click.echo(show(item))
+                click.echo(show(item), color=True)
     except KeyboardInterrupt:
         return
     if options["follow"]:

@@ -85,7 +85,7 @@ def _print_line(line: LogLine, raw: bool, as_json: bool) -> None:
         item = {"event": "log", "at": line.at, "source": line.source, "text": line.text}
         print_json(item, compact=True)
     elif raw and line.source == "app":
-        click.echo(line.text)
+        click.echo(line.text, color=True)
     else:
         click.echo(log_line({"at": line.at, "source": line.source, "text": line.text}))
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 
 from steadyd.tree import ENTRY_SUFFIXES
 
-SOURCE_SUFFIXES = (*ENTRY_SUFFIXES, ".json", ".jsonc", ".toml", ".html", ".css", ".wasm", ".sql", ".svelte", ".vue")
-"""What a new file must end in to be code that somebody may be waiting for."""
 SQLITE_SIDES = ("-wal", "-shm", "-journal")
 SETTINGS = ("package.json", "tsconfig.json", "bunfig.toml", "jsconfig.json")
 RELOADS_IN_A_ROW_MAX = 5
@@ -36,6 +34,8 @@ class Known:
     """Whether an ignore file names a path (relative to the folder)."""
     is_database: Callable[[str], bool]
     """Whether the file is a SQLite database by its content."""
+    is_running: bool = True
+    """False while it does not start: then a new file may be what it lacks, and cannot be the app's own."""
     modules_only: bool = False
     """A single source file is served: what else lies in its folder is no part of the app."""
 
@@ -56,7 +56,7 @@ def reloads(path: str, known: Known) -> bool:
         return False
     if known.is_ignored(inside) or known.is_database(path):
         return False
-    return inside in SETTINGS or path in known.existed or path.endswith(SOURCE_SUFFIXES)
+    return path in known.existed or inside in SETTINGS or path.endswith(ENTRY_SUFFIXES) or not known.is_running
 
 
 @dataclass(slots=True)

@@ -1,0 +1,83 @@
+"""The commands that look."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Api, Steadyd
+
+HELLO = {
+    "name": "hello",
+    "url": "http://hello.localhost",
+    "state": "running",
+    "version": 2,
+    "owner": "me",
+    "created_at": "2026-01-01T00:00:00Z",
+    "limits": {"memory_bytes": 256 << 20},
+    "usage": {"memory_bytes": 32 << 20, "requests": 7},
+    "last_death": {"at": "2026-01-01T00:00:00Z", "message": "Version 1 died: \x1b[2J"},
+}
+
+
+def test_apps(api: Api, steadyd: Steadyd) -> None:
+    api.answers["GET /api/apps"] = (200, {"apps": [HELLO, {"name": "old", "state": "stopped"}]})
+    lines = steadyd("apps", "--server", api.url).stdout.splitlines()
+    assert lines[0].split() == ["NAME", "STATE", "VERSION", "MEMORY", "URL"]
+    assert lines[1].split() == "hello running 2 32.0 MiB of 256.0 MiB http://hello.localhost".split()
+    assert json.loads(steadyd("apps", "--server", api.url, "--json").stdout)["apps"][0] == HELLO
+
+
+def test_no_apps_says_what_to_do(api: Api, steadyd: Steadyd) -> None:
+    api.answers["GET /api/apps"] = (200, {"apps": []})
+    result = steadyd("apps", "--server", api.url)
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert "steadyd deploy" in result.stderr
+
+
+def test_deleted_apps(api: Api, steadyd: Steadyd) -> None:
+    api.answers["GET /api/apps?deleted=1"] = (200, {"apps": [{"name": "gone", "state": "deleted"}]})
+    assert "gone" in steadyd("apps", "--deleted", "--server", api.url).stdout
+
+
+def test_show(api: Api, steadyd: Steadyd) -> None:
+    api.answers["GET /api/apps/hello"] = (200, {"app": HELLO})
+    shown = steadyd("show", "hello", "--server", api.url).stdout
+    assert "state       running\n" in shown
+    assert "Version 1 died: \\x1b[2J" in shown
+    assert "expires" not in shown
+    assert json.loads(steadyd("show", "hello", "--server", api.url, "--json").stdout) == {"app": HELLO}
+
+
+def test_an_app_that_is_not_there(api: Api, steadyd: Steadyd) -> None:
+    result = steadyd("show", "none", "--server", api.url)
+    assert (result.exit_code, result.stderr) == (1, "steadyd: There is no such thing.\n")
+
+
+def test_versions(api: Api, steadyd: Steadyd) -> None:
+    api.answers["GET /api/apps/hello"] = (200, {"app": HELLO})
+    made = {"created_at": "2026-01-01T00:00:00Z", "source": "json", "files": [{"path": "index.ts"}]}
+    api.answers["GET /api/apps/hello/versions"] = (200, {"versions": [made | {"version": 2}, made | {"version": 1}]})
+    lines = steadyd("versions", "hello", "--server", api.url).stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["2", "live"], ["1", lines[2].split()[1]]]
+    assert "versions" in json.loads(steadyd("versions", "hello", "--server", api.url, "--json").stdout)
+
+
+def test_open_prints_the_url_and_starts_the_browser(
+    api: Api, steadyd: Steadyd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import webbrowser
+
+    opened: list[str] = []
+
+    def browse(url: str) -> bool:
+        opened.append(url)
+        return len(opened) > 1
+
+    monkeypatch.setattr(webbrowser, "open", browse)
+    api.answers["GET /api/apps/hello"] = (200, {"app": HELLO})
+    result = steadyd("open", "hello", "--server", api.url)
+    assert (result.stdout, opened) == ("http://hello.localhost\n", ["http://hello.localhost"])
+    assert "yourself" in result.stderr
+    assert steadyd("open", "hello", "--server", api.url, "--json").stderr == ""

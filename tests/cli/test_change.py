@@ -1,0 +1,38 @@
+"""The commands that change an app's life."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Api, Steadyd
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "restart", "undelete"])
+def test_each_verb_posts_and_says_the_state(api: Api, steadyd: Steadyd, verb: str) -> None:
+    api.answers[f"POST /api/apps/hello/{verb}"] = (200, {"app": {"name": "hello", "state": "running"}})
+    result = steadyd(verb, "hello", "--server", api.url)
+    assert (result.exit_code, result.stdout) == (0, "hello is running\n")
+    assert json.loads(steadyd(verb, "hello", "--server", api.url, "--json").stdout)["app"]["state"] == "running"
+    assert api.asked[0].body == {}
+
+
+def test_hold(api: Api, steadyd: Steadyd) -> None:
+    api.answers["POST /api/apps/hello/stop"] = (200, {"app": {"name": "hello", "state": "held"}})
+    assert steadyd("stop", "hello", "--hold", "--server", api.url).stdout == "hello is held\n"
+    assert api.asked[0].body == {"hold": True}
+
+
+def test_delete_says_how_to_come_back(api: Api, steadyd: Steadyd) -> None:
+    api.answers["DELETE /api/apps/hello"] = (204, b"")
+    assert "steadyd undelete hello" in steadyd("delete", "hello", "--server", api.url).stdout
+    assert json.loads(steadyd("delete", "hello", "--server", api.url, "--json").stdout) == {"deleted": "hello"}
+
+
+def test_rollback(api: Api, steadyd: Steadyd) -> None:
+    api.answers["POST /api/apps/hello/rollback"] = (201, {"app": {"url": "http://hello.localhost"}})
+    assert steadyd("rollback", "hello", "2", "--server", api.url).stdout == "http://hello.localhost\n"
+    assert api.asked[0].body == {"version": 2}
+    assert steadyd("rollback", "hello", "zero", "--server", api.url).exit_code == 2
+    assert "app" in json.loads(steadyd("rollback", "hello", "2", "--server", api.url, "--json").stdout)

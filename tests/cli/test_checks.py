@@ -1,0 +1,142 @@
+"""What the doctor finds. Each check is held against a machine that has it, and one that has not."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from steadyd.cli import checks
+from steadyd.cli.checks import Finding
+from steadyd.config import Address
+
+
+def test_only_what_is_required_is_fatal() -> None:
+    assert Finding("x", "problem", "", required=True).is_fatal
+    assert not Finding("x", "problem", "").is_fatal
+    assert not Finding("x", "ok", "", required=True).is_fatal
+
+
+def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.kernel().state == "ok"
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("platform.release", lambda: "3.10.0-el7")
+    assert checks.kernel().is_fatal
+
+
+def test_bun_really_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = checks.bun()
+    assert (found.state, found.detail[:2]) == ("ok", "1.")
+    monkeypatch.setattr("steadyd.runner.engine.find_bun", lambda: Path("/nonexistent/bun"))
+    assert checks.bun().is_fatal
+
+
+def test_no_bubblewrap_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    found = checks.sandbox()
+    assert (found.state, found.fix, found.is_fatal) == ("problem", "sudo apt-get install -y bubblewrap", False)
+
+
+def test_a_bubblewrap_that_fails_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\necho bwrap: No permissions >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = checks.sandbox()
+    assert found.state == "problem"
+    assert "No permissions" in found.detail
+    assert found.fix
+
+
+@pytest.mark.sandbox
+def test_a_bubblewrap_that_works() -> None:
+    assert checks.sandbox().state == "ok"
+
+
+def test_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert checks.cgroups(tmp_path).state == "problem"
+    for name in checks.CGROUP_V1_NEEDED:
+        (tmp_path / name).mkdir()
+    assert checks.cgroups(tmp_path).detail == "v1 with memory, cpu, pids, freezer"
+    (tmp_path / "freezer").rmdir()
+    assert checks.cgroups(tmp_path).detail == "v1 without freezer"
+    (tmp_path / "cgroup.controllers").write_text("cpu memory\n")
+    assert checks.cgroups(tmp_path).detail == "v2 with cpu, memory"
+
+
+def test_litestream() -> None:
+    assert checks.litestream().state == "ok"
+
+
+def test_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = checks.data_folder(tmp_path / "new" / "deep")
+    assert found.state == "ok"
+    assert "will be made" in found.detail
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(checks, "DISK_FREE_BYTES_MIN", 1 << 60)
+    assert checks.data_folder(tmp_path).state == "problem"
+    assert checks.data_folder(Path("/proc/nothing")).is_fatal
+
+
+def test_a_free_port_and_a_strangers() -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        port = stranger.getsockname()[1]
+        stranger.listen()
+        threading.Thread(target=_hang_up, args=(stranger,), daemon=True).start()
+        found = checks.port(Address("127.0.0.1", port))
+        assert found.is_fatal
+        assert found.fix == "steadyd serve --listen 127.0.0.1:0"
+    assert checks.port(Address("127.0.0.1", port)).state == "ok"
+
+
+def test_our_own_daemon_may_have_the_port() -> None:
+    class Healthy(http.server.BaseHTTPRequestHandler):
+        server_version = "steadyd"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        protocol_version = "HTTP/1.1"
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    found = checks.port(Address("127.0.0.1", server.server_address[1]))
+    thread.join()
+    server.server_close()
+    assert (found.state, found.detail.split()[0]) == ("ok", "steadyd")
+
+
+def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", ("127.0.0.1", 0))])
+    assert checks.localhost_names().state == "ok"
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", ("192.0.2.1", 0))])
+    assert checks.localhost_names().state == "problem"
+
+
+def test_a_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Finding:
+        raise RuntimeError("oops")
+
+    monkeypatch.setattr(checks, "kernel", broken)
+    findings = checks.examine(tmp_path, Address("127.0.0.1", 0))
+    assert findings[0].name == "kernel"
+    assert findings[0].detail == "the check itself failed: oops"
+    assert len(findings) == 8
+
+
+def _hang_up(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    connection.close()

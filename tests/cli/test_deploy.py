@@ -1,0 +1,88 @@
+"""`steadyd deploy` against a server that answers as told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from steadyd.cli.deploy import LEFT_OUT_SHOWN, encode
+from tests.cli.conftest import Api, Steadyd
+
+LIVE = {
+    "app": {"name": "hello", "url": "http://hello.localhost:8080", "version": 3},
+    "deploy": {"version": 3, "steps": [{"name": "check", "ms": 2.0, "ok": True}, {"name": "start", "ms": 31.5}]},
+    "notes": ["hono 4.9.2"],
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "hello"
+    folder.mkdir()
+    (folder / "index.ts").write_text("export default 1")
+    (folder / "logo.png").write_bytes(b"\x89PNG")
+    (folder / ".env").write_text("SECRET=1")
+    return folder
+
+
+def test_the_url_alone_is_on_stdout(app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    result = steadyd("deploy", str(app), "--server", api.url)
+    assert (result.exit_code, result.stdout) == (0, "http://hello.localhost:8080\n")
+    for said in ("2 files", ".env (may hold secrets)", "check", "32 ms", "hono 4.9.2", "Version 3 is live after 34 ms"):
+        assert said in result.stderr
+    assert api.asked[0].body == {"files": {"index.ts": "export default 1", "logo.png": {"base64": "iVBORw=="}}}
+
+
+def test_options_reach_the_server(app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/other"] = (201, LIVE)
+    words = ("deploy", str(app), "--name", "other", "--temporary", "--no-trial", "--server", api.url)
+    assert steadyd(*words).exit_code == 0
+    body = api.asked[0].body
+    assert (body["temporary"], body["trial"]) == (True, False)
+
+
+def test_a_guests_token_is_kept_for_the_next_command(home: Path, app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE | {"token": "guest"})
+    api.answers["POST /api/apps/hello/stop"] = (200, {"app": {"name": "hello", "state": "stopped"}})
+    assert steadyd("deploy", str(app), "--server", api.url).exit_code == 0
+    assert steadyd("stop", "hello", "--server", api.url).stdout == "hello is stopped\n"
+    assert [a.authorization for a in api.asked] == ["", "Bearer guest"]
+    assert "guest" in (home / "config" / "steadyd" / "tokens.json").read_text()
+
+
+def test_json_is_the_answer_and_what_was_left_out(app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    answer = json.loads(steadyd("deploy", str(app), "--server", api.url, "--json").stdout)
+    assert answer["app"] == LIVE["app"]
+    assert answer["left_out"] == [{"path": ".env", "reason": "may hold secrets"}]
+
+
+def test_a_failed_deploy_shows_log_and_place_then_the_reason_last(app: Path, api: Api, steadyd: Steadyd) -> None:
+    details = {"step": "start", "file": "index.ts", "line": 3, "column": 5, "logs": ["boom \x1b[31m"]}
+    error = {"code": "deploy_failed", "message": "The app did not start.", "details": details}
+    api.answers["PUT /api/apps/hello"] = (422, {"error": error})
+    result = steadyd("deploy", str(app), "--server", api.url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    assert lines[-3:] == ["  | boom \\x1b[31m", "  at index.ts:3:5", "steadyd: The app did not start."]
+
+
+def test_wrong_names_and_folders_never_reach_the_server(app: Path, tmp_path: Path, api: Api, steadyd: Steadyd) -> None:
+    assert steadyd("deploy", str(app), "--name", "No", "--server", api.url).exit_code == 1
+    assert steadyd("deploy", str(tmp_path / "none"), "--server", api.url).exit_code == 2
+    assert steadyd("deploy", str(tmp_path), "--server", api.url).exit_code == 1
+    assert api.asked == []
+
+
+def test_a_long_list_of_leavings_is_cut(app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    for number in range(LEFT_OUT_SHOWN + 5):
+        (app / f".env.{number:02}").touch()
+    assert "6 more" in steadyd("deploy", str(app), "--server", api.url).stderr
+
+
+def test_text_stays_text() -> None:
+    assert encode({"a": "é\x00".encode(), "b": b"\xff"}) == {"a": "é\x00", "b": {"base64": "/w=="}}

@@ -1,0 +1,59 @@
+"""The command as a whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from steadyd import __version__
+from steadyd.cli.program import SECTIONS, program
+from steadyd.cli.verb import Verb, configurable
+from tests.cli.conftest import Steadyd
+
+COMMANDS = """run serve deploy apps show logs requests versions open start stop restart rollback delete undelete
+    doctor""".split()
+HEAVY = ("asyncio", "httpx", "rich", "uvloop", "watchfiles", "pathspec", "starlette", "hypercorn", "apsw", "ssl")
+PRINT_DATA = [name for name in COMMANDS if name != "serve"]
+
+
+def test_help_lists_every_command(steadyd: Steadyd) -> None:
+    text = steadyd("--help").stdout
+    assert [name for name in COMMANDS if f"  {name} " not in text] == []
+    assert sorted(program.commands) == sorted(COMMANDS) == sorted(c.name or "" for s in SECTIONS.values() for c in s)
+
+
+def test_version(steadyd: Steadyd) -> None:
+    assert steadyd("--version", env={"STEADYD_VERSION": "x"}).stdout == f"steadyd {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["nope"], ["show"], ["show", "a", "b"], ["apps", "--nope"], ["run", "/nope"]])
+def test_usage_errors_exit_with_2(steadyd: Steadyd, words: list[str]) -> None:
+    assert steadyd(*words).exit_code == 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_its_options_an_environment_variable(steadyd: Steadyd, name: str) -> None:
+    command = program.commands[name]
+    assert isinstance(command, Verb)
+    assert command.help
+    assert steadyd(name, "--help").exit_code == 0
+    for option in command.params:
+        if isinstance(option, click.Option) and option.name in configurable(command).values():
+            long = next(opt for opt in option.opts if opt.startswith("--"))
+            assert option.envvar == ("STEADYD_" + long[2:].replace("-", "_").upper()).replace("DAEMON_", "")
+
+
+@pytest.mark.parametrize("name", PRINT_DATA)
+def test_every_command_that_prints_data_knows_json(name: str) -> None:
+    assert any("--json" in option.opts for option in program.commands[name].params)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = f"import sys, steadyd.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    done = subprocess.run([sys.executable, "-m", "steadyd", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"steadyd {__version__}\n"

@@ -1,0 +1,94 @@
+"""From the options of `serve` to a Config."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from steadyd.config import Address, Config
+from tests.cli.conftest import Steadyd
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """What the daemon was started with; it ends at once, with code 3."""
+    configs: list[Config] = []
+
+    def serve(config: Config) -> int:
+        configs.append(config)
+        return 3
+
+    import steadyd
+
+    daemon = types.ModuleType("steadyd.daemon")
+    vars(daemon)["serve"] = serve
+    monkeypatch.setitem(sys.modules, "steadyd.daemon", daemon)
+    monkeypatch.setattr(steadyd, "daemon", daemon, raising=False)
+    return configs
+
+
+def test_defaults(home: Path, steadyd: Steadyd, served: list[Config]) -> None:
+    assert steadyd("serve").exit_code == 3
+    assert served == [Config(data=home / "data" / "steadyd")]
+
+
+def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
+    words = """--listen 0.0.0.0:0 --data /srv/s --app-domain Apps.example --control-domain steady.example
+        --public-url https://steady.example --sandbox required --guests on --signup closed --idle 0
+        --start-deadline 10 --hold 2s --drain 500ms --grace 1min --logs 1M --request-body 5MiB"""
+    assert steadyd("serve", *words.split()).exit_code == 3
+    assert served == [
+        Config(
+            data=Path("/srv/s"),
+            listen=Address("0.0.0.0", 0),
+            app_domain="apps.example",
+            control_domain="steady.example",
+            public_url="https://steady.example",
+            sandbox="required",
+            guests=True,
+            signup="closed",
+            idle_seconds=0,
+            start_seconds=10,
+            hold_seconds=2,
+            drain_seconds=0.5,
+            grace_seconds=60,
+            log_bytes=1 << 20,
+            request_body_bytes=5 << 20,
+        )
+    ]
+
+
+def test_guests_and_sign_up_follow_the_listener(steadyd: Steadyd, served: list[Config]) -> None:
+    steadyd("serve", "--listen", "127.0.0.1:1")
+    steadyd("serve", "--listen", "192.0.2.1:1")
+    assert [(config.guests, config.signup) for config in served] == [(True, "open"), (False, "invite")]
+
+
+def test_environment_and_file(home: Path, steadyd: Steadyd, served: list[Config]) -> None:
+    config = home / "config" / "steadyd" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('idle = "2h"\nguests = false\n[serve]\nlisten = "127.0.0.1:7000"\n')
+    steadyd("serve", env={"STEADYD_LISTEN": "127.0.0.1:9000"})
+    assert (served[0].listen.port, served[0].idle_seconds, served[0].guests) == (9000, 7200, False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--listen", "nowhere"],
+        ["--listen", "127.0.0.1:99999"],
+        ["--sandbox", "maybe"],
+        ["--guests", "perhaps"],
+        ["--idle", "soon"],
+        ["--replica", "file:///x"],
+        ["--private-listen", "127.0.0.1:1"],
+        ["extra"],
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(steadyd: Steadyd, served: list[Config], words: list[str]) -> None:
+    """An option whose feature is not there yet is refused, not swallowed."""
+    assert steadyd("serve", *words).exit_code == 2
+    assert served == []

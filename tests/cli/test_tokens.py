@@ -1,0 +1,37 @@
+"""The tokens of a guest, kept for the next command."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from steadyd.cli.tokens import Tokens
+
+
+def test_kept_by_server_and_app(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path / "config" / "steadyd")
+    assert tokens.find("http://a") == ""
+    tokens.keep("http://a", "one", "t1")
+    tokens.keep("http://a", "two", "t2")
+    assert tokens.find("http://a", "one") == "t1"
+    assert tokens.find("http://a", "other") == tokens.find("http://a") == "t2"
+    assert tokens.find("http://b", "one") == ""
+
+
+def test_nobody_else_may_read_them(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path / "new")
+    tokens.keep("http://a", "one", "t")
+    assert stat.S_IMODE(tokens.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(tokens.folder.stat().st_mode) == 0o700
+    assert [path.name for path in tokens.folder.iterdir()] == ["tokens.json"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"http://a": 3}', '{"http://a": {"apps": []}}', "\x00"])
+def test_a_damaged_file_counts_as_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tokens.json").write_text(content)
+    tokens = Tokens(tmp_path)
+    assert tokens.find("http://a", "one") == ""
+    tokens.keep("http://a", "one", "t")
+    assert tokens.find("http://a", "one") == "t"

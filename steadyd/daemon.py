@@ -46,6 +46,7 @@ from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import UID_FIRST, Fleet, Ground, Routes
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
+from steadyd.runner.process import keep_descriptors
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools, probe
 from steadyd.store import Database
@@ -87,6 +88,7 @@ class Corner:
 
 
 async def _serve(config: Config) -> int:
+    keep_descriptors()
     stopping = _on_signals()
     with _data_folder(config), _runtime_folder(config) as corner:
         async with _running(config, corner) as ready_line:
@@ -153,6 +155,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             urls=urls,
             guests=config.guests and sandboxed,
             host_name=socket.gethostname(),
+            body_bytes_max=config.request_body_bytes,
         )
         await control.open(cast(ASGIFramework, build(rooms)))
         stack.push_async_callback(control.close)

@@ -193,7 +193,9 @@ class Fleet:
     async def link(self, app: App, version: Version, place: Place | None = None) -> list[str]:
         """Make the folder show `version`; returns what was put aside. Only while nothing runs in it."""
         folder = Folder(place or self.place(app), self.ground.blobs)
-        return await asyncio.to_thread(folder.link, version.files, version.number)
+        bound = self.ground.starter.sandboxed or not version.modules
+        modules = None if bound else modules_path(self.place(app), version.modules)
+        return await asyncio.to_thread(folder.link, version.files, version.number, modules)
 
     def check_may_run(self, app: App) -> None:
         """Without a sandbox only the operator's own apps run.

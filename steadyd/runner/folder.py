@@ -59,12 +59,15 @@ class Folder:
         self._place = place
         self._blobs = blobs
 
-    def link(self, files: Sequence[File], version: int) -> list[str]:
+    def link(self, files: Sequence[File], version: int, modules: Path | None = None) -> list[str]:
         """Make the folder show exactly `files` beside what the app wrote. May be repeated.
+
+        Without a sandbox nothing can be bound over node_modules: then it is a link to `modules`.
 
         Returns the paths of files that the app had written where the version now ships one: they were put aside.
         """
         self._prepare()
+        self._point_modules(modules)
         before, kept = self._shipped(), []
         wanted = {file.path: file.sha256 for file in files if not self._is_database(file)}
         # Recorded before anything changes: after a crash, both old and new paths are known to be ours.
@@ -95,8 +98,20 @@ class Folder:
             folder.chmod(mode)
         if place.uid is not None:
             os.chown(place.app, 0, place.uid)
-        with contextlib.suppress(FileExistsError):
-            (place.app / MODULES).mkdir(mode=0o755)
+
+    def _point_modules(self, modules: Path | None) -> None:
+        """node_modules: an empty folder to bind over, or a link."""
+        path = self._place.app / MODULES
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                path.unlink()
+            elif modules is not None:
+                path.rmdir()
+        if modules is not None:
+            path.symlink_to(modules)
+        else:
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode=0o755)
 
     def _shipped(self) -> list[str]:
         try:

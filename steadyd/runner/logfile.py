@@ -31,8 +31,10 @@ class LogFolder:
 
     def append(self, content: bytes | bytearray) -> None:
         """Append whole lines; a full disk loses them with a warning, and nothing else fails."""
+        if not self._folder.parent.is_dir():
+            return  # the app was purged while its last lines were on the way
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
             self._make_room(len(content))
             descriptor = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "ab") as file:

@@ -296,6 +296,7 @@ def test_an_app_outlives_the_reader_of_its_events(tmp_path: Path) -> None:
     write_files(tmp_path, {"index.ts": RESTARTS["Bun.serve"]})
     with BunApp(tmp_path) as app:
         app.wait("ready")
+        assert app.get().text == "first"
         app.stop_listening()
         app.process.send_signal(signal.SIGUSR2)
         assert eventually(lambda: app.get().text == "again")

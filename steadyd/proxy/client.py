@@ -7,6 +7,8 @@ wait here, bounded, until the answer is complete.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from typing import cast
 
@@ -161,6 +163,12 @@ class ClientConnection(asyncio.Protocol):
         elif piece:
             self._transport.write(piece)
 
+    def refuse(self, answer: AnswerHead, body: bytes) -> None:
+        if self._mode == _BODY:
+            self._close = True
+        self.start(answer, body, True)
+        self.done()
+
     def interim(self, answer: AnswerHead) -> None:
         if self._minor == b"1":
             self._transport.write(answer.plain)
@@ -192,6 +200,9 @@ class ClientConnection(asyncio.Protocol):
     def abort(self) -> None:
         self._exchange = None
         self._mode = _LINGER
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():  # a reset: to an old client a close looks like an end
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def pause_body(self) -> None:
@@ -300,21 +311,22 @@ class ClientConnection(asyncio.Protocol):
         self._no_body = line[0] == b"HEAD"
         self._partial = False
         rest = data[end + 4 :]
-        piece = b""
+        piece = trailers = b""
         if head.length:
-            piece = self._begin_body(head.length, rest)
+            piece, trailers = self._begin_body(head.length, rest)
         else:
             self._mode = _ANSWER
             self._held = rest
         exchange = self._exchange = Exchange(plane, self, head, line)
-        exchange.begin(host, target, piece, self._mode == _ANSWER)
+        exchange.begin((host, target), piece, self._mode == _ANSWER, trailers)
 
-    def _begin_body(self, length: int, rest: bytes) -> bytes:
+    def _begin_body(self, length: int, rest: bytes) -> tuple[bytes, bytes]:
         self._mode = _BODY
         self._since = time.monotonic()
         self._left = length
         self._reader = ChunkReader() if length == CHUNKED else None
-        return self._split(rest)[0]
+        piece, _, trailers = self._split(rest)
+        return piece, trailers
 
     def _hold_head(self, data: bytes) -> None:
         """Part of a head: keep it, unless it can no longer become a good one."""

@@ -55,6 +55,7 @@ class Exchange:
         "_splice",
         "_status",
         "_target",
+        "_trailers",
         "_upstream",
         "_winding",
         "answer_bytes",
@@ -76,7 +77,7 @@ class Exchange:
         self._splice: Splice | None = None
         self._pending = b""
         self._replay: bytes | None = None
-        self._target = b""
+        self._target = self._trailers = b""
         self._host = ""
         self._status = 0
         self._error = b""
@@ -106,10 +107,12 @@ class Exchange:
 
     # What the door calls
 
-    def begin(self, host: str, target: bytes, piece: bytes, ended: bool) -> None:
-        """Route the request and ask for an instance. `piece` is what has come of the body."""
+    def begin(self, where: tuple[str, bytes], piece: bytes, ended: bool, trailers: bytes = b"") -> None:
+        """Route the request to `where` (host, path) and ask for an instance. `piece` is what has come of the body."""
+        host, target = where
         self._host = host
         self._target = target
+        self._trailers = trailers
         self._body_ended = ended
         service = self._plane.routes.find(host)
         if service is None:
@@ -131,6 +134,7 @@ class Exchange:
     def body(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
         """More of the request's body."""
         self._body_ended = ended
+        self._trailers = trailers
         self.request_bytes += len(piece)
         service = self._service
         if self._head.length == CHUNKED and service is not None and self._too_large(service, self.request_bytes):
@@ -140,7 +144,7 @@ class Exchange:
             self._pending += piece
             return
         self._replay = None
-        connection.write(self._framed(piece, trailers))
+        connection.write(self._framed(piece))
         if ended:
             self._sent_at = time.monotonic()
             if self._answer_ended:
@@ -352,12 +356,12 @@ class Exchange:
             return b"".join(parts)
         pending = self._pending
         self._pending = b""
-        return b"".join((*parts, self._framed(pending, b"")))
+        return b"".join((*parts, self._framed(pending)))
 
-    def _framed(self, piece: bytes, trailers: bytes) -> bytes:
+    def _framed(self, piece: bytes) -> bytes:
         if self._head.length != CHUNKED:
             return piece
-        return one_chunk(piece) + (last_chunk(trailers) if self._body_ended else b"")
+        return one_chunk(piece) + (last_chunk(self._trailers) if self._body_ended else b"")
 
     def _upgrade_key(self) -> bytes | None:
         key = self._head.websocket_key
@@ -397,10 +401,8 @@ class Exchange:
         self._status = answer.status
         self._answer_ended = True
         self.answer_bytes = 0 if self.asks_head else len(body)
-        door = self._door
         self._end(complete=False)
-        door.start(answer, body, True)
-        door.done()
+        self._door.refuse(answer, body)
 
     def _answer_complete(self) -> None:
         if self._body_ended:

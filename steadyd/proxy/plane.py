@@ -34,6 +34,9 @@ class Door(Protocol):
     def start(self, answer: AnswerHead, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
         """The final answer begins, with the first bytes of its body, which may be all of it."""
 
+    def refuse(self, answer: AnswerHead, body: bytes) -> None:
+        """The platform's own answer in place of the app's; the exchange is over, its request perhaps not complete."""
+
     def more(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
         """The body goes on."""
 

@@ -140,8 +140,9 @@ class UpstreamConnection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None or mode == _IDLE:
             self._leave_pool()
-            self._reusable = False
             self.close()
+            if exchange is not None:  # its upload is still under way
+                exchange.upstream_lost(self)
         elif mode == _HEAD:
             self._read_head(exchange, data)
         elif mode == _BODY:
@@ -171,7 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._leave_pool()
         exchange = self._exchange
         self._exchange = None
-        if exchange is not None and self._mode != _IDLE:
+        if exchange is not None:
             exchange.upstream_lost(self)
 
     def pause_writing(self) -> None:

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from steadyd.proxy.ring import RequestRing
+from steadyd.records.requests import Requests
+from steadyd.telemetry import Telemetry
+
+SECONDS_MAX = 10
+
+
+def write(ring: RequestRing, service: bytes, path: bytes) -> None:
+    ring.write((1_000_000, 10, 20, 30), (4, 5), 1, 200, (service, b"GET", path, b"127.0.0.1", b"id", b""))
+
+
+def test_records_reach_the_log_and_the_followers(tmp_path: Path) -> None:
+    async def body() -> None:
+        (tmp_path / "a").mkdir()
+        ring, requests = RequestRing(), Requests(lambda app_id: tmp_path / app_id)
+        telemetry = Telemetry(ring, requests)
+        follower = requests.feed.subscribe("a")
+        running = asyncio.create_task(telemetry.run())
+        write(ring, b"a", b"/hello")
+        write(ring, b"", b"/nobody")
+        write(ring, b"gone", b"/late")
+        async with asyncio.timeout(SECONDS_MAX):
+            heard = await anext(follower)
+        assert (heard.id, heard.at, heard.path, heard.gate_us, heard.app_us, heard.total_us) == (
+            1,
+            1.0,
+            "/hello",
+            10,
+            20,
+            30,
+        )
+        assert await requests.tail("a", 10) == [heard]
+        running.cancel()
+        write(ring, b"a", b"/last")
+        await telemetry.close()
+        kept = Requests(lambda app_id: tmp_path / app_id)
+        assert [row.path for row in await kept.tail("a", 10)] == ["/hello", "/last"]
+        kept.close()
+
+    asyncio.run(body())
+
+
+def test_lost_records_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        ring, requests = RequestRing(4), Requests(lambda app_id: tmp_path / app_id)
+        telemetry = Telemetry(ring, requests)
+        for _ in range(10):
+            write(ring, b"a", b"/")
+        await telemetry.flush()
+        await telemetry.flush()
+        await telemetry.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(body())
+    assert [record.message.split(":")[0] for record in caplog.records] == ["6 request records lost"]
+
+
+def test_a_log_that_cannot_be_written_loses_its_records_and_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        for name in ("broken", "fine"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "broken" / "telemetry.db").write_bytes(b"not a database " * 100)
+        ring, requests = RequestRing(), Requests(lambda app_id: tmp_path / app_id)
+        telemetry = Telemetry(ring, requests)
+        write(ring, b"broken", b"/")
+        write(ring, b"fine", b"/")
+        await telemetry.flush()
+        assert len(await requests.tail("fine", 10)) == 1
+        await telemetry.close()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(body())
+    assert "1 request records of broken lost" in caplog.text

@@ -1,8 +1,8 @@
 """One request, from the claim on an instance to the end of its answer.
 
 claim -> send -> answer -> release, with bytes flowing both ways and either side able to stop the other. An exchange
-knows no wire format of the client's: it talks to a `Door`. Whatever happens, `_end` runs exactly once, and it is the
-only place where a claim is given back.
+knows no wire format of the client's: it talks to a `Door`. Whatever happens, `_end` runs exactly once and gives the
+claim back, unless the instance was gone and another is claimed in its place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from steadyd.proxy.chunks import last_chunk, one_chunk
 from steadyd.proxy.fields import CHUNKED
 from steadyd.proxy.head import IDEMPOTENT, Line, RequestHead
 from steadyd.proxy.hosts import is_loopback, unknown_host
-from steadyd.proxy.limits import LONG_LIVED_SECONDS
+from steadyd.proxy.limits import CLAIMS_MAX, LONG_LIVED_SECONDS
 from steadyd.proxy.pages import error_page, redirect
 from steadyd.proxy.plane import Door, Plane
 from steadyd.proxy.service import Service, Upstream
@@ -36,6 +36,7 @@ class Exchange:
         "_answered_at",
         "_began_at",
         "_body_ended",
+        "_claims",
         "_connection",
         "_door",
         "_error",
@@ -83,6 +84,7 @@ class Exchange:
         self._error = b""
         self._body_ended = False
         self._answer_ended = False
+        self._claims = 0
         self._retried = False
         self._paused = False
         self._winding = False
@@ -226,7 +228,7 @@ class Exchange:
 
     def connect_failed(self) -> None:
         if self._phase == _CONNECTING:
-            self.fail(_died())
+            self._claim_again()
 
     def interim(self, answer: AnswerHead) -> None:
         if answer.status != 100 or self._head.expects_continue:
@@ -316,6 +318,19 @@ class Exchange:
             self._end(complete=False)
 
     # Private
+
+    def _claim_again(self) -> None:
+        """The instance is gone and nothing of the request was sent: another may take it."""
+        upstream, service = cast(Upstream, self._upstream), cast(Service, self._service)
+        self._upstream = None
+        self._claims += 1
+        upstream.unreachable()
+        upstream.release(self)
+        if self._claims >= CLAIMS_MAX:
+            self.fail(_died())
+            return
+        self._phase = _WAITING
+        service.claim(self)
 
     def _connect(self) -> None:
         self._phase = _CONNECTING

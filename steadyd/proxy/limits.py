@@ -27,6 +27,8 @@ LINGER_SECONDS_MAX = 3.0
 """After an early error we read and drop what the client still sends, or it would meet a reset before our answer."""
 CLOSE_REPLY_SECONDS_MAX = 2.0
 """How long a WebSocket client may take to answer our close frame."""
+CLAIMS_MAX = 3
+"""Instances that one request asks, when those it was given turn out to be gone."""
 LONG_LIVED_SECONDS = 1.0
 """An answer open longer than this does not hold a swap (design: promise 2)."""
 SWEEP_SECONDS = 1.0

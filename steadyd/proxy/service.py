@@ -28,6 +28,10 @@ class Upstream(Protocol):
     retired: bool
     """True once no new claim will be granted (draining, stopping or dead): do not pool connections any more."""
 
+    def unreachable(self) -> None:
+        """Its socket refuses connections: whatever the process still does, it serves nobody. The data plane then
+        releases its claim and asks the service again, since nothing of the request was sent."""
+
     def release(self, holder: Holder) -> None:
         """End `holder`'s claim. Called exactly once for each `granted`."""
 

@@ -57,6 +57,10 @@ class StagedUpstream:
         self.retired = False
         self.holders: set[Holder] = set()
         self.releases = 0
+        self.misses = 0
+
+    def unreachable(self) -> None:
+        self.misses += 1
 
     def release(self, holder: Holder) -> None:
         self.holders.remove(holder)  # KeyError: a claim released twice, or never granted

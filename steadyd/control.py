@@ -30,6 +30,9 @@ class ControlUpstream:
         self.pool: list[Any] = []
         self.retired = False
 
+    def unreachable(self) -> None:
+        """Only while the daemon stops."""
+
     def release(self, holder: Holder) -> None:
         """Nothing to count: the control plane never sleeps."""
 

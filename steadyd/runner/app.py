@@ -255,6 +255,7 @@ class AppRuntime:
 
     def _install(self, instance: Instance) -> None:
         self.instance = instance
+        instance.on_unreachable = lambda: self._unreachable(instance)
         self.failure = None
         self._send(Event.READY)
         self._task(self._watch(instance))
@@ -266,12 +267,19 @@ class AppRuntime:
             self._tell.died(self.id, death_of(failure, self.plan.version))
         self._send(self._deaths.event)
 
+    def _unreachable(self, instance: Instance) -> None:
+        """It closed its socket or is dying: no request goes there, and its end is made certain."""
+        if self._open is instance:
+            self._open = None
+            instance.process.kill()
+
     async def _watch(self, instance: Instance) -> None:
         """Notice the end of a running instance that nobody asked to end."""
         await asyncio.shield(instance.process.ended)
         if self.instance is not instance:
             return
         in_flight, uptime = instance.claims, instance.uptime_seconds or 0.0
+        proven = instance.proven
         self._open = self.instance = None
         self.requests_before += instance.requests
         await instance.gone()
@@ -279,7 +287,7 @@ class AppRuntime:
         cause = "exit" if ended.signal is None else "signal"
         self.failure = Failure(cause, f"it ended with {ended}.", uptime, ended, None, list(instance.pump.recent))
         self._tell.died(self.id, death_of(self.failure, instance.version, in_flight))
-        self._deaths = self._deaths.after(uptime)
+        self._deaths = self._deaths.after(uptime, proven)
         self._send(self._deaths.event)
 
     async def _retire(self) -> None:

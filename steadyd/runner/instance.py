@@ -36,6 +36,7 @@ class Instance:
         self.requests = 0
         self.on_gone: Callable[[], None] = lambda: None
         """Called once, when the last trace of the process on this host can be removed."""
+        self.on_unreachable: Callable[[], None] = lambda: None
         self._claims: set[Holder] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -43,6 +44,11 @@ class Instance:
     @property
     def claims(self) -> int:
         return len(self._claims)
+
+    @property
+    def proven(self) -> bool:
+        """Whether it has answered somebody while it lived."""
+        return self.requests > len(self._claims)
 
     @property
     def uptime_seconds(self) -> float | None:
@@ -55,6 +61,10 @@ class Instance:
         self._idle.clear()
         self.requests += 1
         holder.granted(self)
+
+    def unreachable(self) -> None:
+        """A connection to its socket was refused: it serves nobody any more."""
+        self.on_unreachable()
 
     def release(self, holder: Holder) -> None:
         """The request is over, however it ended."""

@@ -1,11 +1,12 @@
 """An app's life as a table: (state, event) → (next state, what to do). Nothing here waits, spawns or knows the time.
 
 An app sleeps (STOPPED) until somebody wants it. It is STARTING until the harness says that its server listens, then
-RUNNING. A death leads to BACKOFF and another start; too many deaths in a row end in FAILED, where only the owner
-helps. HELD is a sleep from which no request wakes it.
+RUNNING. A death leads to BACKOFF and another start; too many instances in a row that never listen end in FAILED, where
+only the owner helps. HELD is a sleep from which no request wakes it.
 
-Two kinds of failure are kept apart, as supervisors of the field do: an instance that lived HEALTHY_SECONDS has proven
-itself, so its death is answered by a start at once; one that died earlier makes the next start wait longer.
+Kinds of death are kept apart, as supervisors of the field do: an instance that has answered somebody or lived for
+HEALTHY_SECONDS has proven itself, and its death is answered by a start at once; one that died earlier makes the next
+start wait longer; only one that never came up counts towards FAILED.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ HEALTHY_SECONDS = 3.0
 BACKOFF_SECONDS_FIRST = 0.1
 BACKOFF_SECONDS_MAX = 10.0
 STARTS_MAX = 8
-"""Early deaths in a row before the app is FAILED."""
+"""Instances in a row that never listened before the app is FAILED."""
 
 
 class Event(enum.Enum):
@@ -117,23 +118,28 @@ def step(state: AppState, event: Event) -> tuple[AppState, tuple[Action, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Deaths:
-    """How many instances in a row died early. The decision about the next start is made here and nowhere else."""
+    """What the last deaths in a row were like. The decision about the next start is made here and nowhere else."""
 
     early: int = 0
+    """Instances that died before they had proven themselves: the next start waits longer."""
+    unborn: int = 0
+    """Of the last of these, those that never listened: past STARTS_MAX the app is FAILED."""
 
-    def after(self, uptime_seconds: float | None) -> Deaths:
-        """The count after a death; `None` for an instance that never became ready."""
-        if uptime_seconds is not None and uptime_seconds >= HEALTHY_SECONDS:
-            return Deaths(0)
+    def after(self, uptime_seconds: float | None, proven: bool = False) -> Deaths:
+        """The count after a death; `None` for an instance that never listened, `proven` if it had answered."""
+        if uptime_seconds is None:
+            return Deaths(self.early + 1, self.unborn + 1)
+        if proven or uptime_seconds >= HEALTHY_SECONDS:
+            return Deaths()
         return Deaths(self.early + 1)
 
     @property
     def event(self) -> Event:
-        return Event.DIED_TOO_OFTEN if self.early >= STARTS_MAX else Event.DIED
+        return Event.DIED_TOO_OFTEN if self.unborn >= STARTS_MAX else Event.DIED
 
     @property
     def backoff_seconds(self) -> float:
-        """The wait before the next start: none after a healthy life, then 0.1 s, doubling."""
+        """The wait before the next start: none after a proven life, then 0.1 s, doubling."""
         if self.early == 0:
             return 0.0
         return min(BACKOFF_SECONDS_FIRST * 2.0 ** (self.early - 1), BACKOFF_SECONDS_MAX)

@@ -19,8 +19,8 @@ from steadyd.runner.start import filled_pipe
 
 OUTPUT_BYTES_MAX = 1 << 20
 PROBE_SECONDS_MAX = 10.0
-SCRIPT = ("--no-install", "--no-env-file")
-"""How Bun runs a script of ours: nothing is fetched, no .env is read."""
+SCRIPT = ("--no-install", "--no-env-file", "--config=/dev/null")
+"""How Bun runs a script of ours: nothing is fetched, no .env is read, and no bunfig.toml (its `preload` names code)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from steadyd.runner.engine import SCRIPTS, find_bun
+from steadyd.runner.tool import SCRIPT
 
 DEADLINE_SECONDS = 20.0
 PORT = 41234
@@ -151,3 +152,11 @@ def write_files(folder: Path, files: Mapping[str, str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return folder
+
+
+def run_script(name: str, *words: str | Path, folder: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """One of our scripts, as the daemon runs it."""
+    command = [find_bun(), *SCRIPT, SCRIPTS / name, *words]
+    return subprocess.run(
+        command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )

@@ -19,6 +19,7 @@ class Gate:
         self._waiters: dict[Holder, float] = {}
         self._waiters_max = waiters_max
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # the loop's handle does not always know: uvloop's for 0 s has no when()
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -31,10 +32,11 @@ class Gate:
             return
         loop = asyncio.get_running_loop()
         self._waiters[holder] = loop.time() + seconds
-        if self._timer is not None and self._waiters[holder] < self._timer.when():
+        if self._timer is not None and self._waiters[holder] < self._due:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
+            self._due = self._waiters[holder]
             self._timer = loop.call_later(seconds, self._expire)
 
     def forget(self, holder: Holder) -> None:
@@ -71,4 +73,5 @@ class Gate:
             message = "The app did not become ready in time. Try again; its owner finds the reason in its log."
             holder.refused(SteadyError("gate_timeout", message, retry_after=RETRY_AFTER_SECONDS))
         if self._waiters and self._timer is None:
-            self._timer = loop.call_later(max(min(self._waiters.values()) - now, 0.001), self._expire)
+            self._due = min(self._waiters.values())
+            self._timer = loop.call_later(max(self._due - now, 0.001), self._expire)

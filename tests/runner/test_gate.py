@@ -89,3 +89,20 @@ def test_an_empty_gate_leaves_no_timer_behind() -> None:
         assert len(gate) == 0
 
     asyncio.run(body())
+
+
+def test_many_deadlines_are_kept_one_after_the_other_on_the_loop_of_production() -> None:
+    """The first is over at once: uvloop's handle for that is another one than for later."""
+
+    async def body() -> None:
+        gate, waiting = Gate(), [Waiter() for _ in range(20)]
+        began = asyncio.get_running_loop().time()
+        for number, waiter in enumerate(waiting):
+            gate.wait(waiter, 0.002 * number)
+        async with asyncio.timeout(5):
+            for waiter in waiting:
+                await waiter.told.wait()
+        assert asyncio.get_running_loop().time() - began >= 0.037
+        assert {code for waiter in waiting for code in waiter.refusals} == {"gate_timeout"}
+
+    uvloop.run(body())

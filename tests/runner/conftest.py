@@ -1,0 +1,255 @@
+"""What the runner's tests stand on: a real Bun, a real sandbox where this machine has one, and a claim's other side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import uvloop
+
+from steadyd.errors import SteadyError
+from steadyd.model import Death
+from steadyd.proxy.service import Holder, Service, Upstream
+from steadyd.runner import engine, sandbox
+from steadyd.runner.app import AppRuntime, Tell, Timing
+from steadyd.runner.engine import Engine
+from steadyd.runner.fleet import UID_FIRST
+from steadyd.runner.logs import Logs
+from steadyd.runner.start import Plan, Starter
+from steadyd.runner.tool import Tools, probe
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS = 20.0
+AS_ROOT = os.geteuid() == 0
+UID = UID_FIRST + 7 if AS_ROOT else None
+"""The app's uid on the host; as an ordinary user everything runs as that user."""
+HELLO = 'export default { fetch: () => new Response("hello") };\n'
+QUICK = Timing(start_seconds=10.0, hold_seconds=5.0, drain_seconds=0.3, grace_seconds=0.5)
+
+
+def run(body: Coroutine[Any, Any, T]) -> T:
+    """Run a test to its end on the loop that we use in production, or fail it after a while."""
+
+    async def bounded() -> T:
+        async with asyncio.timeout(2 * DEADLINE_SECONDS):
+            return await body
+
+    return uvloop.run(bounded())
+
+
+async def until(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Wait for something that another part, or another process, will do."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        await asyncio.sleep(0.005)
+
+
+def alive(word: str) -> list[int]:
+    """Processes of this machine whose command line holds `word`, zombies left out."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.isdigit() and word.encode() in Path(f"/proc/{entry}/cmdline").read_bytes():
+                found.append(int(entry))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------- folders
+
+
+@contextlib.contextmanager
+def passable_folder() -> Iterator[Path]:
+    """A short path that every app's uid can pass through; pytest's own are 0700 and too long for sockets."""
+    path = Path(tempfile.mkdtemp(prefix="steady-", dir="/tmp"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    with passable_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def bun() -> Iterator[Engine]:
+    """The engine folder, made once."""
+    with passable_folder() as path:
+        yield engine.prepare(path / "engine")
+
+
+# ------------------------------------------------------------------------------------------------------- sandbox
+
+
+@cache
+def sandbox_problem() -> str:
+    """Why no sandbox can be made here; "" if one can: decided by really starting a program in it."""
+
+    async def body() -> None:
+        with passable_folder() as path:
+            built = engine.prepare(path / "engine")
+            folder = path / "app"
+            folder.mkdir(mode=0o755)
+            room = sandbox.Room(folder, built.folder, UID, {"PATH": "/usr/bin:/bin"}, folder_read_only=True)
+            await probe(Tools(built, sandboxed=True), room)
+
+    try:
+        run(body())
+    except (SteadyError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("sandbox") and (problem := sandbox_problem()):
+        pytest.skip(f"no sandbox on this machine: {problem}")
+
+
+BOTH = pytest.mark.parametrize("sandboxed", [pytest.param(True, marks=pytest.mark.sandbox), False])
+"""Runs a test in the sandbox and without."""
+needs_root = pytest.mark.skipif(not AS_ROOT, reason="only root can give each app a uid of its own")
+
+
+# ------------------------------------------------------------------------------------------------------- claims
+
+
+class Visitor:
+    """One request's side of a claim, as the data plane is one."""
+
+    def __init__(self) -> None:
+        self.upstream: Upstream | None = None
+        self.error: SteadyError | None = None
+        self.settled = asyncio.Event()
+        self.wound_down = False
+        self.was_cut = False
+        self.leaves_when_cut = True
+
+    def granted(self, upstream: Upstream) -> None:
+        assert not self.settled.is_set()
+        self.upstream = upstream
+        self.settled.set()
+
+    def refused(self, error: SteadyError) -> None:
+        assert not self.settled.is_set()
+        self.error = error
+        self.settled.set()
+
+    def wind_down(self) -> None:
+        self.wound_down = True
+
+    def cut(self) -> None:
+        self.was_cut = True
+        if self.leaves_when_cut:
+            self.leave()
+
+    def leave(self) -> None:
+        """Give the claim back, once."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.release(self)
+
+    async def arrive(self, service: Service) -> Upstream:
+        """Claim, and wait for the answer; a refusal is raised."""
+        service.claim(self)
+        await self.settled.wait()
+        if self.error is not None:
+            raise self.error
+        assert self.upstream is not None
+        return self.upstream
+
+
+_: type[Holder] = Visitor
+
+
+async def ask(service: Service, target: str = "/", method: str = "GET") -> tuple[int, str]:
+    """One request from the claim to the release: status and body."""
+    visitor = Visitor()
+    upstream = await visitor.arrive(service)
+    try:
+        return await exchange(upstream.address, target, method)
+    finally:
+        visitor.leave()
+
+
+async def exchange(address: str, target: str = "/", method: str = "GET") -> tuple[int, str]:
+    """One real HTTP exchange over a Unix socket."""
+    reader, writer = await asyncio.open_unix_connection(address)
+    try:
+        writer.write(f"{method} {target} HTTP/1.1\r\nHost: app.localhost\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+        return int(head.split(b" ")[1]), body.decode()
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+# ------------------------------------------------------------------------------------------------------- apps
+
+
+class Stage:
+    """A starter on a folder of its own, and what its apps told."""
+
+    def __init__(self, root: Path, built: Engine, sandboxed: bool = True) -> None:
+        self.root = root
+        self.sockets = root / "i"
+        self.sockets.mkdir(mode=0o711)
+        self.logs = Logs(lambda app_id: root / "logs" / app_id, 10 << 20)
+        self.starter = Starter(built, self.sockets, self.logs, sandboxed)
+        self.events: list[tuple[str, str]] = []
+        self.deaths: list[Death] = []
+        self.runtimes: list[AppRuntime] = []
+        self.uid = UID
+
+    def plan(self, files: Mapping[str, str] | str, entry: str = "index.ts", **more: Any) -> Plan:
+        """A folder with these files (or this index.ts), which the app owns."""
+        folder = self.root / f"app-{len(list(self.root.iterdir()))}"
+        folder.mkdir()
+        written = {"index.ts": files} if isinstance(files, str) else files
+        for name, text in written.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        for path in (folder, *folder.rglob("*")):
+            if self.uid is not None:
+                os.chown(path, self.uid, self.uid)
+        return Plan("a", 1, entry, folder, {"STEADY_APP": "a", "STEADY_ENV": "production"}, self.uid, **more)
+
+    def runtime(self, plan: Plan, timing: Timing = QUICK) -> AppRuntime:
+        async def prepare(app_id: str) -> Plan:
+            return plan
+
+        tell = Tell(lambda _, kind, text: self.events.append((kind, text)), lambda _, death: self.deaths.append(death))
+        runtime = AppRuntime("a", "a", self.starter, timing, prepare, tell)
+        self.runtimes.append(runtime)
+        return runtime
+
+    @property
+    def starts(self) -> int:
+        return [kind for kind, _ in self.events].count("wake")
+
+
+@asynccontextmanager
+async def stage(root: Path, built: Engine, sandboxed: bool = True) -> AsyncIterator[Stage]:
+    """A stage whose apps are gone afterwards, without a trace."""
+    made = Stage(root, built, sandboxed)
+    try:
+        yield made
+    finally:
+        for runtime in made.runtimes:
+            await runtime.close()
+        await made.logs.close()
+    assert alive(str(root)) == []
+    assert list(made.sockets.iterdir()) == []

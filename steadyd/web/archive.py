@@ -71,7 +71,7 @@ def unpack(file: BinaryIO) -> Unpacked:
         if head.startswith(ZIP_MAGICS):
             return _strip(_unzip(file))
         if head.startswith(GZIP_MAGIC):
-            with gzip.GzipFile(fileobj=file) as inflated:
+            with gzip.GzipFile(fileobj=file, mode="rb") as inflated:
                 return _strip(_untar(inflated.read))
         return _strip(_untar(file.read))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as no:
@@ -91,9 +91,10 @@ class _Modest:
         self._file = file
 
     def read(self, count: int = -1) -> bytes:
-        if count < 0 or count > DIRECTORY_BYTES_MAX:
+        piece = self._file.read(count) if 0 <= count <= DIRECTORY_BYTES_MAX else self._file.read(DIRECTORY_BYTES_MAX + 1)
+        if len(piece) > DIRECTORY_BYTES_MAX:
             raise SteadyError("too_large", "The archive's list of contents is too large.")
-        return self._file.read(count)
+        return piece
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)

@@ -66,7 +66,7 @@ class Call:
     async def upload(self) -> Upload:
         """The body as files, in whatever form it came."""
         kind = CreateBody if self.endpoint.upload is CreateBody else DeployBody
-        return await receive(self.request, kind, self.allowance)
+        return await receive(self.request, kind, self.allowance, self.rooms.body_bytes_max)
 
 
 Handler = Callable[[Call], Awaitable[Response]]

@@ -14,6 +14,7 @@ from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.logs import Logs
 from steadyd.urls import Urls
+from steadyd.web.body import BODY_BYTES_MAX
 from steadyd.web.rate import RateLimit
 
 CREATIONS_PER_HOUR_MAX = 60
@@ -36,5 +37,6 @@ class Rooms:
     host_name: str
     now: Callable[[], float] = time.time
     started_at: float = field(default_factory=time.time)
+    body_bytes_max: int = BODY_BYTES_MAX
     creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
     logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))

@@ -148,7 +148,7 @@ def _pax(content: bytes) -> dict[str, str]:
         length = _decimal(content[position:space]) if space > 0 else 0
         record = content[space + 1 : position + length]
         key, equals, value = record.partition(b"=")
-        if space < 0 or not equals or not record.endswith(b"\n"):
+        if space < 0 or not equals or not record.endswith(b"\n") or position + length > len(content):
             raise _broken("an extended header is damaged")
         found[_text(key)] = _text(value[:-1])
         position += length

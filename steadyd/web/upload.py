@@ -15,7 +15,7 @@ from starlette.requests import Request
 from steadyd.errors import SteadyError
 from steadyd.tree import FILE_BYTES_MAX, check_path, check_tree
 from steadyd.web.archive import is_archive, unpack
-from steadyd.web.body import BODY_BYTES_MAX, JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
+from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
 from steadyd.web.parts import OPTIONS, Parts
 from steadyd.web.schema import Base64, CreateBody, DeployBody, UploadQuery
 
@@ -58,8 +58,8 @@ class Upload:
         return dict(check_tree(tree))
 
 
-async def receive(request: Request, body: type[CreateBody | DeployBody], allowance: Allowance) -> Upload:
-    """Read the request's body, whatever its form.
+async def receive(request: Request, body: type[CreateBody | DeployBody], allowance: Allowance, limit: int) -> Upload:
+    """Read the request's body, whatever its form, up to `limit` bytes.
 
     Raises:
         SteadyError: any of the 4xx for a body that cannot become an app.
@@ -67,11 +67,11 @@ async def receive(request: Request, body: type[CreateBody | DeployBody], allowan
     kind = content_type(request)
     query = convert(_query(request), UploadQuery, strict_names=True)
     if kind in JSON_TYPES:
-        upload = _from_json(await whole(request, JSON_BYTES_MAX, allowance), body)
+        upload = _from_json(await whole(request, min(JSON_BYTES_MAX, limit), allowance), body)
     elif kind == MULTIPART_TYPE:
-        upload = await _from_multipart(request, allowance)
+        upload = await _from_multipart(request, allowance, limit)
     elif kind in ARCHIVE_TYPES or kind in SOURCE_TYPES:
-        upload = await _from_bytes(request, kind, allowance)
+        upload = await _from_bytes(request, allowance, limit)
     else:
         raise SteadyError(
             "unsupported_media_type",
@@ -128,9 +128,9 @@ def _content(path: str, value: str | Base64 | None) -> bytes | None:
         raise SteadyError("invalid", f"“{path}” is not base64.", {"path": path}) from None
 
 
-async def _from_multipart(request: Request, allowance: Allowance) -> Upload:
+async def _from_multipart(request: Request, allowance: Allowance, limit: int) -> Upload:
     parts = Parts(request.headers.get("content-type", ""))
-    async with pieces(request, BODY_BYTES_MAX, allowance) as read:
+    async with pieces(request, limit, allowance) as read:
         async for piece in read:
             parts.feed(piece)
         parts.finish()
@@ -139,10 +139,11 @@ async def _from_multipart(request: Request, allowance: Allowance) -> Upload:
     return upload
 
 
-async def _from_bytes(request: Request, kind: str, allowance: Allowance) -> Upload:
+async def _from_bytes(request: Request, allowance: Allowance, limit: int) -> Upload:
     """An archive, or one bare source file; which of them, the first bytes say better than the content type."""
+    kind = content_type(request)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-        async with pieces(request, BODY_BYTES_MAX, allowance) as read:
+        async with pieces(request, limit, allowance) as read:
             head = b""
             async for piece in read:
                 head = head or piece[:4]

@@ -1,0 +1,158 @@
+"""The control plane over the real rooms: a real database, a real fleet, real Bun processes; only the sandbox is left
+out, so that these tests run without root."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from steadyd.model import App, Principal
+from steadyd.records.apps import Apps
+from steadyd.records.journal import Journal
+from steadyd.records.people import People
+from steadyd.records.requests import Requests
+from steadyd.records.schema import STEADY
+from steadyd.runner import engine
+from steadyd.runner.app import Timing
+from steadyd.runner.blobs import Blobs
+from steadyd.runner.candidate import Trials
+from steadyd.runner.deploy import Deployer
+from steadyd.runner.engine import Engine
+from steadyd.runner.fleet import Fleet, Ground
+from steadyd.runner.install import Installer
+from steadyd.runner.logs import Logs
+from steadyd.runner.start import Starter
+from steadyd.runner.tool import Tools
+from steadyd.store import Database
+from steadyd.urls import Urls
+from steadyd.web.app import Rooms, build
+
+CONTROL = "http://localhost:8080"
+CLIENT = "203.0.113.9"
+HELLO = b"export default { fetch: () => new Response('hello') }\n"
+NOISY = b"console.log('up and running');\n" + HELLO
+BROKEN = b"export default {\n  fetch( => 1\n}\n"
+
+
+@dataclass
+class Stage:
+    """One control plane. `clock` is what it takes for the time, if it is set."""
+
+    rooms: Rooms
+    web: Starlette
+    operator: Principal
+    operator_token: str
+    folder: Path
+
+    def client(self, token: str = "", **headers: str) -> httpx.AsyncClient:
+        """A program from outside; its cookies are kept like a browser's."""
+        sent = {"x-forwarded-for": CLIENT, "accept": "*/*", **headers}
+        if token:
+            sent["authorization"] = f"Bearer {token}"
+        transport = httpx.ASGITransport(self.web, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url=CONTROL, headers=sent)
+
+    async def guest(self) -> str:
+        """A new guest's token."""
+        return await self.rooms.people.add_token(await self.rooms.people.add_guest(0.0), "test", 0.0)
+
+    async def app(self, name: str, token: str = "", content: bytes = HELLO) -> App:
+        """A running app, owned by the operator or by whoever has `token`."""
+        async with self.client(token or self.operator_token) as client:
+            made = await client.put(f"/api/apps/{name}", content=content)
+        assert made.status_code == 201, made.text
+        found = await self.rooms.apps.by_name(name)
+        assert found is not None
+        return found
+
+    async def nothing_is_written(self) -> bool:
+        """No app, no guest, no content."""
+        apps = await self.rooms.apps.everything() + await self.rooms.apps.everything(deleted=True)
+        guests = await self.rooms.apps._database.read(
+            lambda db: db.execute("SELECT count(*) FROM principals WHERE kind = 'guest'").fetchall()[0][0]
+        )
+        blobs = [path for path in (self.folder / "blobs").rglob("*") if path.is_file()]
+        return not apps and guests == 0 and not blobs
+
+    def rebuilt(self, **changes: Any) -> Stage:
+        """The same rooms behind a control plane that is configured otherwise."""
+        rooms = replace(self.rooms, **changes)
+        return replace(self, rooms=rooms, web=build(rooms))
+
+
+Body = Callable[[Stage], Awaitable[None]]
+Web = Callable[[Body], None]
+
+
+@pytest.fixture(scope="session")
+def built_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return engine.prepare(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture
+def web(tmp_path: Path, built_engine: Engine) -> Iterator[Web]:
+    """Run an async test body against a fresh control plane."""
+
+    def run(body: Body) -> None:
+        async def main() -> None:
+            async with stage(tmp_path, built_engine) as made:
+                await body(made)
+
+        asyncio.run(main())
+
+    yield run
+
+
+@asynccontextmanager
+async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
+    for name in ("apps", "blobs", "run"):
+        (folder / name).mkdir()
+    database = Database(folder / "steady.db", STEADY)
+    apps, people, journal = Apps(database), People(database), Journal(database)
+    urls = Urls("localhost", "localhost", 8080)
+    logs = Logs(lambda app_id: folder / "apps" / app_id / "logs", 1 << 20)
+    requests = Requests(lambda app_id: folder / "apps" / app_id)
+    starter = Starter(built, folder / "run", logs, sandboxed=False)
+    timing = Timing(start_seconds=10.0)
+    ground = Ground(
+        folder / "apps", Blobs(folder / "blobs"), apps, journal, logs, starter, urls, timing, 900.0, as_root=False
+    )
+    fleet = Fleet(ground, lambda routes: None)
+    tools = Tools(built, sandboxed=False)
+    deployer = Deployer(fleet, Installer(tools), Trials(fleet, tools))
+    rooms = Rooms(apps, people, journal, requests, logs, fleet, deployer, urls, True, "test-host")
+    operator = await people.operator(0.0)
+    token = await people.add_token(operator, "test", 0.0)
+    try:
+        yield Stage(rooms, build(rooms), operator, token, folder)
+    finally:
+        await deployer.close()
+        await fleet.close()
+        requests.close()
+        await logs.close()
+        database.close()
+
+
+def code(response: httpx.Response) -> str:
+    """The error code, which header and body must agree on."""
+    said = response.json()["error"]
+    assert set(said) == {"code", "message", "details"}
+    assert response.headers["steady-error"] == said["code"]
+    assert response.text.endswith("}\n")
+    return str(said["code"])
+
+
+def form_token(page: str) -> str:
+    """The token that a page's forms carry."""
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
+    assert found, page
+    return found[1]

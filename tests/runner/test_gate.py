@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+import uvloop
+
 from steadyd.errors import SteadyError
 from steadyd.proxy.service import Holder, Upstream
 from steadyd.runner.gate import WAITERS_MAX, Gate

@@ -211,6 +211,7 @@ def test_event_stream_ends_complete_at_a_swap(daemon: Daemon) -> None:
         answer = await asyncio.to_thread(daemon.api, "POST", "/apps/stream/restart")
         assert answer.status_code == 200
         status, content = await asyncio.wait_for(listening, 5)
+        wire.close()
         assert status == 200
         return content
 

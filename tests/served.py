@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ ROOT = Path(__file__).parent.parent
 class Daemon:
     """`steadyd serve` on a free port. `client` speaks as the operator."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, before: Sequence[str] = ()) -> None:
+        """`before` is a command that executes the rest of its words, as `env` does."""
         self.data = data
+        self.before = before
         self.options = options
         self.output: list[str] = []
         self.port = 0
@@ -38,6 +40,7 @@ class Daemon:
     def start(self, listen: str = "127.0.0.1:0") -> None:
         """Start (again) and wait for the ready line."""
         command = [
+            *self.before,
             sys.executable,
             "-m",
             "steadyd",

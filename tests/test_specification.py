@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from steadyd.config import Config
@@ -18,6 +18,9 @@ LIMIT = re.compile(r"^\| (L[0-9]+) \| `([\w./:]+)` \| ([^|]+) \| ([^|]+) \| (.+)
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 QUANTITY = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?) ?(KiB|MiB|GiB|min|h|d)?\b")
 MULTIPLES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "min": 60, "h": 3_600, "d": 86_400}
+
+
+NO_LIMITS = {"proxy.hosts.PORT_MAX": "a port number has 16 bits"}
 
 
 @dataclass(frozen=True)
@@ -64,22 +67,30 @@ def unproven(found: Iterable[Entry], tests: set[str]) -> list[str]:
 
 
 def limits_in_code(found: Iterable[Source]) -> dict[str, str]:
-    """Limit → module, for each `…_MAX` on the top level of a module; same names are told apart by their module."""
+    """Limit → module: each `…_MAX` on the top level of a module, and each `…_max` of a dataclass, by its full name
+    below steadyd: `runner.gate.WAITERS_MAX`, `proxy.limits.Limits.url_bytes_max`."""
     places: dict[str, str] = {}
     for source in found:
-        for node in source.tree.body:
-            targets = (
-                node.targets
-                if isinstance(node, ast.Assign)
-                else [node.target]
-                if isinstance(node, ast.AnnAssign)
-                else []
-            )
-            for target in targets:
-                if isinstance(target, ast.Name) and target.id.endswith("_MAX") and target.id[0] != "_":
-                    key = target.id if target.id not in places else f"{source.path}:{target.id}"
-                    places[key] = source.module
+        for where, body in ((source.module, source.tree.body), *_classes(source)):
+            for name in _assigned(body):
+                if re.match(r"[A-Z].*_MAX$|[a-z].*_max$", name):
+                    places[f"{where}.{name}".removeprefix("steadyd.")] = source.module
     return places
+
+
+def _classes(source: Source) -> Iterator[tuple[str, list[ast.stmt]]]:
+    for node in source.tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield f"{source.module}.{node.name}", node.body
+
+
+def _assigned(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """The names that these statements give a value."""
+    for node in body:
+        if isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and node.value is not None and isinstance(node.target, ast.Name):
+            yield node.target.id
 
 
 def quantity(text: str) -> float:
@@ -103,11 +114,23 @@ def disagreements(found: Iterable[Entry], values: Mapping[str, float]) -> list[s
 def values_in_code() -> dict[str, float]:
     values: dict[str, float] = {}
     for name, module in limits_in_code(sources("steadyd")).items():
-        values[name] = getattr(importlib.import_module(module), name.rpartition(":")[2])
+        value = _value(importlib.import_module(module), f"steadyd.{name}".removeprefix(f"{module}.").split("."))
+        if isinstance(value, int | float) and name not in NO_LIMITS:
+            values[name] = value
     for field in dataclasses.fields(Config):
         if isinstance(field.default, int | float) and not isinstance(field.default, bool):
             values[f"Config.{field.name}"] = field.default
     return values
+
+
+def _value(owner: object, names: Sequence[str]) -> object:
+    """A module's constant, or the default of a class's field."""
+    if len(names) == 1:
+        return getattr(owner, names[0])
+    inner = getattr(owner, names[0])
+    if dataclasses.is_dataclass(inner):
+        return {field.name: field.default for field in dataclasses.fields(inner)}[names[1]]
+    return vars(inner)[names[1]]
 
 
 def specification() -> list[Entry]:
@@ -150,6 +173,9 @@ def test_disagreements_are_found() -> None:
 
 
 def test_limits_are_found_in_code() -> None:
-    a = Source("steadyd/a.py", "X_MAX = 1\nY: int = 2\nZ_MAX: int = 3")
-    b = Source("steadyd/b.py", "X_MAX = 1")
-    assert limits_in_code([a, b]) == {"X_MAX": "steadyd.a", "Z_MAX": "steadyd.a", "steadyd/b.py:X_MAX": "steadyd.b"}
+    text = "X_MAX = 1\nY: int = 2\nZ_MAX: int = 3\n_MAX = 4\nclass C:\n    body_max: int = 5\n    other: int = 6"
+    assert limits_in_code([Source("steadyd/a/b.py", text)]) == {
+        "a.b.X_MAX": "steadyd.a.b",
+        "a.b.Z_MAX": "steadyd.a.b",
+        "a.b.C.body_max": "steadyd.a.b",
+    }

@@ -57,6 +57,7 @@ function first(make: any, claim: (server: any, options: Fields) => void) {
 function claimHttp(server: any, options: Fields): void {
   const { hostname = "localhost", port = 3000 } = options;
   const shown = Number(PORT) || Number(port);
+  const { stop } = server;
   Object.setPrototypeOf(server, {
     __proto__: Object.getPrototypeOf(server),
     port: shown,
@@ -72,7 +73,7 @@ function claimHttp(server: any, options: Fields): void {
     },
     stop(...rest: unknown[]) {
       release(server);
-      return super.stop(...rest);
+      return stop.apply(server, rest);
     },
     [Symbol.dispose]() {
       this.stop(true);
@@ -86,6 +87,7 @@ function claimHttp(server: any, options: Fields): void {
 function claimTcp(listener: any, options: Fields): void {
   const { hostname = "localhost", port = 3000 } = options;
   const shown = Number(PORT) || Number(port);
+  const { stop } = listener;
   Object.setPrototypeOf(listener, {
     __proto__: Object.getPrototypeOf(listener),
     port: shown,
@@ -96,7 +98,7 @@ function claimTcp(listener: any, options: Fields): void {
     },
     stop(...rest: unknown[]) {
       release(listener);
-      return super.stop(...rest);
+      return stop.apply(listener, rest);
     },
     [Symbol.dispose]() {
       this.stop(true);

@@ -31,6 +31,9 @@ const ELSEWHERE = Object.getOwnPropertyDescriptors({
 
 let holder: object | undefined; // the listening server that has the socket
 
+// Nobody at the other end: the daemon was killed while this started, before it could take its children along.
+if (STEADY_STATUS_FD) await Bun.write(Bun.file(Number(STEADY_STATUS_FD)), "\n").catch(() => process.exit(1));
+
 if (STEADY_SOCKET) {
   Object.assign(Bun, { serve: first(Bun.serve, claimHttp), listen: first(Bun.listen, claimTcp) });
   process.on("uncaughtExceptionMonitor", (error) => report("error", require("./failure.ts").describe(error)));
@@ -76,7 +79,8 @@ function claimHttp(server: any, options: Fields): void {
       return stop.apply(server, rest);
     },
     [Symbol.dispose]() {
-      this.stop(true);
+      release(server);
+      stop.call(server, true);
     },
   });
   if (options.onNodeHTTPRequest) require("./node.ts").adjust(clientOf);
@@ -101,7 +105,8 @@ function claimTcp(listener: any, options: Fields): void {
       return stop.apply(listener, rest);
     },
     [Symbol.dispose]() {
-      this.stop(true);
+      release(listener);
+      stop.call(listener, true);
     },
   });
 }

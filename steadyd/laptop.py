@@ -28,6 +28,7 @@ from steadyd.proxy.listener import Listener
 from steadyd.proxy.ring import RequestRecord, RequestRing
 from steadyd.runner.local import APP_ID, LocalApp, Source, engine_in
 from steadyd.runner.logs import LogLine, Logs
+from steadyd.runner.process import keep_descriptors
 from steadyd.runner.reload import Habits, Known, reloads
 from steadyd.runner.start import Starter
 from steadyd.urls import Urls
@@ -96,14 +97,23 @@ def listen(port: int | None) -> list[socket.socket]:
     raise SteadyError("cannot_start", f"{wanted} Choose one with --port, or --port 0 for any.")
 
 
+def files_in(folder: str) -> set[str]:
+    """What lies in the folder now, without hidden folders and dependencies; at most a folder past FILES_KNOWN_MAX."""
+    found: set[str] = set()
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
+        found.update(os.path.join(here, name) for name in files)
+        if len(found) > FILES_KNOWN_MAX:
+            break
+    return found
+
+
 # Private
 
 
 async def _run(laptop: Laptop, show: Show) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopping.set)
+    keep_descriptors()
+    stopping = _on_signals()
     sockets = listen(laptop.port)
     urls = Urls("localhost", "localhost", sockets[0].getsockname()[1])
     ring = RequestRing()
@@ -119,14 +129,33 @@ async def _run(laptop: Laptop, show: Show) -> None:
                 asyncio.create_task(_show_requests(ring, show, stopping)),
                 asyncio.create_task(_follow_changes(app, laptop)),
             ]
+            for task in tasks:
+                task.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
             await listener.close(DRAIN_SECONDS_MAX)
             with _ending(stopping):
                 for record in ring.drain():
                     show.request(record)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def _on_signals() -> asyncio.Event:
+    """The first signal stops in order; the second ends the process at once, and the kernel ends Bun."""
+    stopping = asyncio.Event()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    return stopping
 
 
 @asynccontextmanager
@@ -211,7 +240,7 @@ async def _follow_changes(app: LocalApp, laptop: Laptop) -> None:
     """Start the app, then reload it after each change that asks for it."""
     changed: set[str] = set()
     news = asyncio.Event()
-    existed = await asyncio.to_thread(_files_in, str(laptop.source.folder))
+    existed = await asyncio.to_thread(files_in, str(laptop.source.folder))
     watchers = [
         asyncio.create_task(_watch_folder(app, changed, news)),
         asyncio.create_task(_watch_elsewhere(app, changed, news)),
@@ -290,14 +319,3 @@ def _elsewhere(app: LocalApp) -> set[str]:
     if app.source.file:
         return folders - {folder}
     return {path for path in folders if path != folder and not path.startswith(folder + "/")}
-
-
-def _files_in(folder: str) -> set[str]:
-    """What lies in the folder now, without hidden folders and dependencies."""
-    found: set[str] = set()
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
-        found.update(os.path.join(here, name) for name in files)
-        if len(found) > FILES_KNOWN_MAX:
-            break
-    return found

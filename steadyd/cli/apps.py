@@ -79,15 +79,12 @@ def versions(client: Client, name: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    live = (client.call("GET", app_path(name), app=name).get("app") or {}).get("version")
     rows = []
     for version in _list(answer, "versions"):
-        number = version.get("version", version.get("number"))
-        files = version.get("files")
-        count = str(len(files) if isinstance(files, list) else files or "")
-        mark = "live" if number == live else ""
-        rows.append([str(number), mark, date(version.get("created_at")), _text(version, "source"), count])
-    print_table(["version", "", "created", "source", "files"], rows)
+        mark = "live" if version.get("live") else ""
+        entry = _text(version, "entry") or "static site"
+        rows.append([_text(version, "version"), mark, date(version.get("created_at")), _text(version, "source"), entry])
+    print_table(["version", "", "created", "source", "entry"], rows)
 
 
 @click.command("open", cls=Verb)

@@ -56,11 +56,14 @@ def test_an_app_that_is_not_there(api: Api, steadyd: Steadyd) -> None:
 
 
 def test_versions(api: Api, steadyd: Steadyd) -> None:
-    api.answers["GET /api/apps/hello"] = (200, {"app": HELLO})
-    made = {"created_at": "2026-01-01T00:00:00Z", "source": "json", "files": [{"path": "index.ts"}]}
-    api.answers["GET /api/apps/hello/versions"] = (200, {"versions": [made | {"version": 2}, made | {"version": 1}]})
+    made = {"created_at": "2026-01-01T00:00:00Z", "source": "json", "entry": "index.ts"}
+    listed = [made | {"version": 2, "live": True}, made | {"version": 1, "entry": ""}]
+    api.answers["GET /api/apps/hello/versions"] = (200, {"versions": listed})
     lines = steadyd("versions", "hello", "--server", api.url).stdout.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["2", "live"], ["1", lines[2].split()[1]]]
+    assert lines[1].startswith("2        live  2026-01-01 ")
+    assert lines[1].endswith("json    index.ts")
+    assert lines[2].startswith("1              2026-01-01 ")
+    assert lines[2].endswith("static site")
     assert "versions" in json.loads(steadyd("versions", "hello", "--server", api.url, "--json").stdout)
 
 

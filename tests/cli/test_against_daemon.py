@@ -1,0 +1,132 @@
+"""The command line and a real daemon: the whole life of an app, typed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.conftest import Steadyd
+from tests.served import Daemon, until
+
+SOURCE = """console.log("version %s speaking \\x1b[31m");
+export default { fetch(request) { console.log(request.url); return new Response("%s"); } };
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "index.ts").write_text(SOURCE % ("one", "one"))
+    (folder / ".env").write_text("SECRET=1")
+    (folder / "logo.bin").write_bytes(bytes(range(256)))
+    return folder
+
+
+@pytest.fixture
+def operator(steadyd: Steadyd, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Steadyd:
+    """The command as the person who started the daemon types it: without --server."""
+    monkeypatch.setenv("STEADYD_DATA", str(daemon.data))
+    return steadyd
+
+
+def test_the_life_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> None:
+    deployed = operator("deploy", str(app), "--name", "typed")
+    assert (deployed.exit_code, deployed.stdout) == (0, f"http://typed.localhost:{daemon.port}\n"), deployed.stderr
+    assert ".env" in deployed.stderr
+    assert daemon.ask("typed").text == "one"
+    assert "typed" in operator("apps").stdout
+    assert "running" in operator("show", "typed").stdout
+
+    (app / "index.ts").write_text(SOURCE % ("two", "two"))
+    assert operator("deploy", str(app), "--name", "typed", "--no-trial").exit_code == 0
+    assert daemon.ask("typed").text == "two"
+    assert operator("versions", "typed").stdout.splitlines()[1].split()[:2] == ["2", "live"]
+    assert operator("rollback", "typed", "1").exit_code == 0
+    assert daemon.ask("typed").text == "one"
+
+    assert operator("stop", "typed").stdout == "typed is stopped\n"
+    assert operator("start", "typed").stdout == "typed is running\n"
+    assert operator("restart", "typed").stdout == "typed is running\n"
+    assert operator("stop", "typed", "--hold").stdout == "typed is held\n"
+    assert daemon.ask("typed").status_code == 503
+    assert operator("delete", "typed").exit_code == 0
+    assert operator("show", "typed", "--json").exit_code == 1 or "deleted" in operator("apps", "--deleted").stdout
+    assert operator("undelete", "typed").exit_code == 0
+
+
+def test_logs_and_requests(operator: Steadyd, daemon: Daemon, app: Path) -> None:
+    assert operator("deploy", str(app), "--name", "talker").exit_code == 0
+    assert daemon.ask("talker", "/some/path").text == "one"
+    logs = operator("logs", "talker").stdout
+    assert "version one speaking \\x1b[31m" in logs
+    assert "\x1b" not in logs
+    assert "\x1b" in operator("logs", "talker", "--raw").stdout
+    line = until(lambda: operator("requests", "talker").stdout)
+    assert line.split()[1:3] == ["GET", "200"]
+    assert line.rstrip().endswith("/some/path")
+    assert json.loads(operator("requests", "talker", "--json").stdout)["path"] == "/some/path"
+
+
+@pytest.mark.parametrize("what", ["logs", "requests"])
+def test_following_ends_quietly_with_ctrl_c(operator: Steadyd, daemon: Daemon, app: Path, what: str) -> None:
+    assert operator("deploy", str(app), "--name", "followed").exit_code == 0
+    command = [sys.executable, "-m", "steadyd", what, "followed", "-f", "--tail", "0", "--server", daemon.url]
+    command += ["--token", daemon.token]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    seen: list[str] = []
+    assert process.stdout is not None
+    reader = threading.Thread(target=seen.extend, args=(process.stdout,))
+    reader.start()
+    try:
+
+        def heard() -> bool:
+            daemon.ask("followed", "/news")
+            return bool(seen)
+
+        until(heard, 20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+        reader.join()
+        assert "news" in seen[0]
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()
+        reader.join()
+
+
+def test_a_failed_deploy_says_where(operator: Steadyd, app: Path) -> None:
+    (app / "index.ts").write_text("const fine = 1;\nconst = 2;\n")
+    result = operator("deploy", str(app), "--name", "broken")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "index.ts:2" in result.stderr
+    assert operator("show", "broken").exit_code == 1
+
+
+@pytest.mark.sandbox
+def test_a_guest_keeps_a_token(steadyd: Steadyd, daemon: Daemon, app: Path, home: Path) -> None:
+    server = ("--server", daemon.url)
+    assert steadyd("deploy", str(app), "--name", "guested", *server).exit_code == 0
+    assert steadyd("deploy", str(app), "--name", "guested", *server).exit_code == 0
+    assert "guested" in steadyd("apps", *server).stdout
+    assert steadyd("stop", "guested", *server).exit_code == 0
+    (home / "config" / "steadyd" / "tokens.json").unlink()
+    refused = steadyd("stop", "guested", *server)
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("steadyd: ")
+
+
+def test_a_daemon_that_is_not_there(steadyd: Steadyd) -> None:
+    result = steadyd("apps", "--server", "http://127.0.0.1:1")
+    assert (result.exit_code, result.stderr) == (1, "steadyd: no server answers at http://127.0.0.1:1\n")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get("http://127.0.0.1:1")

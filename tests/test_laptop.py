@@ -1,0 +1,87 @@
+"""The listener of `steadyd run`. The command itself is tested in tests/cli/test_run.py."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from steadyd import laptop
+from steadyd.errors import SteadyError
+
+
+def ports(sockets: list[socket.socket]) -> set[int]:
+    found = {sock.getsockname()[1] for sock in sockets}
+    for sock in sockets:
+        sock.close()
+    return found
+
+
+def free_port(neighbours: int) -> int:
+    """A port that is free now, with that many free ones after it."""
+    while True:
+        first = ports(laptop.listen(0)).pop()
+        try:
+            for port in range(first, first + neighbours + 1):
+                ports(laptop.listen(port))
+        except SteadyError:
+            continue
+        return first
+
+
+def taken(host: str, port: int) -> socket.socket:
+    other = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    other.bind((host, port))
+    other.listen()
+    return other
+
+
+def test_the_next_free_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port(2)
+    monkeypatch.setattr(laptop, "DEFAULT_PORT", port)
+    first, second = laptop.listen(None), laptop.listen(None)
+    assert (ports(first), ports(second)) == ({port}, {port + 1})
+
+
+def test_a_port_taken_on_either_address_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser tries ::1 and 127.0.0.1: both must lead to us."""
+    if not socket.has_ipv6 or len(found := laptop.listen(0)) < 2:
+        pytest.skip("no IPv6 here")
+    ports(found)
+    port = free_port(1)
+    monkeypatch.setattr(laptop, "DEFAULT_PORT", port)
+    with taken("::1", port):
+        assert ports(laptop.listen(None)) == {port + 1}
+
+
+def test_a_port_that_was_asked_for_is_not_replaced() -> None:
+    port = free_port(0)
+    with taken("127.0.0.1", port), pytest.raises(SteadyError, match=f"Port {port} is taken") as caught:
+        laptop.listen(port)
+    assert caught.value.code == "cannot_start"
+
+
+def test_trying_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def refuse(port: int) -> list[socket.socket]:
+        tried.append(port)
+        raise OSError
+
+    refusing: Callable[[int], list[socket.socket]] = refuse
+    monkeypatch.setattr(laptop, "_listen_on", refusing)
+    with pytest.raises(SteadyError, match="No port from 8080"):
+        laptop.listen(None)
+    assert len(tried) == laptop.PORTS_TRIED_MAX
+
+
+def test_known_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path
+    for name in ("a/1", "a/2", "b/1", "b/2", "node_modules/x", ".git/x"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    assert laptop.files_in(str(folder)) == {str(folder / name) for name in ("a/1", "a/2", "b/1", "b/2")}
+    monkeypatch.setattr(laptop, "FILES_KNOWN_MAX", 1)
+    assert len(laptop.files_in(str(folder))) == 2

@@ -28,13 +28,17 @@ URL = "http://hello.localhost:8080"
 class BunApp:
     """One process. `events` are the status lines so far; `output` is what it printed."""
 
-    def __init__(self, folder: Path, entry: str = "./index.ts", environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, entry: str = "./index.ts", environ: Mapping[str, str] | None = None, heard: bool = True
+    ) -> None:
         self.runtime = Path(tempfile.mkdtemp(prefix="steady"))  # short: a socket's path ends at 108 bytes
         self.address = str(self.runtime / "s")
         self.events: list[dict[str, Any]] = []
         self._buffer = b""
         self._log = self.runtime / "log"
         self._status, status_end = os.pipe()
+        if not heard:
+            self.stop_listening()
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [find_bun(), "--no-install", "--no-env-file", "--preload", SCRIPTS / "harness.ts", entry],
@@ -116,7 +120,7 @@ class BunApp:
             return False
         piece = os.read(self._status, 1 << 16)
         *lines, self._buffer = (self._buffer + piece).split(b"\n")
-        self.events += [json.loads(line) for line in lines]
+        self.events += [json.loads(line) for line in lines if line]  # an empty one asks whether we are there
         return bool(piece)
 
 

@@ -302,6 +302,14 @@ def test_an_app_outlives_the_reader_of_its_events(tmp_path: Path) -> None:
         assert eventually(lambda: app.get().text == "again")
 
 
+def test_an_app_does_not_start_for_a_daemon_that_is_gone(tmp_path: Path) -> None:
+    """Killed between the spawn and the first line: nobody is left to end this process, so it ends itself."""
+    write_files(tmp_path, {"index.ts": "console.log(1); export default { fetch: () => new Response() };"})
+    with BunApp(tmp_path, heard=False) as app:
+        assert app.process.wait(DEADLINE_SECONDS) == 1
+        assert app.output == ""
+
+
 @pytest.mark.parametrize(
     ("handler", "code"), [("", -signal.SIGTERM), ("process.on('SIGTERM', () => process.exit(3));", 3)]
 )

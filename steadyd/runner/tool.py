@@ -66,7 +66,7 @@ class Tools:
                 args = filled_pipe(sandbox.options(room, self._links))
                 closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: nowhere}
-                command = [*sandbox.launcher(room.uid), *self._command(room, words, inside=True)]
+                command = [*sandbox.launcher(room.uid, os.getpid()), *self._command(room, words, inside=True)]
                 process = spawn(command, {}, descriptors)
             else:
                 linux = sys.platform == "linux"

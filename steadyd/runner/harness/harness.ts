@@ -32,7 +32,8 @@ const ELSEWHERE = Object.getOwnPropertyDescriptors({
 let holder: object | undefined; // the listening server that has the socket
 
 // Nobody at the other end: the daemon was killed while this started, before it could take its children along.
-if (STEADY_STATUS_FD) await Bun.write(Bun.file(Number(STEADY_STATUS_FD)), "\n").catch(() => process.exit(1));
+const greeting = STEADY_STATUS_FD && Bun.write(Bun.file(Number(STEADY_STATUS_FD)), "\n");
+if (greeting && Bun.peek.status(greeting) === "rejected") process.exit(1);
 
 if (STEADY_SOCKET) {
   Object.assign(Bun, { serve: first(Bun.serve, claimHttp), listen: first(Bun.listen, claimTcp) });

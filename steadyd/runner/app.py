@@ -70,6 +70,8 @@ class AppRuntime:
         self.requests_before = 0
         self.operation = asyncio.Lock()
         """Deploys and the like, one at a time."""
+        self.closed = False
+        """True once it was told to go: nothing starts it again."""
         self._starter = starter
         self._timing = timing
         self._prepare = prepare
@@ -89,6 +91,9 @@ class AppRuntime:
         """An instance now, or a place at the gate."""
         if self._open is not None:
             self._open.claim(holder)
+            return
+        if self.closed:
+            holder.refused(_closing())
             return
         self._gate.wait(holder, self._timing.hold_seconds if self._swapping else self._timing.start_seconds)
         if not self._swapping:
@@ -118,6 +123,8 @@ class AppRuntime:
         Raises:
             SteadyError: `app_failed` with the reason and the last log lines.
         """
+        if self.closed:
+            raise _closing()
         if self.state in (AppState.FAILED, AppState.HELD, AppState.BACKOFF):
             self._send(Event.RELEASE)
         if self.state is AppState.STOPPING:
@@ -130,18 +137,24 @@ class AppRuntime:
             raise self._why(for_owner=True)
 
     async def sleep(self, hold: bool = False) -> None:
-        """Stop it: drained, the process gone. With `hold`, requests do not wake it."""
-        self._send(Event.STOP)
-        await self.until(lambda: self.state in AT_REST)
+        """Stop it: drained, the process gone. With `hold`, no request wakes it; else who came meanwhile does."""
+        swapping, self._swapping = self._swapping, True
+        try:
+            self._send(Event.STOP)
+            await self.until(lambda: self.state in AT_REST)
+        finally:
+            self._swapping = swapping
         if hold:
             self._send(Event.HOLD)
+        elif len(self._gate) and not self._swapping:
+            self._send(Event.WANTED)
 
     @asynccontextmanager
     async def swap(self) -> AsyncIterator[None]:
         """Hold every request at the gate, the old instance drained and gone inside. Afterwards the gate opens: to the
         instance adopted inside, or to a fresh one if it was awake before or somebody waits."""
         self._swapping, self._open = True, None
-        awake = self.state not in AT_REST
+        awake, held = self.state not in AT_REST, self.state is AppState.HELD
         try:
             self._send(Event.STOP)
             await self.until(lambda: self.state in AT_REST)
@@ -150,6 +163,8 @@ class AppRuntime:
             self._swapping = False
             if self.state is AppState.RUNNING:
                 self._let_through()
+            elif held and self.state is AppState.STOPPED:
+                self._send(Event.HOLD)  # what was adopted did not stay
             elif len(self._gate) or awake:
                 self._send(Event.WANTED)
 
@@ -159,15 +174,12 @@ class AppRuntime:
         Raises:
             Failure: it did not become ready; nothing of it runs.
         """
-        held = self.state is AppState.HELD
         self._send(Event.RELEASE)
         self._send(Event.ADOPT)
         try:
             instance = await self._starter.start(plan, self._timing.start_seconds)
         except BaseException:
             self._send(Event.GONE)
-            if held:
-                self._send(Event.HOLD)
             raise
         self.plan = plan
         self._deaths = Deaths()
@@ -181,9 +193,9 @@ class AppRuntime:
             await watcher
 
     async def close(self) -> None:
-        """The daemon stops: refuse who waits, drain, stop."""
-        self._swapping, self._open = True, None
-        self._gate.refuse(SteadyError("shutting_down", "This server is stopping. Try again soon.", retry_after=2))
+        """The daemon stops, or the app goes: refuse who waits and who still comes, drain, stop."""
+        self.closed, self._open = True, None
+        self._gate.refuse(_closing())
         self._send(Event.STOP)
         await self.until(lambda: self.state in AT_REST)
         for task in list(self._tasks):
@@ -318,3 +330,10 @@ class AppRuntime:
             return SteadyError("app_failed", message, retry_after=30)
         details = {"step": "start", "reason": self.failure.message, "logs": self.failure.lines}
         return SteadyError("app_failed", f"The app does not run: {self.failure.message}", details, retry_after=30)
+
+
+# Private
+
+
+def _closing() -> SteadyError:
+    return SteadyError("shutting_down", "This server is stopping. Try again soon.", retry_after=2)

@@ -260,6 +260,9 @@ class _Operating:
 
     async def __aenter__(self) -> AppRuntime:
         await self._runtime.operation.acquire()
+        if self._runtime.closed:  # deleted while this waited for its turn
+            self._runtime.operation.release()
+            raise SteadyError("not_found", f"“{self._runtime.name}” does not exist any more.")
         return self._runtime
 
     async def __aexit__(self, *_: object) -> None:

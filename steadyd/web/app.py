@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
-from steadyd.web import apps, deploys, description, host, static, streams
+from steadyd.web import apps, deploys, description, forms, host, live, pages, static, streams
 from steadyd.web.answers import error_answer, from_http_exception
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Endpoint, routes
@@ -27,6 +27,9 @@ def build(rooms: Rooms) -> Starlette:
         routes=[
             *routes(found, rooms, allowance),
             *static.routes(),
+            *pages.routes(rooms),
+            *live.routes(rooms),
+            *forms.routes(rooms, allowance),
         ],
         # Outermost first.
         middleware=[Middleware(Failures), Middleware(Headers), Middleware(CrossSite, urls=rooms.urls)],

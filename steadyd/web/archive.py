@@ -91,7 +91,9 @@ class _Modest:
         self._file = file
 
     def read(self, count: int = -1) -> bytes:
-        piece = self._file.read(count) if 0 <= count <= DIRECTORY_BYTES_MAX else self._file.read(DIRECTORY_BYTES_MAX + 1)
+        piece = (
+            self._file.read(count) if 0 <= count <= DIRECTORY_BYTES_MAX else self._file.read(DIRECTORY_BYTES_MAX + 1)
+        )
         if len(piece) > DIRECTORY_BYTES_MAX:
             raise SteadyError("too_large", "The archive's list of contents is too large.")
         return piece

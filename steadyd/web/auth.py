@@ -17,7 +17,6 @@ from steadyd.records.people import SESSION_SECONDS_MAX
 from steadyd.urls import Urls
 from steadyd.web.rooms import Rooms
 
-FORM_TOKEN_FIELD = "form_token"
 TRUSTED_SITES = ("", "none", "same-origin")
 
 

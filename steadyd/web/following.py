@@ -1,4 +1,4 @@
-"""Answers that go on: server-sent events and endless text, ended when the client leaves; and text made safe to show."""
+"""Answers that go on: server-sent events and endless text, ended when the client leaves."""
 
 from __future__ import annotations
 
@@ -50,13 +50,6 @@ def server_sent(event: str, item: msgspec.Struct, event_id: str = "") -> bytes:
     """One server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
     head = f"id: {event_id}\n" if event_id else ""
     return f"{head}event: {event}\n".encode() + b"data: " + msgspec.json.encode(item) + b"\n\n"
-
-
-def visible(text: str) -> str:
-    """Text for a terminal: control characters, line breaks and direction marks are shown, not obeyed."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "replace").decode() for c in text)
 
 
 # Private

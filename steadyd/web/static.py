@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steadyd.errors import SteadyError
-from steadyd.web.templates import folder
+from steadyd.web.shipped import folder
 
 TYPES = {
     ".css": "text/css; charset=utf-8",

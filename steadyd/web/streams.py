@@ -20,7 +20,8 @@ from steadyd.runner.logs import LogLine
 from steadyd.web import schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, Handler
-from steadyd.web.following import KEEP_ALIVE_SECONDS, Following, server_sent, visible
+from steadyd.web.following import KEEP_ALIVE_SECONDS, Following, server_sent
+from steadyd.web.safetext import visible
 
 T = TypeVar("T")
 

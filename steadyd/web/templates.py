@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 from starlette.requests import Request
 
-PACKAGE = Path(__file__).resolve().parent.parent
+from steadyd.model import Deploy
+from steadyd.web.safetext import visible
+from steadyd.web.shipped import folder
+from steadyd.web.static import link
 
-
-def folder(name: str) -> Path:
-    """Where `templates` or `static` lies: in an installed package beside the code, in a checkout at the root."""
-    installed = PACKAGE / name
-    return installed if installed.is_dir() else PACKAGE.parent / name
+FORM_TOKEN_FIELD = "form_token"
 
 
 def render(template: str, request: Request, **values: Any) -> str:
@@ -35,16 +34,55 @@ def environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(folder("templates")),
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters["when"] = when
-    made.filters["clock"] = clock
-    made.filters["size"] = size
-    made.filters["span"] = span
+    made.filters |= {
+        "when": when,
+        "iso": iso,
+        "clock": clock,
+        "size": size,
+        "span": span,
+        "took": took,
+        "visible": visible,
+    }
+    made.globals |= {"static": link, "token_field": token_field, "shape": shape}
     return made
+
+
+@jinja2.pass_context
+def token_field(context: jinja2.runtime.Context) -> Markup:
+    """The hidden field that proves a form to be ours."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(FORM_TOKEN_FIELD, context["form_token"])
+
+
+def shape(kind: dict[str, Any]) -> Markup:
+    """A JSON schema in a few words, with links to the named types."""
+    if "$ref" in kind:
+        name = str(kind["$ref"]).rpartition("/")[2]
+        return Markup('<a href="#type-{}">{}</a>').format(name, name)
+    for key in ("anyOf", "oneOf"):
+        if key in kind:
+            return Markup(" or ").join(shape(part) for part in kind[key])
+    if "enum" in kind:
+        return Markup(", ").join(Markup("<code>{}</code>").format(value) for value in kind["enum"])
+    if kind.get("type") == "array":
+        return Markup("list of {}").format(shape(kind.get("items", {})))
+    if isinstance(kind.get("additionalProperties"), dict):
+        return Markup("object of {}").format(shape(kind["additionalProperties"]))
+    return Markup("{}").format(kind.get("format", kind.get("type", "anything")))
 
 
 def when(seconds: float | None) -> str:
     """A moment for a `<time>` element, in UTC; the browser's script shows it in local time."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def iso(seconds: float) -> str:
+    """A moment for `<time datetime>`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def took(deploy: Deploy) -> str:
+    """How long a finished deploy took, from accepted to live."""
+    return span(((deploy.finished_at or deploy.started_at) - deploy.started_at) * 1000)
 
 
 def clock(seconds: float) -> str:

@@ -100,7 +100,7 @@ def test_a_path_that_is_not_plain_is_refused(pack: Callable[..., bytes], path: s
 
 @pytest.mark.parametrize("pack", PACKERS)
 def test_anything_twice_is_refused(pack: Callable[..., bytes]) -> None:
-    with pytest.warns(UserWarning, match="Duplicate") if pack is zipped else pytest.raises(SteadyError):  # type: ignore[attr-defined]
+    with pytest.warns(UserWarning, match="Duplicate") if pack is zipped else pytest.raises(SteadyError):
         if pack is zipped:
             assert refused(pack(("index.ts", b"1"), ("index.ts", b"2"))).code == "invalid_archive"
         else:

@@ -42,7 +42,7 @@ def sent_as(kind: str, content: bytes) -> dict[str, Any]:
 
 
 TREE = {"index.ts": HELLO, "logo.png": LOGO}
-BOTH = {
+BOTH: dict[str, dict[str, Any]] = {
     "json": {"json": {"files": {"index.ts": HELLO.decode(), "logo.png": {"base64": base64.b64encode(LOGO).decode()}}}},
     "multipart": {"files": {path: (path, content) for path, content in TREE.items()}},
     "gzip": sent_as("application/gzip", tar_gz(**TREE)),
@@ -88,7 +88,7 @@ def test_multipart_fields_are_options(web: Web) -> None:
     """`-F name=hello -F temporary=true -F index.ts=@index.ts`."""
 
     async def body(stage: Stage) -> None:
-        form = {"name": (None, "hello"), "temporary": (None, "true"), "index.ts": ("index.ts", HELLO)}
+        form: dict[str, Any] = {"name": (None, "hello"), "temporary": (None, "true"), "index.ts": ("index.ts", HELLO)}
         async with stage.client(stage.operator_token) as client:
             made = await client.post("/api/apps", files=form)
         assert made.json()["app"]["name"] == "hello"

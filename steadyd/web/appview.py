@@ -1,0 +1,169 @@
+"""Everything the app's page shows, gathered in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starlette.responses import Response
+
+from steadyd import model
+from steadyd.errors import SteadyError
+from steadyd.model import AppState
+from steadyd.records.requests import Request
+from steadyd.runner.fleet import Usage
+from steadyd.runner.logs import LogLine
+from steadyd.web import shown
+from steadyd.web.page import Visit
+from steadyd.web.rooms import Rooms
+
+EDITOR_FILES_MAX = 40
+EDITOR_BYTES_MAX = 1 << 20
+"""All text in the page's editor; files beyond it are listed, and edited elsewhere."""
+LOG_LINES_SHOWN = 200
+REQUESTS_SHOWN = 50
+VERSIONS_SHOWN = 20
+EXCERPT_LINES_AROUND = 3
+
+SENTENCES: Mapping[AppState, str] = {
+    AppState.RUNNING: "Answers requests.",
+    AppState.STOPPED: "Asleep, costs nothing. The next request wakes it.",
+    AppState.STARTING: "Starting. Requests wait and are answered.",
+    AppState.STOPPING: "Going to sleep.",
+    AppState.BACKOFF: "It died and is started again in a moment.",
+    AppState.FAILED: "It does not start. Requests get an error until the next deploy or start.",
+    AppState.HELD: "Held down by its owner. Requests get an error until it is started.",
+    AppState.FROZEN: "Frozen while idle. The next request thaws it.",
+    AppState.SUSPENDED: "Suspended by the operator.",
+    AppState.DELETED: "Deleted. It can be brought back with its data for 30 days.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Editable:
+    """One file in the editor. `problem_line` is where the failed deploy says the mistake is."""
+
+    path: str
+    text: str
+    selected: bool = False
+    problem_line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What the person sent and what came of it, so that nothing they typed is lost."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    new_path: str = ""
+    new_text: str = ""
+    selected: str = ""
+    error: SteadyError | None = None
+    deploy: model.Deploy | None = None
+    said: str = ""
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    app: model.App
+    state: AppState
+    sentence: str
+    url: str
+    usage: Usage
+    death: model.Death | None
+    files: list[Editable]
+    other_files: list[model.File]
+    versions: list[model.Version]
+    lines: list[LogLine]
+    requests: list[Request]
+    excerpt: list[tuple[int, str]]
+    edit: Edit
+
+    @property
+    def since(self) -> float:
+        """Where the live stream goes on."""
+        return max([line.at for line in self.lines[-1:]] + [asked.at for asked in self.requests[-1:]], default=0.0)
+
+
+async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Response:
+    """The owner's page of an app, as a response. With a failed edit, its status is the error's."""
+    edit = edit or Edit()
+    view = await gather(visit.rooms, app, edit)
+    status = edit.error.status if edit.error else 200
+    return visit.html("app.html", status, view=view, app=app, edit=edit, error=edit.error)
+
+
+async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
+    """Read all that the page needs."""
+    version = await rooms.apps.version(app.id, app.version)
+    texts, others = await _texts(rooms, version.files if version else ())
+    texts |= edit.files
+    state = shown.state(rooms, app)
+    place = place_of(edit.error)
+    selected = edit.selected if edit.selected in texts else place[0] if place and place[0] in texts else ""
+    selected = selected or (version.entry if version and version.entry in texts else next(iter(texts), ""))
+    return AppView(
+        app=app,
+        state=state,
+        sentence=SENTENCES[state],
+        url=rooms.urls.app(app.name),
+        usage=rooms.fleet.usage(app.id),
+        death=await rooms.apps.last_death(app.id),
+        files=[
+            Editable(path, text, path == selected, place[1] if place and place[0] == path else None)
+            for path, text in texts.items()
+        ],
+        other_files=others,
+        versions=(await rooms.apps.versions(app.id))[:VERSIONS_SHOWN],
+        lines=await rooms.logs.tail(app.id, LOG_LINES_SHOWN),
+        requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
+        excerpt=excerpt(texts, place),
+        edit=edit,
+    )
+
+
+def excerpt(texts: Mapping[str, str], place: tuple[str, int] | None) -> list[tuple[int, str]]:
+    """The lines around a mistake, each with its number; [] if the place is unknown."""
+    if place is None or place[0] not in texts:
+        return []
+    lines = texts[place[0]].split("\n")
+    first = max(1, place[1] - EXCERPT_LINES_AROUND)
+    last = min(len(lines), place[1] + EXCERPT_LINES_AROUND)
+    return [(number, lines[number - 1][:200]) for number in range(first, last + 1)]
+
+
+def place_of(error: SteadyError | None) -> tuple[str, int] | None:
+    """File and line of a mistake, if a failed deploy names them."""
+    if error is None:
+        return None
+    path, line = error.details.get("file"), error.details.get("line")
+    return (path, line) if isinstance(path, str) and isinstance(line, int) and line > 0 else None
+
+
+# Private
+
+
+async def _texts(rooms: Rooms, files: tuple[model.File, ...]) -> tuple[dict[str, str], list[model.File]]:
+    """The files that the editor takes, and the others: too large, too many, or no text."""
+    texts: dict[str, str] = {}
+    others: list[model.File] = []
+    left = EDITOR_BYTES_MAX
+    for file in files:
+        text = None
+        if file.size <= left and len(texts) < EDITOR_FILES_MAX:
+            text = _text(await rooms.deployer.content(file))
+        if text is None:
+            others.append(file)
+        else:
+            texts[file.path] = text
+            left -= file.size
+    return texts, others
+
+
+def _text(content: bytes) -> str | None:
+    """None for what a textarea cannot hold unchanged."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text

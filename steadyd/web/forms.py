@@ -1,0 +1,199 @@
+"""The pages' forms: run, deploy, start, stop, restart, delete, bring back, roll back, log in and out.
+
+Each answers with a redirect to a page (so that reloading sends nothing twice), or with the same page and the reason,
+and everything the person typed.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Deploy
+from steadyd.web import appview, auth
+from steadyd.web.appview import Edit, excerpt, place_of
+from steadyd.web.body import Allowance
+from steadyd.web.launch import create, deploy
+from steadyd.web.page import Visit, form_route, local_path
+from steadyd.web.rooms import Rooms
+from steadyd.web.upload import SOURCE_PATH, Upload
+
+FILE_FIELD = "file:"
+DELETE_FIELD = "delete:"
+
+
+def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
+    app = "/apps/{name}"
+    forms = {
+        "/apps": run, f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
+        f"{app}/delete": delete, f"{app}/undelete": undelete, f"{app}/rollback": rollback, f"{app}/token": make_token,
+        "/login": login, "/login/{secret}": login_link, "/logout": logout,
+    }  # fmt: skip
+    return [form_route(path, handler, rooms, allowance) for path, handler in forms.items()]
+
+
+async def run(visit: Visit) -> Response:
+    """The home page's form: paste, name, run."""
+    source, name = visit.form.get("source", ""), visit.form.get("name", "").strip()
+    try:
+        upload = Upload({SOURCE_PATH: source.encode()}, "paste", name=name or None)
+        launched = await create(visit.rooms, visit.caller, auth.client_address(visit.request), upload)
+    except SteadyError as error:
+        lines = excerpt({SOURCE_PATH: source}, place_of(error))
+        return visit.html("home.html", error.status, source=source, name=name, error=error, excerpt=lines)
+    response = visit.go(_after(launched.deployed.app, launched.deployed.deploy))
+    if launched.guest is not None:
+        secret = await visit.rooms.people.add_session(launched.guest, visit.rooms.now())
+        auth.set_session(response, visit.rooms.urls, secret)
+    return response
+
+
+async def change(visit: Visit) -> Response:
+    """The editor's form: deploy what differs from the live version."""
+    app = await visit.app()
+    form = visit.form
+    texts = {name.removeprefix(FILE_FIELD): text for name, text in form.items() if name.startswith(FILE_FIELD)}
+    edit = Edit(texts, form.get("new_path", "").strip(), form.get("new_text", ""), form.get("selected", ""))
+    try:
+        changes = await _changes(visit, app, edit)
+        if not changes:
+            return visit.go(f"/apps/{app.name}?done=unchanged")
+        base = form.get("base_version", "")
+        upload = Upload(changes, "merge", merge=True, base_version=int(base) if base.isdecimal() else None)
+        assert visit.caller.principal is not None
+        launched = await deploy(visit.rooms, visit.caller.principal, app, upload)
+    except SteadyError as error:
+        failed = Edit(edit.files, edit.new_path, edit.new_text, edit.selected, error)
+        return await appview.show(visit, app, failed)
+    selected = edit.new_path or edit.selected
+    return visit.go(_after(launched.deployed.app, launched.deployed.deploy, selected))
+
+
+async def start(visit: Visit) -> Response:
+    app = await visit.app()
+    try:
+        await visit.rooms.fleet.start(app)
+    except SteadyError as error:
+        return await appview.show(visit, app, Edit(error=error))
+    return visit.go(f"/apps/{app.name}?done=started")
+
+
+async def stop(visit: Visit) -> Response:
+    app = await visit.app()
+    hold = visit.form.get("hold") == "1"
+    await visit.rooms.fleet.stop(app, hold)
+    return visit.go(f"/apps/{app.name}?done={'held' if hold else 'stopped'}")
+
+
+async def restart(visit: Visit) -> Response:
+    app = await visit.app()
+    try:
+        await visit.rooms.fleet.restart(app)
+    except SteadyError as error:
+        return await appview.show(visit, app, Edit(error=error))
+    return visit.go(f"/apps/{app.name}?done=restarted")
+
+
+async def delete(visit: Visit) -> Response:
+    app = await visit.app()
+    assert visit.caller.principal is not None
+    await visit.rooms.deployer.delete(visit.caller.principal, app, purge=False)
+    return visit.go("/apps")
+
+
+async def undelete(visit: Visit) -> Response:
+    app = await visit.app()
+    assert visit.caller.principal is not None
+    if app.deleted_at is not None:
+        await visit.rooms.deployer.undelete(visit.caller.principal, app)
+    return visit.go(f"/apps/{app.name}?done=undeleted")
+
+
+async def rollback(visit: Visit) -> Response:
+    app = await visit.app()
+    assert visit.caller.principal is not None
+    number = visit.form.get("version", "")
+    try:
+        if not number.isdecimal() or len(number) > 9:
+            raise SteadyError("invalid", "That is no version.")
+        deployed = await visit.rooms.deployer.rollback(visit.caller.principal, app, int(number))
+    except SteadyError as error:
+        return await appview.show(visit, app, Edit(error=error))
+    return visit.go(_after(deployed.app, deployed.deploy))
+
+
+async def make_token(visit: Visit) -> Response:
+    """A token for a terminal, shown once."""
+    app = await visit.app()
+    assert visit.caller.principal is not None
+    token = await visit.rooms.people.add_token(visit.caller.principal, f"curl for {app.name}", visit.rooms.now())
+    return await appview.show(visit, app, Edit(token=token))
+
+
+async def login(visit: Visit) -> Response:
+    """Log in with a token, as a guest who deployed by curl has one."""
+    rooms = visit.rooms
+    after = local_path(visit.form.get("next", ""))
+    try:
+        rooms.logins.take(auth.client_address(visit.request), rooms.now())
+        principal = await rooms.people.by_token(visit.form.get("token", "").strip())
+        if principal is None:
+            raise SteadyError("unauthorized", "This token is not valid here.")
+    except SteadyError as error:
+        return visit.html("login.html", error.status, next=after, error=error, reason="")
+    response = visit.go(after)
+    auth.set_session(response, rooms.urls, await rooms.people.add_session(principal, rooms.now()))
+    return response
+
+
+async def login_link(visit: Visit) -> Response:
+    """The button of a one-time link."""
+    rooms = visit.rooms
+    try:
+        rooms.logins.take(auth.client_address(visit.request), rooms.now())
+        principal = await rooms.people.take_login_link(visit.request.path_params["secret"], rooms.now())
+        if principal is None:
+            raise SteadyError("unauthorized", "This link was used already, or is too old.")
+    except SteadyError as error:
+        return visit.html("login.html", error.status, next="/apps", error=error, reason="")
+    response = visit.go("/apps")
+    auth.set_session(response, rooms.urls, await rooms.people.add_session(principal, rooms.now()))
+    return response
+
+
+async def logout(visit: Visit) -> Response:
+    response = visit.go("/")
+    if visit.caller.via == "session":
+        await visit.rooms.people.end_session(visit.caller.secret)
+    auth.end_session(response, visit.rooms.urls)
+    return response
+
+
+# Private
+
+
+def _after(app: App, done: Deploy, selected: str = "") -> str:
+    file = f"&file={quote(selected, safe='')}" if selected else ""
+    return f"/apps/{app.name}?deployed={done.id}{file}"
+
+
+async def _changes(visit: Visit, app: App, edit: Edit) -> dict[str, bytes | None]:
+    """What differs from the version that the editor was loaded from (a textarea knows LF only)."""
+    base = visit.form.get("base_version", "")
+    number = int(base) if base.isdecimal() and len(base) < 10 else app.version
+    version = await visit.rooms.apps.version(app.id, number)
+    live = {file.path: file for file in version.files} if version else {}
+    changes: dict[str, bytes | None] = {}
+    for path, text in edit.files.items():
+        before = await visit.rooms.deployer.content(live[path]) if path in live else b""
+        if path not in live or before.decode("utf-8", "replace").replace("\r\n", "\n") != text:
+            changes[path] = text.encode("utf-8", "replace")
+    if edit.new_path:
+        changes[edit.new_path] = edit.new_text.encode("utf-8", "replace")
+    for name in visit.form:
+        if name.startswith(DELETE_FIELD) and name.removeprefix(DELETE_FIELD) in live:
+            changes[name.removeprefix(DELETE_FIELD)] = None
+    return changes

@@ -1,0 +1,131 @@
+"""The app page's one live stream: log lines, requests and the state together, because a browser opens only six
+connections to one host over HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from steadyd.feed import Subscription
+from steadyd.model import App
+from steadyd.web import auth, shown
+from steadyd.web.appview import SENTENCES
+from steadyd.web.following import KEEP_ALIVE_SECONDS, Following, server_sent
+from steadyd.web.page import absent
+from steadyd.web.rooms import Rooms
+from steadyd.web.streams import parse_since
+
+PAST_MAX = 500
+STATE_SECONDS = 1.0
+BATCH_MAX = 256
+"""Items that wait between the feeds and one slow browser; the feeds' own bounds count what is dropped."""
+
+
+class StateNow(msgspec.Struct):
+    """What the page's head shows."""
+
+    state: str
+    sentence: str
+    version: int
+    memory_bytes: int
+    cpu_seconds: float
+    requests: int
+
+
+def routes(rooms: Rooms) -> list[Route]:
+    async def serve(request: Request) -> Response:
+        caller = await auth.identify(rooms, request)
+        name = request.path_params["name"]
+        app = await rooms.apps.by_name(name)
+        if app is None or not caller.owns(app):
+            raise absent(name)
+        since = parse_since(request.headers.get("last-event-id") or request.query_params.get("since", ""))
+        return await _live(rooms, app, since or rooms.now())
+
+    return [Route("/apps/{name}/live", serve, methods=["GET"])]
+
+
+# Private
+
+
+async def _live(rooms: Rooms, app: App, since: float) -> Response:
+    subscriptions: list[Subscription[Any]] = []
+    try:
+        for feed in (rooms.logs.feed, rooms.requests.feed):
+            subscriptions.append(feed.subscribe(app.id))
+        lines = [line for line in await rooms.logs.tail(app.id, PAST_MAX, since) if line.at > since]
+        asked = [item for item in await rooms.requests.tail(app.id, PAST_MAX) if item.at > since]
+    except BaseException:
+        _close(subscriptions)
+        raise
+    past: list[Any] = [*lines, *asked]
+    past.sort(key=lambda item: item.at)
+    return Following(_events(rooms, app, past, subscriptions), lambda: _close(subscriptions), "text/event-stream")
+
+
+def _close(subscriptions: list[Subscription[Any]]) -> None:
+    for subscription in subscriptions:
+        subscription.close()
+
+
+async def _events(
+    rooms: Rooms, app: App, past: list[Any], subscriptions: list[Subscription[Any]]
+) -> AsyncIterator[bytes]:
+    """The past, then all feeds merged, and the state whenever it differs."""
+    state = await _state(rooms, app)
+    yield b"retry: 2000\n\n" + server_sent("state", state) + b"".join(_event(item) for item in past)
+    news: asyncio.Queue[Any] = asyncio.Queue(BATCH_MAX)
+    readers = [asyncio.create_task(_read(subscription, news)) for subscription in subscriptions]
+    quiet = 0.0
+    try:
+        while not all(reader.done() for reader in readers):
+            chunk = b"".join([_event(item) for item in await _some(news) if item not in past])
+            now = await _state(rooms, app)
+            if now != state:
+                state = now
+                chunk += server_sent("state", state)
+            quiet = 0.0 if chunk else quiet + STATE_SECONDS
+            if quiet >= KEEP_ALIVE_SECONDS:
+                quiet, chunk = 0.0, b": still here\n\n"
+            if chunk:
+                yield chunk
+    finally:
+        for reader in readers:
+            reader.cancel()
+
+
+async def _read(subscription: Subscription[Any], news: asyncio.Queue[Any]) -> None:
+    async for item in subscription:
+        await news.put(item)
+
+
+async def _some(news: asyncio.Queue[Any]) -> list[Any]:
+    """Everything that is there, or the first that comes within STATE_SECONDS."""
+    try:
+        items = [await asyncio.wait_for(news.get(), STATE_SECONDS)]
+    except TimeoutError:
+        return []
+    while not news.empty():
+        items.append(news.get_nowait())
+    return items
+
+
+def _event(item: Any) -> bytes:
+    """A log line or a request; its time is the id from which a broken stream goes on."""
+    kind = "log" if hasattr(item, "text") else "request"
+    struct = shown.log_line(item) if kind == "log" else shown.request(item)
+    return server_sent(kind, struct, f"{item.at:.6f}")
+
+
+async def _state(rooms: Rooms, app: App) -> StateNow:
+    now = await rooms.apps.by_id(app.id) or app
+    state, usage = shown.state(rooms, now), rooms.fleet.usage(now.id)
+    # Coarse on purpose: a state is sent when it differs, and memory differs always.
+    memory = usage.memory_bytes >> 20 << 20
+    return StateNow(state.value, SENTENCES[state], now.version, memory, round(usage.cpu_seconds, 1), usage.requests)

@@ -1,0 +1,121 @@
+"""What every page and every form goes through: who looks, the form token, and the answer as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from steadyd.errors import SteadyError
+from steadyd.model import App
+from steadyd.web import auth
+from steadyd.web.auth import Caller
+from steadyd.web.body import Allowance, whole
+from steadyd.web.rooms import Rooms
+from steadyd.web.templates import FORM_TOKEN_FIELD, render
+from steadyd.web.upload import content_type
+
+FORM_BYTES_MAX = 8 << 20
+FORM_FIELDS_MAX = 200
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request for a page, or one form that was sent. `form` has the fields in order, the last of a name wins."""
+
+    rooms: Rooms
+    request: Request
+    caller: Caller
+    form: dict[str, str] = field(default_factory=dict)
+
+    def html(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page. It may show what only this person may see, so nobody keeps it."""
+        page = render(template, self.request, urls=self.rooms.urls, rooms=self.rooms, **values)
+        return Response(page, status, {"cache-control": "no-store"}, HTML)
+
+    def go(self, path: str) -> Response:
+        """Off to a page of ours, after a form."""
+        return RedirectResponse(path, 303, {"cache-control": "no-store"})
+
+    async def app(self) -> App:
+        """The app in the path, if it is this person's.
+
+        Raises:
+            SteadyError: `not_found`.
+        """
+        name = self.request.path_params["name"]
+        app = await self.rooms.apps.by_name(name)
+        if app is None or not self.caller.owns(app):
+            raise absent(name)
+        return app
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+
+def page_route(path: str, handler: Handler, rooms: Rooms) -> Route:
+    """A page that is looked at."""
+
+    async def serve(request: Request) -> Response:
+        return await _visit(request, rooms, handler, {})
+
+    return Route(path, serve, methods=["GET"], name=path)
+
+
+def form_route(path: str, handler: Handler, rooms: Rooms, allowance: Allowance) -> Route:
+    """A form that is sent: it must carry the token of the browser that it was made for."""
+
+    async def serve(request: Request) -> Response:
+        if content_type(request) != "application/x-www-form-urlencoded":
+            raise SteadyError("unsupported_media_type", "This address takes a form. Programs use /api.")
+        form = parse_form(await whole(request, FORM_BYTES_MAX, allowance))
+        auth.check_form_token(request, rooms.urls, form.get(FORM_TOKEN_FIELD, ""))
+        return await _visit(request, rooms, handler, form)
+
+    return Route(path, serve, methods=["POST"], name=f"form {path}")
+
+
+def parse_form(content: bytes) -> dict[str, str]:
+    """The fields of an HTML form. Browsers send line breaks as CR LF; ours are LF.
+
+    Raises:
+        SteadyError: `invalid`.
+    """
+    try:
+        pairs = parse_qsl(
+            content.decode("ascii"), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX, errors="strict"
+        )
+    except (ValueError, UnicodeError):
+        raise SteadyError("invalid", "The form cannot be read, or has too many fields.") from None
+    return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+def local_path(text: str) -> str:
+    """Where to go after a log-in: a path of ours, else the list of apps. Never another site."""
+    plain = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if plain else "/apps"
+
+
+def absent(name: str) -> SteadyError:
+    shown = name[:60].encode("utf-8", "replace").decode()
+    return SteadyError("not_found", f"There is no app called “{shown}” here, or it is not yours.", {"name": shown})
+
+
+# Private
+
+
+async def _visit(request: Request, rooms: Rooms, handler: Handler, form: dict[str, str]) -> Response:
+    caller = await auth.identify(rooms, request)
+    token, fresh = auth.form_token(request, rooms.urls)
+    request.state.principal = caller.principal
+    request.state.form_token = token
+    response = await handler(Visit(rooms, request, caller, form))
+    if fresh:
+        auth.set_visitor(response, rooms.urls, fresh)
+    return response

@@ -25,8 +25,8 @@ export function copyDatabase(from: string, to: string): void {
   else if (!copyQuiet(from, to)) copyPinned(from, to, [""]);
 }
 
-// Rollback mode, without a lock: right if nothing was written meanwhile. Whoever writes the file has a journal beside it
-// from before the first page to after the last one, and leaves a changed header or time behind.
+// Rollback mode, without a lock: right if nothing was written meanwhile. Whoever writes the file keeps a journal
+// beside it from before the first page to after the last one, and leaves a changed header or time behind.
 function copyQuiet(from: string, to: string): boolean {
   for (let tries = 0; tries < QUIET_TRIES_MAX; tries++) {
     const before = stillness(from);
@@ -46,8 +46,8 @@ function stillness(path: string): string | undefined {
   return [head(path, HEADER_BYTES).toString("hex"), size, mtimeNs, ino].join();
 }
 
-// Under a read transaction nothing but the log's committed part reaches the file, and the log is not started over. So the
-// log first, then the file, both cut anywhere, recover to a committed state at or after the transaction's.
+// Under a read transaction nothing but the log's committed part reaches the file, and the log is not started over.
+// So the log first, then the file, both cut anywhere, recover to a committed state at or after the transaction's.
 function copyPinned(from: string, to: string, parts: string[]): void {
   const opened: number[] = [];
   const source = new Database(from, { readwrite: true, create: false });

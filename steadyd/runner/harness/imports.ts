@@ -23,7 +23,7 @@ const LOADERS = {
   ".jsx": "jsx",
 } as const;
 const BUILTIN = new Set([...builtinModules, "bun"]);
-const NAME = /^(@[a-z0-9-][a-z0-9._~-]*\/)?[a-z0-9-][a-z0-9._~-]*$/i; // as the registry has them; old ones have capitals
+const NAME = /^(@[a-z0-9-][a-z0-9._~-]*\/)?[a-z0-9-][a-z0-9._~-]*$/i; // as the registry has them, capitals in old ones
 
 const tsconfig = json("tsconfig.json") ?? json("jsconfig.json") ?? {};
 const own = ownNames();
@@ -52,10 +52,11 @@ function specifiersOf(source: string, transpiler: Bun.Transpiler): Set<string> {
   const runtime = /@jsxImportSource\s+(\S+)/.exec(source)?.[1];
   const found = transpiler.scanImports(source).map(({ path }) => path);
   const meant = found.filter((path) => path !== "react" || /["']react["']/.test(source));
-  return new Set(meant.map((path) => (runtime && /\/jsx(-dev)?-runtime$/.test(path) ? `${runtime}/jsx-runtime` : path)));
+  const added = (path: string) => /\/jsx(-dev)?-runtime$/.test(path);
+  return new Set(meant.map((path) => (runtime && added(path) ? `${runtime}/jsx-runtime` : path)));
 }
 
-// The package that a specifier names; nothing for paths, URLs, builtins, `#imports` and what the app itself means by it.
+// The package that a specifier names; nothing for paths, URLs, builtins, `#imports` and what the app has itself.
 function packageOf(specifier: string): string | undefined {
   if (/^[./#]/.test(specifier) || /^[a-z][a-z0-9+.-]*:/i.test(specifier)) return undefined;
   const [path] = specifier.split(/[?!]/); // `lib?worker` names lib

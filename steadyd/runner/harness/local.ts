@@ -1,5 +1,5 @@
-// Loaded by the harness under `steadyd run` only. It tells which files the app loaded and which it writes itself, so that
-// the runner reloads on the first and never on the second. What an app's subprocesses write it cannot see.
+// Loaded by the harness under `steadyd run` only. It tells which files the app loaded and which it writes itself: the
+// runner reloads on the first and never on the second. What an app's subprocesses write it cannot see.
 
 // Not by import: an import statement freezes a built-in module's named exports, and the app's would miss the wrappers.
 const fs: typeof import("node:fs") = require("node:fs");
@@ -13,7 +13,7 @@ const MODULES_MAX = 200; // files in one "modules" line
 type Report = (event: string, fields: object) => void;
 type Callable = (...values: any[]) => any;
 
-// Functions of node:fs and node:fs/promises by the argument that names what is written; each exists in up to three forms.
+// Functions of node:fs and node:fs/promises by the argument that names what is written; each has up to three forms.
 const FIRST = "writeFile appendFile truncate mkdir rmdir rm unlink createWriteStream".split(" ");
 const SECOND = "copyFile cp link symlink rename".split(" ");
 const SIDE_FILES = ["-wal", "-shm", "-journal"];

@@ -6,8 +6,8 @@
 // it was first opened and is copied. Links, pipes, sockets, devices and node_modules are left out, too.
 // Exit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached: DEST is incomplete and worth nothing.
 
-import { accessSync, constants, copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, utimesSync } from "node:fs";
-import type { Stats } from "node:fs";
+import { accessSync, constants, copyFileSync, lstatSync, mkdirSync } from "node:fs";
+import { readdirSync, readFileSync, utimesSync, type Stats } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { copyDatabase, discard, isDatabase, SIDE_FILES } from "./database.ts";

@@ -12,8 +12,10 @@ import re
 from steadyd.errors import SteadyError
 from steadyd.proxy.fields import (
     CHUNKED,
+    HEAD_END,
     HOP_BY_HOP,
     each_field,
+    has_bare_lf,
     listed,
     llhttp_accepts_request,
     read_length,
@@ -142,7 +144,7 @@ def settle(line: Line, head: RequestHead) -> tuple[str, bytes]:
 def read_block(block: bytes, limits: Limits) -> RequestHead:
     """Read one header block (lines ending in CRLF). Raises SteadyError; see the limits for the sizes."""
     if limits.header_bytes_max and len(block) > limits.header_bytes_max:
-        raise too_many_header_bytes(limits)
+        raise _too_many_header_bytes(limits)
     if not well_formed(block) or not llhttp_accepts_request(block):
         raise SteadyError("bad_request", "The request headers are malformed.")
     fields = list(each_field(block))
@@ -160,7 +162,21 @@ def read_block(block: bytes, limits: Limits) -> RequestHead:
     return head
 
 
-def too_many_header_bytes(limits: Limits) -> SteadyError:
+def check_partial(data: bytes, limits: Limits) -> None:
+    """Refuse the beginning of a request, as soon as it can no longer become a good one. Raises SteadyError."""
+    line_end = data.find(b"\r\n")
+    longest = len(b"UNSUBSCRIBE  HTTP/1.1") + limits.url_bytes_max
+    if limits.url_bytes_max and (line_end if line_end >= 0 else len(data)) > longest:
+        raise SteadyError("uri_too_long", f"The URL is longer than {limits.url_bytes_max} bytes.")
+    if limits.header_bytes_max and len(data) - max(line_end, 0) > limits.header_bytes_max + len(HEAD_END):
+        raise _too_many_header_bytes(limits)
+    if has_bare_lf(data):
+        raise SteadyError("bad_request", "The request has a line that ends in a bare line feed.")
+    if line_end >= 0:
+        read_line(data, limits)
+
+
+def _too_many_header_bytes(limits: Limits) -> SteadyError:
     return SteadyError("headers_too_large", f"The request headers are longer than {limits.header_bytes_max} bytes.")
 
 

@@ -83,8 +83,7 @@ class Listener:
             server.close()
         plane.closing = True
         for client in self._clients():
-            client.close_when_idle()
-            client.wind_down()
+            client.close_soon()
         await self._until_empty(deadline)
         for client in self._clients():
             client.cut()

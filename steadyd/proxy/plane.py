@@ -131,6 +131,26 @@ class Plane:
         for connection in (*self.clients, *self.upstreams):
             connection.tick(now)
 
+    def admit(self, client: Swept, address: bytes) -> bool:
+        """Count a new client; False if there are too many of them, or too many from its address."""
+        self.clients.add(client)
+        here = self.per_client[address] = self.per_client.get(address, 0) + 1
+        limits = self.limits
+        alone = limits.connections_per_client_max
+        total = limits.connections_max
+        return not (alone and here > alone) and not (total and len(self.clients) > total)
+
+    def dismiss(self, client: Swept, address: bytes) -> None:
+        """A client has gone."""
+        self.clients.discard(client)
+        left = self.per_client.get(address, 0) - 1
+        if left > 0:
+            self.per_client[address] = left
+        else:
+            self.per_client.pop(address, None)
+        if self.closing and not self.clients:
+            self.empty.set()
+
     def close_upstreams(self) -> None:
         for connection in tuple(self.upstreams):
             connection.kill()

@@ -32,7 +32,7 @@ _IDLE, _HEAD, _BODY, _CHUNKS, _CLOSE = range(5)
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Reads answers for one exchange at a time."""
+    """Reads answers for one exchange at a time. The exchange writes to `transport` and pauses it."""
 
     __slots__ = (
         "_answers",
@@ -46,15 +46,15 @@ class UpstreamConnection(asyncio.Protocol):
         "_plane",
         "_reader",
         "_reusable",
-        "_transport",
         "closed",
         "reused",
+        "transport",
     )
 
     def __init__(self, plane: Plane, answers: AnswerCache) -> None:
         self._plane = plane
         self._answers = answers
-        self._transport = cast(asyncio.Transport, None)
+        self.transport = cast(asyncio.Transport, None)
         self._exchange: Exchange | None = None
         self._mode = _IDLE
         self._held = b""
@@ -68,10 +68,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.closed = False
 
     @property
-    def transport(self) -> asyncio.Transport:
-        return self._transport
-
-    @property
     def answering(self) -> bool:
         """Whether any byte of an answer has come."""
         return self._mode != _HEAD or bool(self._held)
@@ -80,11 +76,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a request, or its beginning."""
         self._exchange = exchange
         self._mode = _HEAD
-        self._transport.write(data)
-
-    def write(self, data: bytes) -> None:
-        """Send more of the request's body, framed by the caller."""
-        self._transport.write(data)
+        self.transport.write(data)
 
     def let_go(self, upstream: Upstream, now: float) -> None:
         """The exchange is over and its request was sent whole: back to the pool, if nothing speaks against it."""
@@ -103,7 +95,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._exchange = None
         if not self.closed:
             self.closed = True
-            self._transport.abort()
+            self.transport.abort()
 
     kill = close
 
@@ -111,27 +103,24 @@ class UpstreamConnection(asyncio.Protocol):
         """Give the transport away to a splice."""
         self._exchange = None
         self._plane.upstreams.discard(self)
-        return self._transport
-
-    def pause(self) -> None:
-        self._transport.pause_reading()
+        return self.transport
 
     def resume(self) -> None:
         if not self.closed:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def tick(self, now: float) -> None:
         if self._exchange is not None:
             if self._mode == _HEAD:
                 self._exchange.check_answer_time(now)
         elif now - self._idle_since > POOL_IDLE_SECONDS_MAX or (self._home is not None and self._home.retired):
-            self._leave_pool()
+            _leave_pool(self)
             self.close()
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = cast(asyncio.Transport, transport)
         self._plane.upstreams.add(self)
         self._idle_since = time.monotonic()
 
@@ -139,7 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
         mode = self._mode
         exchange = self._exchange
         if exchange is None or mode == _IDLE:
-            self._leave_pool()
+            _leave_pool(self)
             self.close()
             if exchange is not None:  # its upload is still under way
                 exchange.upstream_lost(self)
@@ -169,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self._plane.upstreams.discard(self)
-        self._leave_pool()
+        _leave_pool(self)
         exchange = self._exchange
         self._exchange = None
         if exchange is not None:
@@ -177,11 +166,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._exchange is not None:
-            self._exchange.upstream_full()
+            self._exchange.door.pause_body()
 
     def resume_writing(self) -> None:
         if self._exchange is not None:
-            self._exchange.upstream_ready()
+            self._exchange.door.resume_body()
 
     # Private
 
@@ -276,13 +265,6 @@ class UpstreamConnection(asyncio.Protocol):
             SteadyError("bad_upstream", "The app sent an answer that is not valid HTTP.", {"reason": reason})
         )
 
-    def _leave_pool(self) -> None:
-        home = self._home
-        if home is not None:
-            self._home = None
-            if self in home.pool:
-                home.pool.remove(self)
-
 
 def take_idle(upstream: Upstream) -> UpstreamConnection | None:
     """The most recently used idle connection of an instance."""
@@ -296,7 +278,7 @@ def take_idle(upstream: Upstream) -> UpstreamConnection | None:
 
 
 def connect(plane: Plane, exchange: Exchange, upstream: Upstream, answers: AnswerCache) -> None:
-    """Open a new connection; `exchange.connected` or `exchange.connect_failed` follows."""
+    """Open a new connection; `exchange.use` or `exchange.connect_failed` follows."""
     task = plane.loop.create_task(_connect(plane, exchange, upstream.address, answers))
     plane.connecting.add(task)
     task.add_done_callback(plane.connecting.discard)
@@ -311,9 +293,20 @@ async def _connect(plane: Plane, exchange: Exchange, address: str, answers: Answ
             if time.monotonic() < deadline and exchange.wants_upstream:
                 await asyncio.sleep(CONNECT_RETRY_SECONDS)
                 continue
-            exchange.connect_failed()
+            exchange.fail(SteadyError("app_timeout", "The app did not take the connection.", retry_after=1))
         except OSError:
             exchange.connect_failed()
         else:
-            exchange.connected(connection)
+            if exchange.wants_upstream:
+                exchange.use(connection)
+            else:
+                connection.close()
         return
+
+
+def _leave_pool(connection: UpstreamConnection) -> None:
+    home = connection._home
+    if home is not None:
+        connection._home = None
+        if connection in home.pool:
+            home.pool.remove(connection)

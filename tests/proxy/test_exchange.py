@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.proxy.limits import LONG_LIVED_SECONDS, Limits
-from tests.proxy.stage import HOST, Handler, Instance, Stage, StagedUpstream, answer, canned, run, staged, until
+from steadyd.proxy.limits import Limits
+from tests.proxy.stage import HOST, Handler, Instance, StagedUpstream, answer, canned, run, staged, until
 from tests.proxy.test_client import GET, echo
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -472,131 +472,6 @@ async def settle(measure: Callable[[], int]) -> None:
     while not seen[-1] or len(set(seen[-5:])) > 1 or len(seen) < 8:
         await asyncio.sleep(0.02)
         seen.append(measure())
-
-
-# A swap
-
-
-def age(stage: Stage) -> None:
-    """Make the answers under way old enough to be long-lived."""
-    for holder in stage.upstream.holders:
-        holder._answered_at -= LONG_LIVED_SECONDS  # type: ignore[attr-defined]
-
-
-def wind_down(stage: Stage) -> None:
-    for holder in tuple(stage.upstream.holders):
-        holder.wind_down()
-
-
-def cut(stage: Stage) -> None:
-    for holder in tuple(stage.upstream.holders):
-        holder.cut()
-
-
-def test_winding_down_ends_an_event_stream_with_a_complete_last_chunk_and_keeps_the_client() -> None:
-    async def body() -> None:
-        async with staged(sends(STREAM + b"2\r\nhi\r\n")) as stage, stage.client() as client:
-            client.get()
-            await client.reader.readuntil(b"hi\r\n")
-            wind_down(stage)
-            assert not stage.upstream.holders
-            assert await client.reader.readuntil(b"0\r\n\r\n") == b"0\r\n\r\n"
-            await until(lambda: not stage.instance.open)
-            stage.app.open = False
-            client.get()
-            await until(lambda: stage.app.waiting)  # its reconnect waits at the gate
-            stage.app.let_in()
-            await client.reader.readuntil(b"hi\r\n")
-
-    run(body())
-
-
-def test_an_event_stream_that_begins_during_the_swap_ends_at_once() -> None:
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await go_on.wait()
-        writer.write(STREAM + b"2\r\nhi\r\n")
-        await reader.read()
-
-    go_on = asyncio.Event()
-
-    async def body() -> None:
-        async with staged(handler) as stage, stage.client() as client:
-            client.get()
-            await until(lambda: stage.upstream.holders)
-            wind_down(stage)
-            go_on.set()
-            assert (await client.answer())[2] == b"hi"
-
-    run(body())
-
-
-def test_an_open_answer_without_length_ends_once_it_is_a_second_old() -> None:
-    async def body() -> None:
-        async with staged(sends(CHUNKED + b"2\r\nhi\r\n")) as stage, stage.client() as client:
-            client.get()
-            await client.reader.readuntil(b"hi\r\n")
-            wind_down(stage)
-            assert stage.upstream.holders
-            assert await client.reader.readuntil(b"0\r\n\r\n") == b"0\r\n\r\n"
-            client.get()
-            await client.reader.readuntil(b"hi\r\n")
-            age(stage)
-            wind_down(stage)
-            assert not stage.upstream.holders
-
-    run(body())
-
-
-def test_an_answer_with_a_length_goes_on_until_it_is_cut() -> None:
-    async def body() -> None:
-        async with staged(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi")) as stage, stage.client() as client:
-            client.get()
-            await client.reader.readuntil(b"hi")
-            age(stage)
-            wind_down(stage)
-            assert stage.upstream.holders
-            cut(stage)
-            assert not stage.upstream.holders
-            with pytest.raises(ConnectionResetError):
-                await client.rest()
-            await until(lambda: not stage.instance.open)
-
-    run(body())
-
-
-def test_an_answer_that_has_not_begun_is_cut_with_504() -> None:
-    async def body() -> None:
-        async with staged(silent) as stage, stage.client() as client:
-            client.get()
-            await until(lambda: stage.upstream.holders)
-            wind_down(stage)
-            assert stage.upstream.holders
-            cut(stage)
-            status, head, _ = await client.answer()
-            assert status == 504
-            assert b"Steady-Error: app_timeout" in head
-            assert b"Retry-After" in head
-
-    run(body())
-
-
-def test_winding_down_and_cutting_a_finished_exchange_do_nothing() -> None:
-    async def body() -> None:
-        async with staged(canned(answer())) as stage, stage.client() as client:
-            stage.app.open = False
-            client.get()
-            await until(lambda: stage.app.waiting)
-            holder = stage.app.waiting[0]
-            stage.app.let_in()
-            await client.answer()
-            holder.wind_down()
-            holder.cut()
-            client.get()
-            assert (await client.answer())[0] == 200
-            assert len(await stage.records(2)) == 2
-
-    run(body())
 
 
 def test_a_swap_to_another_instance_loses_no_request(tmp_path: Path) -> None:

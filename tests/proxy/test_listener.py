@@ -14,7 +14,8 @@ import pytest
 
 from steadyd.proxy.hosts import RouteTable
 from tests.proxy.stage import Stage, StagedService, StagedUpstream, answer, canned, run, staged, until
-from tests.proxy.test_exchange import STREAM, sends, silent, wind_down
+from tests.proxy.test_answering import wind_down
+from tests.proxy.test_exchange import STREAM, sends, silent
 from tests.proxy.test_splice import UPGRADE
 
 APP = """

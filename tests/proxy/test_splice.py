@@ -11,7 +11,8 @@ import pytest
 from steadyd.proxy.frames import CLOSE_SERVICE_RESTART, close_frame
 from steadyd.proxy.splice import accept_for
 from tests.proxy.stage import Client, Handler, answer, run, staged, until
-from tests.proxy.test_exchange import cut, settle, wind_down
+from tests.proxy.test_answering import cut, wind_down
+from tests.proxy.test_exchange import settle
 from tests.proxy.test_frames import frame
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from steadyd.proxy.limits import ANSWER_HEADER_BYTES_MAX, INTERIM_ANSWERS_MAX, POOL_IDLE_MAX, POOL_IDLE_SECONDS_MAX
+from steadyd.proxy.limits import (
+    ANSWER_HEADER_BYTES_MAX,
+    CLAIMS_MAX,
+    INTERIM_ANSWERS_MAX,
+    POOL_IDLE_MAX,
+    POOL_IDLE_SECONDS_MAX,
+)
 from tests.proxy.stage import Handler, StagedUpstream, answer, canned, run, staged, until
 from tests.proxy.test_answer import HOSTILE_HEADS
 
@@ -221,6 +227,20 @@ def test_nobody_listening_is_502_app_died() -> None:
                 status, head, _ = await stage.ask(GET)
                 assert status == 502
                 assert b"Steady-Error: app_died" in head
+                assert stage.upstream.misses == stage.upstream.releases == CLAIMS_MAX
+
+    run(body())
+
+
+def test_a_request_whose_instance_is_gone_goes_to_the_next() -> None:
+    async def body() -> None:
+        async with staged(canned(answer())) as stage, stage.client() as client:
+            alive = stage.upstream
+            gone = stage.app.upstream = StagedUpstream("/nowhere/at/all.sock")
+            gone.unreachable = lambda: setattr(stage.app, "upstream", alive)  # type: ignore[method-assign]
+            client.send(b"POST / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 2\r\n\r\nhi")
+            assert (await client.answer())[0] == 200
+            assert (gone.releases, alive.releases) == (1, 1)
 
     run(body())
 

@@ -1,0 +1,88 @@
+"""What goes to the instance: one request as we write it. No I/O.
+
+The framing is ours, the client's address and the request id are ours, and a request that was sent whole is kept until
+its answer begins, so that it can be sent again where that is harmless.
+"""
+
+from __future__ import annotations
+
+from steadyd.proxy.chunks import last_chunk, one_chunk
+from steadyd.proxy.fields import CHUNKED
+from steadyd.proxy.head import IDEMPOTENT, Line, RequestHead
+
+
+class Sending:
+    """The request's half of an exchange.
+
+    `_pending` holds body bytes that came before there was a connection to send them on.
+    """
+
+    __slots__ = (
+        "_body_ended",
+        "_head",
+        "_host",
+        "_line",
+        "_pending",
+        "_replay",
+        "_target",
+        "_trailers",
+        "request_bytes",
+        "request_id",
+    )
+
+    def __init__(self, head: RequestHead, line: Line, request_id: bytes) -> None:
+        self._head = head
+        self._line = line
+        self._host = ""
+        self._target = self._trailers = self._pending = b""
+        self._replay: bytes | None = None
+        self._body_ended = False
+        self.request_id = request_id
+        self.request_bytes = 0
+
+    @property
+    def asks_head(self) -> bool:
+        return self._line[0] == b"HEAD"
+
+    @property
+    def body_ended(self) -> bool:
+        """Whether the client's request is complete, so that its connection can carry another."""
+        return self._body_ended
+
+    def upgrade_key(self) -> bytes | None:
+        """The WebSocket key, if this is a request that may upgrade (RFC 6455 section 4.1)."""
+        key = self._head.websocket_key
+        return key if key is not None and self._line[0] == b"GET" and self._line[2] == b"1" else None
+
+    def may_send_again(self) -> bool:
+        return self._replay is not None and self._line[0] in IDEMPOTENT
+
+    def opening(self, forwarded: bytes) -> bytes:
+        """The head and what there is of the body. `forwarded` are the header lines about the client."""
+        head = self._head
+        extra = b""
+        if head.websocket_key is not None and self.upgrade_key():
+            extra = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        elif head.host is None:  # HTTP/1.0 with the host in the target
+            host = self._host.encode()
+            extra = b"Host: %b\r\nX-Forwarded-Host: %b\r\n" % (host, host)
+        method, _, _ = self._line
+        data = b"%b %b HTTP/1.1\r\n%b%bSteady-Request-Id: %b\r\n%b\r\n" % (
+            method,
+            self._target,
+            head.block,
+            forwarded,
+            self.request_id,
+            extra,
+        )
+        if head.length:
+            data += self.framed(self._pending)
+            self._pending = b""
+        self._replay = data if self._body_ended else None
+        return data
+
+    def framed(self, piece: bytes) -> bytes:
+        """More of the body as it goes upstream; with the last piece, its end."""
+        if self._head.length != CHUNKED:
+            return piece
+        return one_chunk(piece) + (last_chunk(self._trailers) if self._body_ended else b"")

@@ -14,9 +14,7 @@ from steadyd.cli.verb import Verb, json_option
 from steadyd.model import check_name
 
 if TYPE_CHECKING:
-    from steadyd.laptop import Laptop
-    from steadyd.proxy.ring import RequestRecord
-    from steadyd.runner.logs import LogLine
+    from steadyd.laptop import Laptop, LogLine, RequestRecord
 
 
 @click.command(cls=Verb)

@@ -91,3 +91,10 @@ def default_data(environ: Mapping[str, str], uid: int | None = None) -> Path:
         return Path("/var/lib/steadyd")
     home = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME", "."), ".local", "share")
     return Path(home) / "steadyd"
+
+
+def runtime_parent() -> Path:
+    """Where short-lived files lie: a short path, because a Unix socket's ends at 108 bytes (unix(7))."""
+    if os.geteuid() == 0:
+        return Path("/run/steadyd")
+    return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/steadyd-{os.geteuid()}")

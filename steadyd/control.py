@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as HypercornConfig
@@ -56,7 +57,7 @@ class ControlPlane:
     def forget(self, holder: Holder) -> None:
         """Nobody waits here."""
 
-    async def open(self, web: ASGIFramework) -> None:
+    async def open(self, web: Callable[..., Awaitable[None]]) -> None:
         """Start answering on the internal socket.
 
         Raises:
@@ -75,7 +76,7 @@ class ControlPlane:
         config.accesslog = None
         config.errorlog = "-"
         config.loglevel = "WARNING"
-        self._serving = asyncio.create_task(serve(web, config, shutdown_trigger=self._stopped))
+        self._serving = asyncio.create_task(serve(cast(ASGIFramework, web), config, shutdown_trigger=self._stopped))
 
     async def close(self) -> None:
         """Stop answering; requests under way get a moment."""

@@ -18,12 +18,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import uvloop
-from hypercorn.typing import ASGIFramework
 
-from steadyd.config import Config
+from steadyd.config import Config, runtime_parent
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.errors import SteadyError
 from steadyd.model import Principal
@@ -157,7 +155,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             host_name=socket.gethostname(),
             body_bytes_max=config.request_body_bytes,
         )
-        await control.open(cast(ASGIFramework, build(rooms)))
+        await control.open(build(rooms))
         stack.push_async_callback(control.close)
         for work in (fleet.run(), telemetry.run()):
             stack.callback(asyncio.create_task(work).cancel)
@@ -216,13 +214,10 @@ def _data_folder(config: Config) -> Iterator[None]:
 def _runtime_folder(config: Config) -> Iterator[Corner]:
     """A short path for sockets (unix(7): 108 bytes), empty at each start; the data folder's lock guards it too."""
     digest = hashlib.sha256(os.fsencode(config.data.resolve())).hexdigest()[:8]
-    if os.geteuid() == 0:
-        parent = Path("/run/steadyd")
-    else:
-        parent = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/steadyd-{os.geteuid()}")
+    parent = runtime_parent()
     corner = Corner(parent / f"steadyd-{digest}")
     parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    if parent.stat().st_uid != os.geteuid():
+    if parent.lstat().st_uid != os.geteuid():
         raise SteadyError(
             "cannot_start", f"{parent} belongs to somebody else. Set XDG_RUNTIME_DIR to a folder of yours."
         )

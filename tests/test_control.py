@@ -46,7 +46,7 @@ async def ask(address: str) -> bytes:
 def test_the_control_plane_is_a_service_that_is_always_granted(tmp_path: Path) -> None:
     async def body() -> None:
         control, asker = ControlPlane(tmp_path / "control.sock", 123), Asker()
-        await control.open(hello)  # type: ignore[arg-type]
+        await control.open(hello)
         control.claim(asker)
         assert asker.upstream
         assert (control.body_bytes_max, asker.upstream.retired) == (123, False)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from steadyd.config import Config
-from tests.test_house import ROOT, Source, sources
+from tests.test_house import ROOT, Source, sources, within
 
 PROMISE = re.compile(r"^- \*\*(P[0-9]+\.[0-9]+)\*\* (.+)$")
 LIMIT = re.compile(r"^\| (L[0-9]+) \| `([\w./:]+)` \| ([^|]+) \| ([^|]+) \| (.+) \|$")
@@ -20,7 +20,12 @@ QUANTITY = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?) ?(KiB|MiB|GiB|min|h|d)?\b")
 MULTIPLES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "min": 60, "h": 3_600, "d": 86_400}
 
 
-NO_LIMITS = {"proxy.hosts.PORT_MAX": "a port number has 16 bits"}
+NO_LIMITS = {
+    "proxy.hosts.PORT_MAX": "a port number has 16 bits",
+    "proxy.writer.JOINED_BYTES_MAX": "which of two ways to write is cheaper",
+}
+OUTSIDE = ("cli", "laptop", "runner.local", "runner.reload")
+"""Where one person watches one command: its patience and its reading are limited too, and no promise to others."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def values_in_code() -> dict[str, float]:
     values: dict[str, float] = {}
     for name, module in limits_in_code(sources("steadyd")).items():
         value = _value(importlib.import_module(module), f"steadyd.{name}".removeprefix(f"{module}.").split("."))
-        if isinstance(value, int | float) and name not in NO_LIMITS:
+        if isinstance(value, int | float) and name not in NO_LIMITS and not within(name, OUTSIDE):
             values[name] = value
     for field in dataclasses.fields(Config):
         if isinstance(field.default, int | float) and not isinstance(field.default, bool):

@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
-from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
 from steadyd.runner.fleet import Fleet
-from steadyd.runner.folder import FOLDER_MODE, Place, make_root, remove_tree
+from steadyd.runner.folder import FOLDER_MODE, Folder, Place, make_root, remove_tree
 from steadyd.runner.instance import Instance
 from steadyd.runner.sandbox import Room
 from steadyd.runner.start import Failure
@@ -31,8 +30,8 @@ class Trials:
         self._fleet = fleet
         self._tools = tools
 
-    async def run(self, app: App, live: Version, candidate: Version) -> None:
-        """Start `candidate` on a copy of the data; it must listen and answer GET / below 500.
+    async def run(self, app: App, live: Version | None, candidate: Version) -> None:
+        """Start `candidate` on a copy of the data (a new app has none); it must listen and answer GET / below 500.
 
         Raises:
             Failure, SteadyError: why it may not go live.
@@ -40,7 +39,8 @@ class Trials:
         place = self._fleet.place(app)
         scratch = Place(place.root / f"trial-{os.urandom(4).hex()}", place.uid)
         try:
-            await self._copy(place, scratch, live)
+            if live is not None:
+                await self._copy(place, scratch, live)
             await self._fleet.link(app, candidate, scratch)
             plan = self._fleet.plan(app, candidate, scratch, environment="trial")
             ground = self._fleet.ground
@@ -57,7 +57,8 @@ class Trials:
     async def _copy(self, place: Place, scratch: Place, live: Version) -> None:
         """Databases consistently while the old version writes, other files by copy, as the app's own uid."""
         shipped = [file.path for file in live.files]
-        if not await asyncio.to_thread(_has_written, place.app, set(shipped)):
+        folder = Folder(place, self._fleet.ground.blobs)
+        if not await asyncio.to_thread(folder.has_written):
             return
         _make(scratch, shipped)
         room = Room(
@@ -127,15 +128,3 @@ def _make(scratch: Place, shipped: list[str]) -> None:
         os.chown(scratch.app, 0, scratch.uid)
     (listing / "shipped.json").write_text(json.dumps(shipped))
     (listing / "shipped.json").chmod(0o644)
-
-
-def _has_written(folder: Path, shipped: set[str]) -> bool:
-    """Whether the folder holds anything that the version did not ship. Links are not followed."""
-    for parent, folders, files in os.walk(folder):
-        inner = os.path.relpath(parent, folder)
-        if inner == ".":
-            folders[:] = [name for name in folders if name != "node_modules"]
-        for name in files:
-            if os.path.normpath(f"{inner}/{name}") not in shipped:
-                return True
-    return False

@@ -17,7 +17,7 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.model import App, Deploy, Event, File, Principal, Version
 from steadyd.runner.app import AppRuntime
-from steadyd.runner.candidate import Trials, check_health
+from steadyd.runner.candidate import Trials
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import remove_tree
 from steadyd.runner.install import LOCK, Installed, Installer
@@ -220,7 +220,7 @@ class Deployer:
         try:
             version, notes = await self._stage(app, request, steps, operation)
             record = await self._journal.begin_deploy(app, version.number, request.kind, time.time())
-            if live is not None and request.trial:
+            if request.trial:
                 await self._journal.step(operation, "trial")
                 with steps("trial"):
                     await self._trials.run(app, live, version)
@@ -261,8 +261,6 @@ class Deployer:
             aside = await self._fleet.link(app, version)
             try:
                 await runtime.adopt(self._fleet.plan(app, version))
-                if live is None and runtime.instance is not None:
-                    await check_health(runtime.instance, self._fleet.ground.urls.app(app.name))
                 await self._apps.set_live(app, version.number, time.time())
             except BaseException:
                 await self._put_back(runtime, app, live)

@@ -91,12 +91,17 @@ def test_the_backoff_doubles_up_to_its_limit() -> None:
     assert max(waits) == waits[-1] == lifecycle.BACKOFF_SECONDS_MAX
 
 
-def test_early_deaths_are_counted_up_to_the_limit() -> None:
+def test_only_instances_that_never_listened_lead_to_failed() -> None:
     deaths, events = Deaths(), []
     for _ in range(lifecycle.STARTS_MAX):
-        deaths = deaths.after(0.5)
+        deaths = deaths.after(None)
         events.append(deaths.event)
     assert events == [E.DIED] * (lifecycle.STARTS_MAX - 1) + [E.DIED_TOO_OFTEN]
+    for _ in range(2 * lifecycle.STARTS_MAX):
+        deaths = deaths.after(0.5)
+        assert deaths.event is E.DIED, "it came up: it only waits longer"
+    assert deaths.backoff_seconds == lifecycle.BACKOFF_SECONDS_MAX
+    assert deaths.after(0.1, proven=True) == Deaths(), "it had answered: it starts again at once"
 
 
 def test_a_healthy_life_is_followed_by_a_start_at_once_and_forgives() -> None:

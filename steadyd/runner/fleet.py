@@ -195,7 +195,7 @@ class Fleet:
         folder = Folder(place or self.place(app), self.ground.blobs)
         bound = self.ground.starter.sandboxed or not version.modules
         modules = None if bound else modules_path(self.place(app), version.modules)
-        return await asyncio.to_thread(folder.link, version.files, version.number, modules)
+        return await asyncio.to_thread(folder.link, version.files, version.number, app.version, modules)
 
     def check_may_run(self, app: App) -> None:
         """Without a sandbox only the operator's own apps run.

@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from steadyd.model import File
@@ -25,6 +25,8 @@ SQLITE_HEADER = b"SQLite format 3\0"
 FOLDER_MODE = 0o1775
 READ_ONLY_BINDS_MAX = 50
 MODULES = "node_modules"
+SHIPPED, CHANGES = "shipped.json", "changes.json"
+SQLITE_SIDES = ("-wal", "-shm", "-journal")
 WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -47,9 +49,14 @@ class Place:
     def aside(self) -> Path:
         return self.root / "aside"
 
-    @property
-    def shipped(self) -> Path:
-        return self.root / "shipped.json"
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What linking `version` did to the app's own files: path → name in the folder `aside`, and databases seeded."""
+
+    version: int
+    aside: dict[str, str]
+    seeded: list[str]
 
 
 class Folder:
@@ -58,35 +65,62 @@ class Folder:
     def __init__(self, place: Place, blobs: Blobs) -> None:
         self._place = place
         self._blobs = blobs
+        self._before: frozenset[str] = frozenset()
+        """Paths that an earlier version shipped."""
+        self._changes = Changes(0, {}, [])
 
-    def link(self, files: Sequence[File], version: int, modules: Path | None = None) -> list[str]:
-        """Make the folder show exactly `files` beside what the app wrote. May be repeated.
+    def link(self, files: Sequence[File], version: int, live: int, modules: Path | None = None) -> list[str]:
+        """Make the folder show exactly `files` beside what the app wrote. May be repeated, and interrupted anywhere.
 
-        Without a sandbox nothing can be bound over node_modules: then it is a link to `modules`.
+        `live` is the version that is live by the records: what an earlier call did to the app's own files for a version
+        that never went live is undone first. Without a sandbox nothing can be bound over node_modules: then it is a
+        link to `modules`.
 
         Returns the paths of files that the app had written where the version now ships one: they were put aside.
         """
         self._prepare()
         self._point_modules(modules)
-        before, kept = self._shipped(), []
-        wanted = {file.path: file.sha256 for file in files if not self._is_database(file)}
+        changes = self._read_changes()
+        self._before = frozenset(self._shipped())
+        wanted = {file.path for file in files if not self._is_database(file)}
         # Recorded before anything changes: after a crash, both old and new paths are known to be ours.
-        self._remember(sorted({*before, *wanted}))
-        for path in sorted(set(before) - set(wanted), reverse=True):
+        self._remember(SHIPPED, sorted(self._before | wanted))
+        never_live = changes if changes.version != live else Changes(0, {}, [])
+        in_the_way = {path for path in self._before if any(_within(path, aside) for aside in never_live.aside)}
+        for path in sorted(self._before - wanted | in_the_way, reverse=True):
             self._remove(path)
+        self._undo(never_live)
+        self._changes = Changes(version, {}, [])
+        if changes.aside or changes.seeded:
+            self._remember(CHANGES, asdict(self._changes))
         for file in files:
-            if file.path not in wanted:
+            if file.path in wanted:
+                self._place_file(file)
+            else:
                 self._seed(file)
-            elif self._place_file(file, file.path in before, version):
-                kept.append(file.path)
-        self._remember(sorted(wanted))
-        return kept
+        self._remember(SHIPPED, sorted(wanted))
+        return sorted(self._changes.aside)
 
     def top_level(self, files: Sequence[File]) -> tuple[str, ...]:
-        """Names to bind read-only where ownership cannot protect the shipped files."""
+        """Names to bind read-only where ownership cannot protect the shipped files; never one that holds a database."""
         if self._place.uid is not None:
             return ()
-        return tuple(sorted({file.path.split("/")[0] for file in files}))[:READ_ONLY_BINDS_MAX]
+        databases = {_first(file.path) for file in files if self._is_database(file)}
+        return tuple(sorted({_first(file.path) for file in files} - databases))[:READ_ONLY_BINDS_MAX]
+
+    def has_written(self) -> bool:
+        """Whether the folder holds a file that no version shipped, or a database. Links are not followed."""
+        self._before = frozenset(self._shipped())
+        for parent, folders, names in os.walk(self._place.app):
+            inner = os.path.relpath(parent, self._place.app)
+            if inner == ".":
+                folders[:] = [name for name in folders if name != MODULES]
+                names = [name for name in names if name != MODULES]
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    if not self._is_ours(os.lstat(os.path.join(parent, name)), os.path.normpath(f"{inner}/{name}")):
+                        return True
+        return False
 
     # Private
 
@@ -115,14 +149,27 @@ class Folder:
 
     def _shipped(self) -> list[str]:
         try:
-            return list(json.loads(self._place.shipped.read_bytes()))
+            return list(json.loads((self._place.root / SHIPPED).read_bytes()))
         except (FileNotFoundError, ValueError):
             return []
 
-    def _remember(self, paths: Sequence[str]) -> None:
-        part = self._place.shipped.with_suffix(".part")
-        part.write_text(json.dumps(paths))
-        os.replace(part, self._place.shipped)
+    def _read_changes(self) -> Changes:
+        try:
+            return Changes(**json.loads((self._place.root / CHANGES).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return Changes(0, {}, [])
+
+    def _remember(self, name: str, value: object) -> None:
+        target, content = self._place.root / name, json.dumps(value).encode()
+        with contextlib.suppress(FileNotFoundError):
+            if target.read_bytes() == content:
+                return
+        part = target.with_name(f"{name}.part")
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
 
     def _is_database(self, file: File) -> bool:
         if file.size < len(SQLITE_HEADER):
@@ -130,48 +177,76 @@ class Folder:
         with open(self._blobs.path(file.sha256), "rb") as content:
             return content.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
+    def _is_ours(self, found: os.stat_result, path: str) -> bool:
+        """Whether a version shipped it. The owner tells; where all have one owner, that we never let it be written."""
+        if self._place.uid is not None:
+            return found.st_uid != self._place.uid
+        return path in self._before and not found.st_mode & 0o222
+
     def _remove(self, path: str) -> None:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(path, None) as (parent, name):
-            os.unlink(name, dir_fd=parent)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(path) as (parent, name):
+            found = _look(parent, name)
+            if found is not None and stat.S_ISREG(found.st_mode) and self._is_ours(found, path):
+                os.unlink(name, dir_fd=parent)
         # A folder that only held shipped files goes with them.
         while "/" in path:
             path = path.rpartition("/")[0]
             try:
-                with self._parent(path, None) as (parent, name):
+                with self._parent(path) as (parent, name):
                     os.rmdir(name, dir_fd=parent)
+            except FileNotFoundError:
+                continue
             except OSError:
                 return
 
+    def _undo(self, changes: Changes) -> None:
+        """Take back what a link did to the app's own files for a version that never went live."""
+        for path in changes.seeded:
+            for suffix in ("", *SQLITE_SIDES):
+                with contextlib.suppress(OSError), self._parent(path) as (parent, name):
+                    os.unlink(name + suffix, dir_fd=parent)
+        for path, kept in changes.aside.items():
+            with contextlib.suppress(OSError), self._parent(path) as (parent, name):
+                if _look(parent, name) is None:
+                    os.rename(self._place.aside / kept, name, dst_dir_fd=parent)
+
     def _seed(self, file: File) -> None:
         """A shipped database only seeds an absent one."""
-        with self._parent(file.path, 0) as (parent, name):
-            if _exists(parent, name):
-                return
-            self._copy(file, parent, name, 0o644, self._place.uid)
+        with self._parent(file.path, make=True) as (parent, name):
+            if _look(parent, name) is None:
+                self._changes.seeded.append(file.path)
+                self._remember(CHANGES, asdict(self._changes))
+                self._copy(file, 0o644, self._place.uid)
+                os.rename(self._part, name, dst_dir_fd=parent)
 
-    def _place_file(self, file: File, ours: bool, version: int) -> bool:
-        """Put one file in its place; true if something that the app wrote was put aside for it."""
-        with self._parent(file.path, version) as (parent, name):
-            aside = not ours and _exists(parent, name)
-            if aside or (ours and not _is_plain(parent, name)):
-                self._put_aside(parent, name, file.path, version)
-            part = f".steady-{os.urandom(6).hex()}"
+    def _place_file(self, file: File) -> None:
+        with self._parent(file.path, make=True) as (parent, name):
+            found = _look(parent, name)
+            if found is not None and not (stat.S_ISREG(found.st_mode) and self._is_ours(found, file.path)):
+                self._put_aside(parent, name, file.path)
+            blob = self._blobs.path(file.sha256)
             if self._place.uid is None:
-                self._copy(file, parent, part, 0o444, None)
+                self._copy(file, 0o444, None)
+            elif found is not None and os.path.samestat(found, os.stat(blob)):
+                return
             else:
                 try:
-                    os.link(self._blobs.path(file.sha256), part, dst_dir_fd=parent, follow_symlinks=False)
+                    self._part.unlink(missing_ok=True)
+                    os.link(blob, self._part, follow_symlinks=False)
                 except OSError as error:
                     if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
                         raise
-                    self._copy(file, parent, part, 0o444, 0)
-            os.rename(part, name, src_dir_fd=parent, dst_dir_fd=parent)
-            if _exists(parent, part):
-                os.unlink(part, dir_fd=parent)  # rename(2) leaves both names when they were one file already
-        return aside
+                    self._copy(file, 0o444, 0)
+            os.rename(self._part, name, dst_dir_fd=parent)
 
-    def _copy(self, file: File, parent: int, name: str, mode: int, uid: int | None) -> None:
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode, dir_fd=parent)
+    @property
+    def _part(self) -> Path:
+        """What is on its way into the folder, made where the app cannot reach."""
+        return self._place.root / "part"
+
+    def _copy(self, file: File, mode: int, uid: int | None) -> None:
+        self._part.unlink(missing_ok=True)
+        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "wb") as target, open(self._blobs.path(file.sha256), "rb") as source:
             while piece := source.read(1 << 20):
                 target.write(piece)
@@ -179,40 +254,40 @@ class Folder:
             if uid is not None:
                 os.fchown(target.fileno(), uid, uid)
 
-    def _put_aside(self, parent: int, name: str, path: str, version: int) -> None:
-        target = self._place.aside / f"{version}-{path.replace('/', '%2F')[-200:]}"
+    def _put_aside(self, parent: int, name: str, path: str) -> None:
+        target = self._place.aside / f"{self._changes.version}-{path.replace('/', '%2F')[-200:]}"
         while os.path.lexists(target):
             target = target.with_name(f"{target.name}~")
+        self._changes.aside[path] = target.name
+        self._remember(CHANGES, asdict(self._changes))
         os.rename(name, target, src_dir_fd=parent)
 
     @contextmanager
-    def _parent(self, path: str, version: int | None) -> Iterator[tuple[int, str]]:
-        """A descriptor of the folder that holds `path`, and the last name. With a version, missing folders are
-        made and whatever is no folder is put aside; without, they raise."""
+    def _parent(self, path: str, make: bool = False) -> Iterator[tuple[int, str]]:
+        """A descriptor of the folder that holds `path`, and the last name. With `make`, missing folders are made and
+        whatever is no folder is put aside; without, they raise."""
         *folders, name = path.split("/")
         descriptor = os.open(self._place.app, WALK)
         try:
             for depth, folder in enumerate(folders):
-                if version is not None:
-                    self._make_folder(descriptor, folder, "/".join(folders[: depth + 1]), version)
+                if make:
+                    self._make_folder(descriptor, folder, "/".join(folders[: depth + 1]))
                 inner = os.open(folder, WALK, dir_fd=descriptor)
                 os.close(descriptor)
                 descriptor = inner
-                if version is not None and self._place.uid is not None:
+                if make and self._place.uid is not None:
                     os.fchown(descriptor, 0, self._place.uid)
                     os.fchmod(descriptor, FOLDER_MODE)
             yield descriptor, name
         finally:
             os.close(descriptor)
 
-    def _make_folder(self, parent: int, name: str, path: str, version: int) -> None:
-        try:
-            mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
-        except FileNotFoundError:
-            os.mkdir(name, 0o755, dir_fd=parent)
-            return
-        if not stat.S_ISDIR(mode):
-            self._put_aside(parent, name, path, version)
+    def _make_folder(self, parent: int, name: str, path: str) -> None:
+        found = _look(parent, name)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            self._put_aside(parent, name, path)
+            found = None
+        if found is None:
             os.mkdir(name, 0o755, dir_fd=parent)
 
 
@@ -232,17 +307,17 @@ async def remove_tree(path: Path) -> None:
 # Private
 
 
-def _exists(parent: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
+def _first(path: str) -> str:
+    return path.split("/")[0]
 
 
-def _is_plain(parent: int, name: str) -> bool:
-    """A regular file, or nothing: what may be renamed over."""
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _look(parent: int, name: str) -> os.stat_result | None:
+    """What is there, the link itself if it is one; None if there is nothing."""
     try:
-        return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        return os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        return True
+        return None

@@ -18,10 +18,13 @@ needs_root = pytest.mark.skipif(not AS_ROOT, reason="only root gives files to an
 Link = Callable[[dict[str, bytes], int], list[str]]
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
+USERS = [pytest.param(UID, marks=needs_root, id="a uid of its own"), pytest.param(None, id="the daemon's uid")]
+
+
+@pytest.fixture(params=USERS)
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
     tmp_path.chmod(0o711)
-    return Place(tmp_path / "root", UID if AS_ROOT else None)
+    return Place(tmp_path / "root", request.param)
 
 
 @pytest.fixture
@@ -31,8 +34,24 @@ def blobs(tmp_path: Path) -> Blobs:
 
 @pytest.fixture
 def link(place: Place, blobs: Blobs) -> Link:
-    """Links a tree as a version's files; returns what was put aside."""
-    return lambda tree, version: Folder(place, blobs).link(blobs.put(tree), version)
+    """Links a tree as the files of a version that then goes live; returns what was put aside."""
+    return lambda tree, version: Folder(place, blobs).link(blobs.put(tree), version, version - 1)
+
+
+def write(place: Place, path: str, content: bytes) -> Path:
+    """What the app writes, with the folders that it needs."""
+    target = place.app / path
+    made = [folder for folder in reversed(target.relative_to(place.app).parents) if not (place.app / folder).exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    for owned in [target, *(place.app / folder for folder in made)]:
+        give(place, owned)
+    return target
+
+
+def give(place: Place, path: Path) -> None:
+    if place.uid is not None:
+        os.chown(path, place.uid, place.uid, follow_symlinks=False)
 
 
 def shown(place: Place) -> dict[str, bytes]:
@@ -51,8 +70,8 @@ def test_a_version_s_files_are_shown(place: Place, link: Link) -> None:
 
 def test_the_next_version_replaces_the_last_and_keeps_what_the_app_wrote(place: Place, link: Link) -> None:
     link({"index.ts": b"1", "old/gone.ts": b"", "public/logo.png": b"logo"}, 1)
-    (place.app / "data.sqlite").write_bytes(b"precious")
-    (place.app / "public" / "upload.png").write_bytes(b"upload")
+    write(place, "data.sqlite", b"precious")
+    write(place, "public/upload.png", b"upload")
     link({"index.ts": b"2", "new.ts": b""}, 2)
     assert shown(place) == {
         "index.ts": b"2",
@@ -65,15 +84,14 @@ def test_the_next_version_replaces_the_last_and_keeps_what_the_app_wrote(place: 
 
 def test_a_database_is_not_moved_by_a_deploy(place: Place, link: Link) -> None:
     link({"index.ts": b"1"}, 1)
-    with open(place.app / "data.sqlite", "wb") as database:
-        before = os.fstat(database.fileno()).st_ino
-        link({"index.ts": b"2"}, 2)
-        assert os.stat(place.app / "data.sqlite").st_ino == before
+    before = write(place, "data.sqlite", b"").stat().st_ino
+    link({"index.ts": b"2"}, 2)
+    assert os.stat(place.app / "data.sqlite").st_ino == before
 
 
 def test_what_a_version_ships_wins_over_what_the_app_wrote_and_that_is_kept(place: Place, link: Link) -> None:
     link({"index.ts": b"1"}, 1)
-    (place.app / "page.html").write_bytes(b"written by the app")
+    write(place, "page.html", b"written by the app")
     assert link({"index.ts": b"2", "page.html": b"shipped"}, 2) == ["page.html"]
     assert shown(place)["page.html"] == b"shipped"
     assert [path.read_bytes() for path in place.aside.iterdir()] == [b"written by the app"]
@@ -99,8 +117,7 @@ def test_whatever_the_app_put_in_a_file_s_way_is_put_aside_and_never_followed(
     (outside / "a.ts").write_bytes(b"host")
     link({"index.ts": b""}, 1)
     if made == "folder":
-        (place.app / "lib").mkdir()
-        (place.app / "lib" / "x").write_bytes(b"")
+        write(place, "lib/x", b"")
         tree = {"index.ts": b"", "lib": b"now a file"}
     else:
         targets = {
@@ -109,8 +126,9 @@ def test_whatever_the_app_put_in_a_file_s_way_is_put_aside_and_never_followed(
             "nothing at its end": outside / "no",
         }
         os.symlink(targets[made], place.app / "lib")
+        give(place, place.app / "lib")
         tree = {"index.ts": b"", "lib/a.ts": b"shipped"}
-    link(tree, 2)
+    assert link(tree, 2) == ["lib"]
     assert {path: content for path, content in shown(place).items() if path in tree} == tree
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == {"a.ts": b"host"}
     assert len(list(place.aside.iterdir())) == 1
@@ -128,30 +146,112 @@ def test_removing_a_shipped_file_follows_no_link_either(place: Place, link: Link
     assert (outside / "a.ts").exists()
 
 
-def test_an_interrupted_link_is_repaired_by_the_next(
-    place: Place, blobs: Blobs, link: Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    link({"a.ts": b"1", "b.ts": b"1", "gone.ts": b"1"}, 1)
-    second = blobs.put({"a.ts": b"2", "b.ts": b"2", "c.ts": b"2"})
-    renames: list[str] = []
-    rename = os.rename
+FIRST = {"index.ts": b"1", "lib/a.ts": b"1", "gone/x.ts": b"1", "gone/deep/y.ts": b"1"}
+SECOND = {
+    "index.ts": b"2", "lib/a.ts": b"1", "page.html": b"2", "public/x.ts": b"2", "new/deep/z.ts": b"2",
+    "seed.sqlite": SQLITE_HEADER + b"seed",
+}  # fmt: skip
+CHANGING = ("rename", "replace", "link", "unlink", "rmdir", "mkdir", "fchown", "fchmod")
 
-    def crash(source: str, target: str, **options: int) -> None:
-        renames.append(target)
-        if len(renames) == 2:
-            raise KeyboardInterrupt
-        rename(source, target, **options)
+
+def everything(place: Place) -> dict[str, object]:
+    """Every entry of the app's folder: content or target, and whose it is."""
+    found: dict[str, object] = {}
+    for path in place.app.rglob("*"):
+        status = path.lstat()
+        content: object = os.readlink(path) if path.is_symlink() else path.is_file() and path.read_bytes()
+        found[str(path.relative_to(place.app))] = (content, status.st_uid, stat.S_ISREG(status.st_mode))
+    return found
+
+
+def lived_in(place: Place, link: Link, outside: Path) -> dict[str, object]:
+    """Version 1, and an app that wrote where version 2 ships something."""
+    link(FIRST, 1)
+    for path in ("page.html", "lib/own.txt", "gone/kept.txt", "data.sqlite"):
+        write(place, path, b"written")
+    os.symlink(outside, place.app / "public")
+    give(place, place.app / "public")
+    return everything(place)
+
+
+def crash_at(number: int, monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> bool:
+    """Run `work` as if the machine stopped before its `number`th change to the disk; false if there was none."""
+    count = 0
+
+    def watched(change: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            nonlocal count
+            count += 1
+            if count == number:
+                raise KeyboardInterrupt
+            return change(*arguments, **options)
+
+        return call
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "rename", crash)
-        with pytest.raises(KeyboardInterrupt):
-            Folder(place, blobs).link(second, 2)
-    assert link({"a.ts": b"1", "b.ts": b"1", "gone.ts": b"1"}, 1) == []
-    ours = {path: content for path, content in shown(place).items() if not path.startswith(".steady-")}
-    assert ours == {"a.ts": b"1", "b.ts": b"1", "gone.ts": b"1"}
+        for name in CHANGING:
+            patched.setattr(os, name, watched(getattr(os, name)))
+        try:
+            work()
+        except KeyboardInterrupt:
+            return True
+    return False
 
 
-@needs_root
+@pytest.mark.parametrize("uid", USERS)
+@pytest.mark.parametrize("then", ["the old version again", "the new version again"])
+def test_a_link_that_is_interrupted_anywhere_is_repaired_by_the_next(
+    then: str, uid: int | None, tmp_path: Path, blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 4: stopped before its first, second, third … change to the disk, until none is left. The version that was
+    live is whole again, the app's own files with it; and so is the new one when it is tried again."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    tmp_path.chmod(0o711)
+    first, second = blobs.put(FIRST), blobs.put(SECOND)
+    number, crashed, wanted = 0, True, None
+    while crashed:
+        place = Place(tmp_path / f"root-{number}", uid)
+        link: Link = lambda tree, version: Folder(place, blobs).link(blobs.put(tree), version, 0)  # noqa: B023, E731
+        before = lived_in(place, link, outside)
+        if number:
+            crashed = crash_at(number, monkeypatch, lambda: Folder(place, blobs).link(second, 2, 1))  # noqa: B023
+        if then == "the old version again":
+            Folder(place, blobs).link(first, 1, 1)
+            assert everything(place) == before, number
+            assert list(place.aside.iterdir()) == []
+        else:
+            assert Folder(place, blobs).link(second, 2, 1) == ["page.html", "public"]
+            wanted = wanted or everything(place)
+            assert everything(place) == wanted, number
+        assert list(outside.iterdir()) == []
+        number += 1
+    assert number > 15
+
+
+def test_what_was_put_aside_for_a_version_that_went_live_stays_aside(place: Place, blobs: Blobs, link: Link) -> None:
+    link({"index.ts": b"1"}, 1)
+    write(place, "page.html", b"written")
+    link({"index.ts": b"1", "page.html": b"2", "data.sqlite": SQLITE_HEADER + b"2"}, 2)
+    Folder(place, blobs).link(blobs.put({"index.ts": b"3"}), 3, 2)
+    assert shown(place) == {"index.ts": b"3", "data.sqlite": SQLITE_HEADER + b"2"}
+    assert [path.read_bytes() for path in place.aside.iterdir()] == [b"written"]
+
+
+def test_whether_an_app_has_written_anything(place: Place, blobs: Blobs, link: Link) -> None:
+    folder = Folder(place, blobs)
+    link({"index.ts": b"1", "lib/a.ts": b"1"}, 1)
+    assert not folder.has_written()
+    write(place, "lib/own.txt", b"").unlink()
+    assert not folder.has_written()
+    link({"index.ts": b"1", "lib/data.sqlite": SQLITE_HEADER}, 2)
+    assert folder.has_written(), "a database is the app's from its seed on"
+
+
+OWN_UID = pytest.mark.parametrize("place", [pytest.param(UID, marks=needs_root)], indirect=True)
+
+
+@OWN_UID
 def test_the_app_can_write_beside_shipped_files_and_change_none(place: Place, link: Link) -> None:
     """As the app's own uid, with ordinary tools: what must fail fails, what must work works."""
     link({"index.ts": b"1", "public/logo.png": b"logo"}, 1)
@@ -171,7 +271,7 @@ def test_the_app_can_write_beside_shipped_files_and_change_none(place: Place, li
     assert shown(place)["index.ts"] == b"1"
 
 
-@needs_root
+@OWN_UID
 def test_nobody_else_can_enter_an_app_s_corner(place: Place, link: Link) -> None:
     link({"index.ts": b"1"}, 1)
     words = [
@@ -185,7 +285,7 @@ def test_nobody_else_can_enter_an_app_s_corner(place: Place, link: Link) -> None
     assert subprocess.run(words, capture_output=True, check=False).returncode != 0
 
 
-@needs_root
+@OWN_UID
 def test_a_shipped_file_is_one_content_with_its_blob_and_not_writable(place: Place, blobs: Blobs, link: Link) -> None:
     link({"index.ts": b"1"}, 1)
     entry = (place.app / "index.ts").stat()
@@ -200,3 +300,5 @@ def test_without_a_uid_shipped_names_are_bound_read_only_up_to_a_limit(tmp_path:
     many = [File(f"{number:03}.ts", "0" * 64, 0) for number in range(200)]
     assert len(folder.top_level(many)) == READ_ONLY_BINDS_MAX
     assert Folder(Place(tmp_path / "root", 1), blobs).top_level(files) == ()
+    seeded = blobs.put({"index.ts": b"", "data.sqlite": SQLITE_HEADER, "db/a.sqlite": SQLITE_HEADER, "db/b.ts": b""})
+    assert folder.top_level(seeded) == ("index.ts",), "a database must be writable"

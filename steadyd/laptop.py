@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
+import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +43,8 @@ PORTS_TRIED_MAX = 100
 BACKLOG = 1_024
 SCRATCH = "/tmp"
 """Short: the path of a Unix socket in it must fit into 104 bytes on macOS."""
+SCRATCH_PREFIX = "steadyd-run-"
+SWEEP_AFTER_SECONDS = 60.0
 LOG_BYTES_MAX = 1 << 20
 """Only what is printed matters; the files are scratch."""
 LIMITS = Limits(body_bytes_max=0, answer_seconds_max=0)
@@ -108,6 +113,20 @@ def files_in(folder: str) -> set[str]:
     return found
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for this run, locked while it lasts; what killed runs left behind is swept away on the way."""
+    for left in Path(SCRATCH).glob(f"{SCRATCH_PREFIX}*"):
+        _sweep(left)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=SCRATCH) as folder:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Path(folder)
+        finally:
+            os.close(lock)
+
+
 # Private
 
 
@@ -117,8 +136,8 @@ async def _run(laptop: Laptop, show: Show) -> None:
     sockets = listen(laptop.port)
     urls = Urls("localhost", "localhost", sockets[0].getsockname()[1])
     ring = RequestRing()
-    with tempfile.TemporaryDirectory(prefix="steadyd-", dir=SCRATCH) as scratch:
-        async with _app(laptop, urls, Path(scratch), show, stopping) as app:
+    with scratch_folder() as scratch:
+        async with _app(laptop, urls, scratch, show, stopping) as app:
             name = app.name
             hosts = (f"{name}.localhost", "localhost", "127.0.0.1", "[::1]")
             listener = Listener(RouteTable(dict.fromkeys(hosts, app)), ring, LIMITS)
@@ -156,6 +175,20 @@ def _on_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return stopping
+
+
+def _sweep(left: Path) -> None:
+    """Remove a scratch folder of ours that nobody holds, unless it is so new that its run may not hold it yet."""
+    with contextlib.suppress(OSError):
+        about = left.lstat()
+        if about.st_uid != os.geteuid() or time.time() - about.st_mtime < SWEEP_AFTER_SECONDS:
+            return
+        lock = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 @asynccontextmanager
@@ -203,7 +236,7 @@ async def _show_requests(ring: RequestRing, show: Show, stopping: asyncio.Event)
                 show.request(record)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _ending(stopping: asyncio.Event) -> Iterator[None]:
     """Whoever read our output has gone: stop, as `yes | head` does."""
     try:

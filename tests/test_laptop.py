@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,25 @@ def test_trying_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SteadyError, match="No port from 8080"):
         laptop.listen(None)
     assert len(tried) == laptop.PORTS_TRIED_MAX
+
+
+def test_what_a_killed_run_left_is_swept_but_nothing_of_a_living_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(laptop, "SCRATCH", str(tmp_path))
+    left, young, foreign = (tmp_path / name for name in ("steadyd-run-left", "steadyd-run-young", "other"))
+    for folder in (left, young, foreign):
+        folder.mkdir()
+    (tmp_path / "steadyd-run-link").symlink_to(foreign)
+    os.utime(left, (0, 0))
+    os.utime(foreign, (0, 0))
+    with laptop.scratch_folder() as mine:
+        os.utime(mine, (0, 0))
+        assert not left.exists()
+        with laptop.scratch_folder() as another:
+            assert mine.is_dir()
+        assert not another.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "steadyd-run-link", "steadyd-run-young"]
 
 
 def test_known_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,10 +80,14 @@ class Run:
         """Every process that was started with this app's URL in its environment."""
         return [pid for pid in pids() if f"STEADY_URL={self.url}\0" in _environ(pid)]
 
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
     def close(self) -> None:
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.stop(signal.SIGTERM)
         self._reader.join(timeout=10)
 
     def _read(self) -> None:
@@ -157,7 +161,7 @@ def test_the_other_ways_to_end_it(app: Path, run: Callable[..., Run], number: si
 def test_kill_9_leaves_no_process(app: Path, run: Callable[..., Run]) -> None:
     here = run(str(app), "--port", "0")
     here.line("Started")
-    here.close()
+    here.kill()
     until(lambda: here.children() == [])
 
 

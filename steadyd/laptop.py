@@ -1,7 +1,4 @@
-"""`steadyd run`: the second composition root. One folder, one app, one listener; no store and no control plane.
-
-Changes of files are gathered by watchfiles, judged by `runner.reload`, and acted on one after the other.
-"""
+"""`steadyd run`: the second composition root. One folder, one app, one listener; no store and no control plane."""
 
 from __future__ import annotations
 
@@ -21,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
-from watchfiles import awatch
 
+from steadyd.changes import follow_changes
 from steadyd.errors import SteadyError
 from steadyd.feed import Subscription
 from steadyd.proxy.hosts import RouteTable
@@ -32,7 +29,6 @@ from steadyd.proxy.ring import RequestRecord, RequestRing
 from steadyd.runner.local import APP_ID, LocalApp, Source, engine_in
 from steadyd.runner.logs import LogLine, Logs
 from steadyd.runner.process import keep_descriptors
-from steadyd.runner.reload import Habits, Known, reloads
 from steadyd.runner.start import Starter
 from steadyd.urls import Urls
 
@@ -51,9 +47,6 @@ LIMITS = Limits(body_bytes_max=0, answer_seconds_max=0)
 """A developer may stop at a breakpoint."""
 DRAIN_SECONDS_MAX = 2.0
 REQUESTS_EVERY_SECONDS = 0.1
-LOOK_MILLISECONDS = 1_000
-"""How often the folders of modules that lie elsewhere are looked up."""
-FILES_KNOWN_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +95,6 @@ def listen(port: int | None) -> list[socket.socket]:
     raise SteadyError("cannot_start", f"{wanted} Choose one with --port, or --port 0 for any.")
 
 
-def files_in(folder: str) -> set[str]:
-    """What lies in the folder now, without hidden folders and dependencies; at most a folder past FILES_KNOWN_MAX."""
-    found: set[str] = set()
-    for here, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
-        found.update(os.path.join(here, name) for name in files)
-        if len(found) > FILES_KNOWN_MAX:
-            break
-    return found
-
-
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder for this run, locked while it lasts; what killed runs left behind is swept away on the way."""
@@ -146,7 +128,7 @@ async def _run(laptop: Laptop, show: Show) -> None:
                 show.ready(urls.app(name), urls.control)
             tasks = [
                 asyncio.create_task(_show_requests(ring, show, stopping)),
-                asyncio.create_task(_follow_changes(app, laptop)),
+                asyncio.create_task(follow_changes(app, laptop.is_ignored, laptop.is_database)),
             ]
             for task in tasks:
                 task.add_done_callback(lambda _: stopping.set())
@@ -267,88 +249,3 @@ def _listen_on(port: int) -> list[socket.socket]:
             sock.close()
         raise
     return sockets
-
-
-async def _follow_changes(app: LocalApp, laptop: Laptop) -> None:
-    """Start the app, then reload it after each change that asks for it."""
-    changed: set[str] = set()
-    news = asyncio.Event()
-    existed = await asyncio.to_thread(files_in, str(laptop.source.folder))
-    watchers = [
-        asyncio.create_task(_watch_folder(app, changed, news)),
-        asyncio.create_task(_watch_elsewhere(app, changed, news)),
-    ]
-    habits = Habits()
-    wrote: set[str] = set()
-    try:
-        with contextlib.suppress(SteadyError):
-            await app.wake()
-        while True:
-            await news.wait()
-            news.clear()
-            taken = set(changed)
-            changed.clear()
-            wrote |= app.wrote
-            known = Known(
-                folder=str(laptop.source.folder),
-                modules=app.modules,
-                wrote=wrote | habits.owned,
-                existed=existed,
-                is_ignored=laptop.is_ignored,
-                is_database=laptop.is_database,
-                is_running=app.instance is not None,
-                modules_only=bool(laptop.source.file),
-            )
-            causes = {path for path in taken if reloads(path, known)}
-            if causes:
-                await _reload(app, causes, known, habits)
-    finally:
-        for watcher in watchers:
-            watcher.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
-
-
-async def _reload(app: LocalApp, causes: set[str], known: Known, habits: Habits) -> None:
-    shown = sorted(path.removeprefix(known.folder + "/") for path in causes)
-    more = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
-    app.say(f"{shown[0]}{more} changed: reloading")
-    for path in habits.caused(causes - known.modules, asyncio.get_running_loop().time()):
-        app.say(f"{path} keeps changing by itself: from now on it is taken for the app's own file")
-    await app.reload()
-
-
-async def _watch_folder(app: LocalApp, changed: set[str], news: asyncio.Event) -> None:
-    folder = app.source.folder
-    try:
-        async for changes in awatch(folder, watch_filter=None, recursive=not app.source.file):
-            changed.update(path for _, path in changes)
-            news.set()
-    except (OSError, RuntimeError) as error:
-        app.say(f"Changes cannot be watched, so there is no reload: {error}")
-
-
-async def _watch_elsewhere(app: LocalApp, changed: set[str], news: asyncio.Event) -> None:
-    """Watch the folders of loaded modules that the first watcher does not reach (`../shared/db.ts`)."""
-    while True:
-        folders = _elsewhere(app)
-        if not folders:
-            await asyncio.sleep(LOOK_MILLISECONDS / 1000)
-            continue
-        with contextlib.suppress(OSError, RuntimeError):
-            stream = awatch(
-                *folders, watch_filter=None, recursive=False, rust_timeout=LOOK_MILLISECONDS, yield_on_timeout=True
-            )
-            async for changes in stream:
-                changed.update(path for _, path in changes)
-                if changes:
-                    news.set()
-                if not _elsewhere(app) <= folders:
-                    break
-
-
-def _elsewhere(app: LocalApp) -> set[str]:
-    folder = str(app.source.folder)
-    folders = {os.path.dirname(module) for module in app.modules}
-    if app.source.file:
-        return folders - {folder}
-    return {path for path in folders if path != folder and not path.startswith(folder + "/")}

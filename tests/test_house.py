@@ -38,7 +38,8 @@ ALLOWED: Mapping[str, str] = {
     "control": "errors",
     "telemetry": "errors feed proxy records",
     "daemon": "errors model tree urls feed config store records proxy runner web control telemetry",
-    "laptop": "errors urls feed proxy runner",
+    "changes": "errors runner",
+    "laptop": "errors urls feed proxy runner changes",
     "cli": "errors model tree urls config runner daemon laptop",
     "__main__": "cli",
 }
@@ -72,7 +73,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "rich": ("steadyd.cli",),
     "starlette": ("steadyd.web",),
     "subprocess": ("steadyd.runner.process", "steadyd.cli.checks"),  # the doctor has no loop
-    "watchfiles": ("steadyd.laptop",),
+    "watchfiles": ("steadyd.changes",),
     "webbrowser": ("steadyd.cli",),
 }
 """Technology → the modules or rooms that may import it."""

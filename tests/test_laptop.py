@@ -95,13 +95,3 @@ def test_what_a_killed_run_left_is_swept_but_nothing_of_a_living_one(
             assert mine.is_dir()
         assert not another.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "steadyd-run-link", "steadyd-run-young"]
-
-
-def test_known_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path
-    for name in ("a/1", "a/2", "b/1", "b/2", "node_modules/x", ".git/x"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).touch()
-    assert laptop.files_in(str(folder)) == {str(folder / name) for name in ("a/1", "a/2", "b/1", "b/2")}
-    monkeypatch.setattr(laptop, "FILES_KNOWN_MAX", 1)
-    assert len(laptop.files_in(str(folder))) == 2

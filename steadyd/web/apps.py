@@ -91,7 +91,7 @@ ENDPOINTS = (
     Endpoint(
         method="POST", path="/api/apps", handler=create_app, access=Access.ANYONE, status=201,
         summary="Create an app, start it, and answer when it serves. Without a token this makes a guest.",
-        upload=schema.CreateBody, query=schema.UploadQuery, answers=json_of(schema.Created),
+        upload=schema.CreateBody, query=schema.CreateQuery, answers=json_of(schema.Created),
         errors=(*UPLOAD_ERRORS, "unauthorized"),
     ),
     Endpoint(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import msgspec
 from starlette.responses import Response
 
+from steadyd.web.answers import NO_STORE
+from steadyd.web.auth import form_token
 from steadyd.web.endpoint import Access, Call, Endpoint
 from steadyd.web.openapi import document
 from steadyd.web.templates import render
@@ -19,8 +21,10 @@ def endpoints(calls: Sequence[Endpoint], control_url: str) -> tuple[Endpoint, ..
         return Response(encoded, 200, {"cache-control": "no-cache"}, "application/json")
 
     async def docs(call: Call) -> Response:
+        call.request.state.principal = call.caller.principal
+        call.request.state.form_token = form_token(call.request, call.rooms.urls)[0]
         page = render("docs.html", call.request, document=described)
-        return Response(page, 200, {"cache-control": "no-cache"}, "text/html; charset=utf-8")
+        return Response(page, 200, NO_STORE, "text/html; charset=utf-8")
 
     both = (
         Endpoint(

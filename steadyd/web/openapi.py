@@ -63,7 +63,7 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Json], Json]:
     types: list[Any] = [schema.ErrorAnswer]
     for endpoint in endpoints:
         types += [kind for kinds in endpoint.answers.values() for kind in kinds]
-        types += [kind for kind in (endpoint.body, endpoint.upload, endpoint.query) if kind is not None]
+        types += [kind for kind in (endpoint.body, endpoint.upload) if kind is not None]
     unique = list(dict.fromkeys(types))
     found, components = msgspec.json.schema_components(unique, ref_template="#/components/schemas/{name}")
     for part in components.values():

@@ -82,7 +82,8 @@ class Parts:
     def _named(self) -> None:
         options = parse_options_header(self._disposition)[1]
         try:
-            name = options.get(b"name", b"").decode()
+            # A quote in a name travels as %22 (https://html.spec.whatwg.org, "multipart/form-data encoding").
+            name = options.get(b"name", b"").decode().replace("%22", '"')
         except UnicodeDecodeError:
             raise SteadyError("invalid", "A part's name is not UTF-8.") from None
         if not name:

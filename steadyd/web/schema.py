@@ -70,11 +70,16 @@ class Nothing(Strict):
 # Queries
 
 
-class UploadQuery(Strict):
-    """What a body that is not JSON says beside its files."""
+class CreateQuery(Strict):
+    """What a body that is not JSON cannot say itself."""
 
     name: str | UnsetType = UNSET
     temporary: bool = False
+
+
+class UploadQuery(CreateQuery):
+    """The same for a deploy."""
+
     merge: bool = False
     base_version: VersionNumber | UnsetType = UNSET
     trial: bool = True

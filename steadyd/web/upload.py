@@ -17,7 +17,7 @@ from steadyd.tree import FILE_BYTES_MAX, check_path, check_tree
 from steadyd.web.archive import is_archive, unpack
 from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
 from steadyd.web.parts import OPTIONS, Parts
-from steadyd.web.schema import Base64, CreateBody, DeployBody, UploadQuery
+from steadyd.web.schema import Base64, CreateBody, CreateQuery, DeployBody, UploadQuery
 
 JSON_TYPES = ("application/json",)
 SOURCE_TYPES = (
@@ -30,6 +30,7 @@ ARCHIVE_TYPES = (
 )  # fmt: skip
 MULTIPART_TYPE = "multipart/form-data"
 SOURCE_PATH = "index.ts"
+QUERIES: dict[type[CreateBody | DeployBody], type[CreateQuery]] = {CreateBody: CreateQuery, DeployBody: UploadQuery}
 SPOOL_BYTES = 1 << 20
 """An archive up to this size stays in memory; a larger one waits in a temporary file without a name."""
 
@@ -65,11 +66,11 @@ async def receive(request: Request, body: type[CreateBody | DeployBody], allowan
         SteadyError: any of the 4xx for a body that cannot become an app.
     """
     kind = content_type(request)
-    query = convert(_query(request), UploadQuery, strict_names=True)
+    query = convert(_query(request), QUERIES[body], strict_names=True)
     if kind in JSON_TYPES:
         upload = _from_json(await whole(request, min(JSON_BYTES_MAX, limit), allowance), body)
     elif kind == MULTIPART_TYPE:
-        upload = await _from_multipart(request, allowance, limit)
+        upload = await _from_multipart(request, QUERIES[body], allowance, limit)
     elif kind in ARCHIVE_TYPES or kind in SOURCE_TYPES:
         upload = await _from_bytes(request, allowance, limit)
     else:
@@ -128,14 +129,14 @@ def _content(path: str, value: str | Base64 | None) -> bytes | None:
         raise SteadyError("invalid", f"“{path}” is not base64.", {"path": path}) from None
 
 
-async def _from_multipart(request: Request, allowance: Allowance, limit: int) -> Upload:
+async def _from_multipart(request: Request, options: type[CreateQuery], allowance: Allowance, limit: int) -> Upload:
     parts = Parts(request.headers.get("content-type", ""))
     async with pieces(request, limit, allowance) as read:
         async for piece in read:
             parts.feed(piece)
         parts.finish()
     upload = Upload(dict(parts.files), "multipart")
-    _apply(upload, convert(parts.options, UploadQuery, strict_names=True))
+    _apply(upload, convert(parts.options, options, strict_names=True))
     return upload
 
 
@@ -185,13 +186,15 @@ def _query(request: Request) -> dict[str, str]:
     return {name: value for name, value in values.items() if value or name in OPTIONS}
 
 
-def _apply(upload: Upload, query: UploadQuery) -> None:
+def _apply(upload: Upload, query: CreateQuery) -> None:
     """What the query (or a form's fields) adds to what the body says; they must not contradict each other."""
     if query.name is not UNSET and query.name:
         if upload.name is not None and upload.name != query.name:
             raise SteadyError("invalid", f"The body names the app “{upload.name}”, the query “{query.name}”.")
         upload.name = query.name
     upload.temporary = upload.temporary or query.temporary
+    if not isinstance(query, UploadQuery):
+        return
     upload.merge = upload.merge or query.merge
     if query.base_version is not UNSET:
         upload.base_version = query.base_version

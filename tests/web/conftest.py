@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +99,7 @@ def built_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture
-def web(tmp_path: Path, built_engine: Engine) -> Iterator[Web]:
+def web(tmp_path: Path, built_engine: Engine) -> Web:
     """Run an async test body against a fresh control plane."""
 
     def run(body: Body) -> None:
@@ -109,7 +109,7 @@ def web(tmp_path: Path, built_engine: Engine) -> Iterator[Web]:
 
         asyncio.run(main())
 
-    yield run
+    return run
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 import subprocess
@@ -67,7 +68,7 @@ def test_the_redeploy_line_of_several_files_packs_the_folder(web: Web) -> None:
             made = (await client.post("/api/apps", json={"files": files})).json()
         line = made["next"]["redeploy"]
         assert line.startswith("tar -cz . | curl -X PUT ")
-        assert subprocess.run(["bash", "-n", "-c", line], check=False).returncode == 0
+        assert (await asyncio.to_thread(subprocess.run, ["bash", "-n", "-c", line], check=False)).returncode == 0
 
     web(body)
 

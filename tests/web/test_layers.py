@@ -43,7 +43,7 @@ CALLS = (
 @pytest.mark.parametrize("cookie", [False, True])
 @pytest.mark.parametrize("site", SITES)
 def test_only_our_own_pages_and_programs_change_anything(web: Web, site: str, cookie: bool) -> None:
-    """Every changing call × every kind of sender, with a session and without: 403 `cross_site` or the call's own way."""
+    """Every changing call × every kind of sender, with and without a session: 403 `cross_site` or not."""
     headers, allowed = SITES[site]
 
     async def body(stage: Stage) -> None:

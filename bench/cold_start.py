@@ -2,14 +2,13 @@
 
     python bench/cold_start.py [ROUNDS]
 
-Each round does, in turn: start bare `bun hello.ts` (its own Unix socket) until the first answer; put the app to sleep
+Each round does, in turn: start bare `bun index.ts` until the first answer; put the app to sleep
 and ask it through the proxy; deploy a changed file; create an app. Prints medians, p95 and ratios.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import socket
 import statistics
@@ -29,7 +28,6 @@ from steadyd.runner.engine import find_bun  # noqa: E402
 from tests.served import Daemon, data_folder, remove  # noqa: E402
 
 HELLO = 'export default { fetch: () => new Response("hello") };\n'
-BARE = 'Bun.serve({ unix: process.env.SOCKET!, fetch: () => new Response("hello") });\n'
 POLL_SECONDS = 0.0001
 
 
@@ -41,15 +39,15 @@ def exchange(connection: socket.socket, host: str) -> None:
 
 
 def bare_bun(folder: Path, bun: Path) -> float:
-    """Milliseconds from spawn to the first answer of `bun hello.ts`."""
-    path = folder / f"{os.urandom(4).hex()}.sock"
-    environ = {"PATH": "/usr/bin:/bin", "SOCKET": str(path), "HOME": str(folder)}
+    """Milliseconds from spawn to the first answer of a plain `bun index.ts` on a port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PORT": str(port), "NODE_ENV": "production"}
     began = time.perf_counter()
-    process = subprocess.Popen([bun, "--no-install", folder / "hello.ts"], env=environ, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([bun, folder / "index.ts"], env=environ, stdout=subprocess.DEVNULL)
     try:
         while True:
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(str(path))
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
                 exchange(connection, "hello")
                 return (time.perf_counter() - began) * 1000
             time.sleep(POLL_SECONDS)
@@ -106,7 +104,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="steadyd-bench-") as name:
             folder = Path(name)
-            (folder / "hello.ts").write_text(BARE)
+            (folder / "index.ts").write_text(HELLO)
             figures = measure(daemon, folder, rounds)
     finally:
         daemon.stop()

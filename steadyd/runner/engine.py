@@ -15,7 +15,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.runner.process import run_now
 
+HARNESS = "harness.js"
+SELDOM = ("failure.ts", "local.ts", "node.ts")
+"""What the harness loads only when it is needed."""
 SCRIPTS = Path(__file__).parent / "harness"
 ETC = {
     "passwd": "root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/app:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
@@ -70,6 +74,15 @@ def prepare(parent: Path) -> Engine:
 # Private
 
 
+def _build_harness(folder: Path) -> None:
+    """Transpile the harness once: every cold start saves half a millisecond."""
+    beside = [word for name in SELDOM for word in ("--external", f"*{name}")]
+    words = ["build", "--target=bun", f"--outfile={folder / HARNESS}", *beside, str(folder / "harness.ts")]
+    if run_now([str(folder / "bun"), *words]) != 0:
+        raise SteadyError("cannot_start", f"Bun does not run on this machine: {folder / 'bun'} {words[0]} failed.")
+    (folder / HARNESS).chmod(0o644)
+
+
 def _link_or_copy(bun: Path, target: Path) -> None:
     """A hard link costs nothing, but keeps the mode: only one that every uid may execute will do."""
     if bun.stat().st_mode & 0o005 == 0o005:
@@ -95,6 +108,7 @@ def _build(folder: Path, bun: Path, scripts: list[Path]) -> None:
     for path in scripts:
         shutil.copyfile(path, part / path.name)
         (part / path.name).chmod(0o644)
+    _build_harness(part)
     try:
         os.rename(part, folder)
     except OSError:

@@ -64,9 +64,8 @@ class Process:
     # Private
 
     def _signal_group(self, number: signal.Signals) -> None:
-        # After the child was reaped its pid may be somebody else's; the group lives on only while members do.
-        if self.ended.done() and self.group == self.pid:
-            return
+        if self.ended.done():
+            return  # the child was reaped, its group ended with it, and the number may be somebody else's by now
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.group, number)
 
@@ -80,6 +79,9 @@ class Process:
             threading.Thread(target=self._wait_in_thread, args=(loop,), daemon=True).start()
 
     def _reap(self) -> None:
+        # Not reaped yet, the child still keeps its number: now the rest of its group can be ended safely.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
             asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -123,3 +125,10 @@ def spawn(argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[
     except OSError as error:
         raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {error.strerror}.") from error
     return Process(pid)
+
+
+def run_now(argv: Sequence[str]) -> int:
+    """Run `argv` to its end while everything waits, its output discarded; returns the exit code. For start-up only."""
+    quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    pid = os.posix_spawn(argv[0], list(argv), {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}, file_actions=quiet)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

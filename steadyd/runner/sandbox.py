@@ -142,11 +142,11 @@ def _system(room: Room, links: Mapping[str, str]) -> list[str]:
             ["--symlink", target.removeprefix("/"), f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
         )
     words += ["--proc", "/proc", "--dev", "/dev", "--size", str(TMP_BYTES_MAX), "--tmpfs", "/tmp"]
-    words += ["--dir", "/etc", "--ro-bind", str(room.engine), ENGINE]
+    words += ["--ro-bind", str(room.engine), ENGINE]
+    if not room.network:
+        return [*words, "--ro-bind", str(room.engine / "etc"), "/etc"]
     for name in ("passwd", "group", "hosts", "nsswitch.conf"):
         words += ["--ro-bind", str(room.engine / "etc" / name), f"/etc/{name}"]
-    words += ["--ro-bind-try", "/etc/localtime", "/etc/localtime"]
-    if room.network:
-        for path in NETWORK_FILES:
-            words += ["--ro-bind-try", path, path]
+    for path in NETWORK_FILES:
+        words += ["--ro-bind-try", path, path]
     return words

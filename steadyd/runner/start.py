@@ -16,7 +16,7 @@ from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
-from steadyd.runner.engine import Engine
+from steadyd.runner.engine import HARNESS, Engine
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
 from steadyd.runner.process import Exit, spawn
@@ -185,7 +185,7 @@ class Starter:
         # A developer's own folder: its .env is meant, and what is missing may be fetched, also where a node_modules of
         # some folder above would make Bun think that it is not.
         switches = ["--install=fallback"] if plan.local else ["--no-install", "--no-env-file"]
-        return [f"{engine}/bun", *switches, "--preload", f"{engine}/harness.ts", entry]
+        return [f"{engine}/bun", *switches, "--preload", f"{engine}/{HARNESS}", entry]
 
     async def _wait_ready(self, instance: Instance, status: StatusReader, seconds: float) -> None:
         ended = instance.process.ended

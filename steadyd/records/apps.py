@@ -95,7 +95,8 @@ class Apps:
         """A version exists only if some deploy made it live: what failed or was interrupted leaves none."""
         sql = (
             "DELETE FROM versions WHERE app_id = ?1 AND number NOT IN "
-            "(SELECT version FROM deploys WHERE app_id = ?1 AND status = 'live')"
+            "(SELECT version FROM deploys WHERE app_id = ?1 AND status = 'live' "
+            "UNION SELECT version FROM apps WHERE id = ?1)"
         )
         await self._database.write(lambda db: db.execute(sql, (app_id,)))
 

@@ -10,7 +10,7 @@ import os
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
 from steadyd.runner.fleet import Fleet
-from steadyd.runner.folder import FOLDER_MODE, Folder, Place, make_root, remove_tree
+from steadyd.runner.folder import FOLDER_MODE, Folder, Place, make_root, remove_tree, scratch_path
 from steadyd.runner.instance import Instance
 from steadyd.runner.sandbox import Room
 from steadyd.runner.start import Failure
@@ -37,7 +37,7 @@ class Trials:
             Failure, SteadyError: why it may not go live.
         """
         place = self._fleet.place(app)
-        scratch = Place(place.root / f"trial-{os.urandom(4).hex()}", place.uid)
+        scratch = Place(scratch_path(place, "trial"), place.uid)
         try:
             if live is not None:
                 await self._copy(place, scratch, live)

@@ -25,6 +25,7 @@ from steadyd.runner.start import Failure
 from steadyd.tree import Tree, check_tree, find_entry
 
 INTERRUPTED = "The daemon stopped while this ran."
+PURGE = "purge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class Deployer:
             await self._fleet.remove(app.id)
             await self._fleet.publish_routes()
         if purge:
+            await self._journal.begin(app.id, PURGE, by, time.time())
             await self._forget(app)
         else:
             self._fleet.note(app.id, Event(time.time(), "delete", f"Deleted by {by.name}."))
@@ -161,11 +163,16 @@ class Deployer:
 
     async def recover(self) -> None:
         """After a start: undo what the last daemon left half done. The live versions are what the rows say."""
+        apps = {app.id: app for deleted in (False, True) for app in await self._apps.everything(deleted)}
+        for app in apps.values():
+            if app.version == 0:
+                await self._forget(app)
         for operation in await self._journal.unfinished():
-            app = await self._apps.by_id(operation.app_id)
-            if app is not None and app.version == 0:
+            app = apps[operation.app_id]
+            if operation.kind == PURGE:
                 await self._forget(app)
                 continue
+            await remove_tree(self._fleet.place(app).scratch)
             now = time.time()
             await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
             await self._apps.drop_versions_never_live(operation.app_id)
@@ -188,12 +195,14 @@ class Deployer:
 
     async def _create(self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool) -> Deployed:
         app = await self._apps.create(name, by, temporary, time.time())
-        try:
-            done = await self._deploy(app, Request(by, "create", source, tree))
-        except BaseException:
-            await self._forget(app)
-            raise
-        await self._fleet.publish_routes()
+        runtime = await self._fleet.add(app)
+        async with runtime.operation:
+            try:
+                done = await self._deploy(app, Request(by, "create", source, tree))
+            except BaseException:
+                await self._forget(app)
+                raise
+            await self._fleet.publish_routes()
         return done
 
     async def _change(
@@ -269,8 +278,7 @@ class Deployer:
 
     async def _put_back(self, runtime: AppRuntime, app: App, live: Version | None) -> None:
         """Inside a swap that failed: the folder and the plan are the old version's again."""
-        if runtime.instance is not None:
-            await runtime.sleep()
+        await runtime.sleep()
         if live is not None:
             await self._fleet.link(app, live)
             runtime.plan = self._fleet.plan(app, live)
@@ -284,11 +292,11 @@ class Deployer:
         self._fleet.note(app.id, Event(now, "deploy_failed", error.message))
 
     async def _forget(self, app: App) -> None:
-        """Nothing is kept of the app."""
+        """Nothing is kept of the app; its row goes last, so that an interrupted end is found and finished."""
         await self._fleet.remove(app.id)
-        await self._apps.remove(app.id)
         await asyncio.to_thread(self._fleet.ground.forget, app.id)
         await remove_tree(self._fleet.place(app).root)
+        await self._apps.remove(app.id)
 
 
 # Private

@@ -49,6 +49,11 @@ class Place:
     def aside(self) -> Path:
         return self.root / "aside"
 
+    @property
+    def scratch(self) -> Path:
+        """Folders that live as long as one step of an operation; what a crash left there can go."""
+        return self.root / "scratch"
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -297,6 +302,14 @@ def make_root(place: Place) -> None:
     if place.uid is not None:
         os.chown(place.root, 0, place.uid)
         place.root.chmod(0o710)
+
+
+def scratch_path(place: Place, kind: str) -> Path:
+    """Where one step of an operation may make a folder."""
+    make_root(place)
+    place.scratch.mkdir(exist_ok=True)
+    place.scratch.chmod(0o711)
+    return place.scratch / f"{kind}-{os.urandom(6).hex()}"
 
 
 async def remove_tree(path: Path) -> None:

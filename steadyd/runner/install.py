@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.runner.folder import MODULES, Place, make_root
+from steadyd.runner.folder import MODULES, Place, scratch_path
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Result, Tools
 from steadyd.tree import ENTRY_SUFFIXES, Tree, read_package
@@ -165,8 +165,7 @@ def resolved(lock: bytes, name: str) -> str:
 
 def _fresh(place: Place, kind: str) -> Path:
     """An empty folder beside the app's, owned by the app's uid."""
-    make_root(place)
-    folder = place.root / f"{kind}-{os.urandom(6).hex()}"
+    folder = scratch_path(place, kind)
     folder.mkdir(mode=0o700)
     if place.uid is not None:
         os.chown(folder, place.uid, place.uid)

@@ -38,7 +38,7 @@ class LogFolder:
             self._make_room(len(content))
             descriptor = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "ab") as file:
-                file.write(content)
+                file.write(self._repair() + content)
         except OSError as error:
             logger.warning("log lines lost in %s: %s", self._folder.name, error)
 
@@ -74,6 +74,12 @@ class LogFolder:
             size = os.lstat(self._current).st_size
         if self._part_bytes and size and size + coming > self._part_bytes:
             self._rotate()
+
+    def _repair(self) -> bytes:
+        """A newline where a crash cut the last line off, so that the next one is whole."""
+        with open(self._current, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            return b"\n" if size and os.pread(file.fileno(), 1, size - 1) != b"\n" else b""
 
     def _rotate(self) -> None:
         older = self._parts()[:-1]

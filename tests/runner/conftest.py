@@ -18,15 +18,25 @@ import pytest
 import uvloop
 
 from steadyd.errors import SteadyError
-from steadyd.model import Death
+from steadyd.model import App, Death, Principal
 from steadyd.proxy.service import Holder, Service, Upstream
+from steadyd.records.apps import Apps
+from steadyd.records.journal import Journal
+from steadyd.records.people import People
+from steadyd.records.schema import STEADY
 from steadyd.runner import engine, sandbox
 from steadyd.runner.app import AppRuntime, Tell, Timing
+from steadyd.runner.blobs import Blobs
+from steadyd.runner.candidate import Trials
+from steadyd.runner.deploy import Deployed, Deployer
 from steadyd.runner.engine import Engine
-from steadyd.runner.fleet import UID_FIRST
+from steadyd.runner.fleet import UID_FIRST, Fleet, Ground, Routes
+from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools, probe
+from steadyd.store import Database
+from steadyd.urls import Urls
 
 T = TypeVar("T")
 
@@ -207,6 +217,7 @@ class Stage:
         self.root = root
         self.sockets = root / "i"
         self.sockets.mkdir(mode=0o711)
+        (root / "logs").mkdir()
         self.logs = Logs(lambda app_id: root / "logs" / app_id, 10 << 20)
         self.starter = Starter(built, self.sockets, self.logs, sandboxed)
         self.events: list[tuple[str, str]] = []
@@ -251,5 +262,87 @@ async def stage(root: Path, built: Engine, sandboxed: bool = True) -> AsyncItera
         for runtime in made.runtimes:
             await runtime.close()
         await made.logs.close()
+    assert alive(str(root)) == []
+    assert list(made.sockets.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------------- the whole
+
+
+class World:
+    """Everything from the records to the instances, without a listener: what deploys work on."""
+
+    def __init__(self, root: Path, built: Engine, sandboxed: bool, timing: Timing) -> None:
+        self.root = root
+        self.sockets = root / "i"
+        self.sockets.mkdir(mode=0o711, exist_ok=True)
+        (root / "apps").mkdir(mode=0o711, exist_ok=True)
+        self.database = Database(root / "steady.db", STEADY)
+        self.apps, self.journal = Apps(self.database), Journal(self.database)
+        self.people = People(self.database)
+        self.blobs = Blobs(root / "blobs")
+        self.logs = Logs(lambda app_id: root / "apps" / app_id / "logs", 10 << 20)
+        self.routes: dict[str, AppRuntime] = {}
+        ground = Ground(
+            folder=root / "apps",
+            blobs=self.blobs,
+            apps=self.apps,
+            journal=self.journal,
+            logs=self.logs,
+            starter=Starter(built, self.sockets, self.logs, sandboxed),
+            urls=Urls("localhost", "localhost", 8080),
+            timing=timing,
+            idle_seconds=900.0,
+            as_root=AS_ROOT,
+        )
+        self.fleet = Fleet(ground, self._set_routes)
+        self.tools = Tools(built, sandboxed)
+        self.deployer = Deployer(self.fleet, Installer(self.tools), Trials(self.fleet, self.tools))
+
+    def _set_routes(self, routes: Routes) -> None:
+        self.routes = dict(routes)
+
+    async def create(self, files: Mapping[str, str | bytes] | str, name: str = "hello", **more: Any) -> Deployed:
+        return await self.deployer.create(await self.operator(), name, tree(files), "paste", False, **more)
+
+    async def deploy(self, files: Mapping[str, str | bytes] | str, name: str = "hello", **more: Any) -> Deployed:
+        return await self.deployer.deploy(await self.operator(), await self.app(name), tree(files), "paste", **more)
+
+    async def operator(self) -> Principal:
+        return await self.people.operator(1.0)
+
+    async def app(self, name: str = "hello") -> App:
+        found = await self.apps.by_name(name)
+        assert found is not None
+        return found
+
+    async def ask(self, target: str = "/", method: str = "GET", name: str = "hello") -> str:
+        """A request by host name; its answer must be a 200."""
+        status, body = await ask(self.routes[f"{name}.localhost"], target, method)
+        assert status == 200, body
+        return body
+
+    async def rows(self, sql: str) -> list[Any]:
+        return await self.database.read(lambda db: db.execute(sql).fetchall())
+
+
+def tree(files: Mapping[str, str | bytes] | str) -> dict[str, bytes]:
+    written = {"index.ts": files} if isinstance(files, str) else files
+    return {path: text.encode() if isinstance(text, str) else text for path, text in written.items()}
+
+
+@asynccontextmanager
+async def world(root: Path, built: Engine, sandboxed: bool = True, timing: Timing = QUICK) -> AsyncIterator[World]:
+    """A daemon's inside, started like one. May be entered again on the same folder: a restart."""
+    made = World(root, built, sandboxed, timing)
+    try:
+        await made.deployer.recover()
+        await made.fleet.load()
+        yield made
+    finally:
+        await made.deployer.close()
+        await made.fleet.close()
+        await made.logs.close()
+        made.database.close()
     assert alive(str(root)) == []
     assert list(made.sockets.iterdir()) == []

@@ -61,6 +61,13 @@ def test_a_line_cut_off_by_a_crash_is_not_shown(tmp_path: Path) -> None:
     assert numbers(log.tail(10)) == [1, 2]
 
 
+def test_a_line_that_a_crash_cut_in_its_text_does_not_swallow_the_next(tmp_path: Path) -> None:
+    LogFolder(tmp_path, 0).append(record(1) + record(2, "long line")[:-3])
+    LogFolder(tmp_path, 0).append(record(3))
+    first, cut, last = LogFolder(tmp_path, 0).tail(10)
+    assert (numbers([first, last]), cut.endswith(b" long line")) == ([1, 3], True)
+
+
 def test_a_link_in_the_log_s_place_is_not_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"precious")

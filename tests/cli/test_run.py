@@ -184,6 +184,7 @@ def test_a_reload_drops_no_request(app: Path, run: Callable[..., Run]) -> None:
     for client in clients:
         client.start()
     try:
+        until(functools.partial(everybody_sees, "one"), 20)
         for number in range(RELOADS):
             (app / "index.ts").write_text(HELLO % f"v{number}")
             until(functools.partial(everybody_sees, f"v{number}"), 20)

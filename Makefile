@@ -6,6 +6,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 RUN_READY := .venv/.ready-run
 TEST_READY := .venv/.ready-test
+BENCH_READY := .venv/.ready-bench
 SOAK_ROUNDS ?= 1000
 # What `make quick` leaves out: tests that want root, a sandbox, the npm registry, Chromium, or minutes.
 QUICK := not (sandbox or network or browser or slow)
@@ -24,6 +25,10 @@ $(RUN_READY): pyproject.toml scripts/setup
 $(TEST_READY): pyproject.toml scripts/setup
 	@sh scripts/setup test
 	@touch $(RUN_READY) $@
+
+$(BENCH_READY): pyproject.toml scripts/setup
+	@sh scripts/setup bench
+	@touch $(RUN_READY) $(TEST_READY) $@
 
 run: $(RUN_READY) ## Start the daemon with an example app and print its URLs; Ctrl-C stops it
 	@exec $(PY) scripts/run.py
@@ -44,8 +49,9 @@ fix: $(TEST_READY) ## Mend what ruff can mend
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
-bench: $(TEST_READY) ## Measure against bare Bun, nginx, HAProxy, Caddy and Traefik
-	@$(PY) -m bench $(ARGS)
+bench: $(BENCH_READY) ## Measure against nginx, HAProxy, Caddy, Traefik and bare Bun
+	@$(PY) -m bench.proxy $(ARGS)
+	@$(PY) -m bench.cold_start
 
 soak: $(TEST_READY) ## All tests again and again (SOAK_ROUNDS=1000) until one fails or Ctrl-C
 	@round=1; while [ $$round -le $(SOAK_ROUNDS) ]; do \

@@ -119,6 +119,14 @@ def test_nothing_missing_asks_nobody(bare: Machine) -> None:
     assert "apt" not in done.stderr
 
 
+def test_a_benchmark_installs_no_server_that_would_start_by_itself(bare: Machine) -> None:
+    bare.put("id", ID.replace("{uid}", "0"))
+    done = bare.setup("bench")
+    assert done.returncode == 0
+    assert "nginx" not in bare.log("apt")
+    assert bare.log("pip").endswith("--editable .[dev,bench]\n")
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")

@@ -118,6 +118,9 @@ const show = {
     live("no-log").hidden = true;
     if (atEnd) log.scrollTop = log.scrollHeight;
   },
+  missed(item) {
+    show.log({ at: new Date().toISOString(), source: "steadyd", text: `${item.missed} not shown here: they came too fast` });
+  },
   request(item) {
     const row = live("requests").insertRow(0);
     cell(row, "").append(timeOf(item));

@@ -46,6 +46,10 @@ class Subscription(Generic[T]):
             await self._wake.wait()
         return self._items.popleft()
 
+    def take(self, count: int) -> list[T]:
+        """Up to `count` items that are there already; waits for none."""
+        return [self._items.popleft() for _ in range(min(count, len(self._items)))]
+
     def close(self) -> None:
         """Stop listening; an iteration under way ends."""
         self._closed = True

@@ -60,3 +60,13 @@ def test_closing_ends_an_iteration_after_what_was_published() -> None:
         return [item async for item in subscription]  # type: ignore[attr-defined]
 
     asyncio.run(body())
+
+
+def test_what_is_there_can_be_taken_without_waiting() -> None:
+    feed: Feed[int] = Feed()
+    subscription = feed.subscribe("app")
+    for item in range(5):
+        feed.publish("app", item)
+    assert subscription.take(2) == [0, 1]
+    assert subscription.take(9) == [2, 3, 4]
+    assert subscription.take(9) == []

@@ -96,7 +96,7 @@ async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Respon
 async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
     """Read all that the page needs."""
     version = await rooms.apps.version(app.id, app.version)
-    texts, others = await _texts(rooms, version.files if version else ())
+    texts, others = await _texts(rooms, _entry_first(version) if version else [])
     texts |= edit.files
     state = shown.state(rooms, app)
     place = place_of(edit.error)
@@ -143,7 +143,11 @@ def place_of(error: SteadyError | None) -> tuple[str, int] | None:
 # Private
 
 
-async def _texts(rooms: Rooms, files: tuple[model.File, ...]) -> tuple[dict[str, str], list[model.File]]:
+def _entry_first(version: model.Version) -> list[model.File]:
+    return sorted(version.files, key=lambda file: (file.path != version.entry, file.path))
+
+
+async def _texts(rooms: Rooms, files: list[model.File]) -> tuple[dict[str, str], list[model.File]]:
     """The files that the editor takes, and the others: too large, too many, or no text."""
     texts: dict[str, str] = {}
     others: list[model.File] = []

@@ -19,12 +19,15 @@ from steadyd.web.appview import SENTENCES
 from steadyd.web.following import KEEP_ALIVE_SECONDS, Following, server_sent
 from steadyd.web.page import absent
 from steadyd.web.rooms import Rooms
+from steadyd.web.schema import Missed
 from steadyd.web.streams import parse_since
 
 PAST_MAX = 500
 STATE_SECONDS = 1.0
 BATCH_MAX = 256
-"""Items that wait between the feeds and one slow browser; the feeds' own bounds count what is dropped."""
+"""Items that are sent at once. A browser is given no more than this each PACE_SECONDS: the feeds drop and count what
+comes faster, because drawing it would freeze the page."""
+PACE_SECONDS = 0.1
 
 
 class StateNow(msgspec.Struct):
@@ -95,6 +98,7 @@ async def _events(
                 quiet, chunk = 0.0, b": still here\n\n"
             if chunk:
                 yield chunk
+                await asyncio.sleep(PACE_SECONDS)
     finally:
         for reader in readers:
             reader.cancel()
@@ -102,22 +106,28 @@ async def _events(
 
 async def _read(subscription: Subscription[Any], news: asyncio.Queue[Any]) -> None:
     async for item in subscription:
+        if subscription.missed:
+            missed, subscription.missed = subscription.missed, 0
+            await news.put(Missed(missed=missed))
         await news.put(item)
 
 
 async def _some(news: asyncio.Queue[Any]) -> list[Any]:
     """Everything that is there, or the first that comes within STATE_SECONDS."""
     try:
-        items = [await asyncio.wait_for(news.get(), STATE_SECONDS)]
+        async with asyncio.timeout(STATE_SECONDS):
+            items = [await news.get()]
     except TimeoutError:
         return []
-    while not news.empty():
+    while not news.empty() and len(items) < BATCH_MAX:
         items.append(news.get_nowait())
     return items
 
 
 def _event(item: Any) -> bytes:
     """A log line or a request; its time is the id from which a broken stream goes on."""
+    if isinstance(item, Missed):
+        return server_sent("missed", item)
     kind = "log" if hasattr(item, "text") else "request"
     struct = shown.log_line(item) if kind == "log" else shown.request(item)
     return server_sent(kind, struct, f"{item.at:.6f}")

@@ -25,6 +25,9 @@ from steadyd.web.safetext import visible
 
 T = TypeVar("T")
 
+FOLLOW_BATCH_MAX = 512
+"""Items that are sent in one piece."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
@@ -183,7 +186,9 @@ async def _follow(
     overlap = True
     while True:
         try:
-            item = await asyncio.wait_for(anext(subscription), KEEP_ALIVE_SECONDS)
+            # Not wait_for: before Python 3.12 it may swallow the cancellation that ends this.
+            async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                items = [await anext(subscription)]
         except TimeoutError:
             if media_type == "text/event-stream":
                 yield b": still here\n\n"
@@ -193,9 +198,13 @@ async def _follow(
         if subscription.missed:
             missed, subscription.missed = subscription.missed, 0
             yield _missed(missed, media_type)
-        overlap = overlap and item in past
-        if not overlap and q in kind.words(item):
-            yield _encode(kind, [item], media_type)
+        items += subscription.take(FOLLOW_BATCH_MAX)
+        while overlap and items:
+            overlap = items[0] in past
+            if overlap:
+                del items[0]
+        if chunk := _encode(kind, [item for item in items if q in kind.words(item)], media_type):
+            yield chunk
 
 
 def _missed(count: int, media_type: str) -> bytes:

@@ -74,14 +74,22 @@ class Stage:
         assert found is not None
         return found
 
-    async def nothing_is_written(self) -> bool:
-        """No app, no guest, no content."""
+    async def settled(self) -> None:
+        """Return when every event so far is in the records."""
+        await asyncio.gather(*self.rooms.fleet._notes)
+
+    async def nobody_is_new(self) -> bool:
+        """No app, no guest."""
         apps = await self.rooms.apps.everything() + await self.rooms.apps.everything(deleted=True)
         guests = await self.rooms.apps._database.read(
             lambda db: db.execute("SELECT count(*) FROM principals WHERE kind = 'guest'").fetchall()[0][0]
         )
+        return not apps and guests == 0
+
+    async def nothing_is_written(self) -> bool:
+        """No app, no guest, no content."""
         blobs = [path for path in (self.folder / "blobs").rglob("*") if path.is_file()]
-        return not apps and guests == 0 and not blobs
+        return await self.nobody_is_new() and not blobs
 
     def rebuilt(self, **changes: Any) -> Stage:
         """The same rooms behind a control plane that is configured otherwise."""

@@ -132,11 +132,7 @@ def test_a_failed_create_keeps_nothing(web: Web) -> None:
         details = failed.json()["error"]["details"]
         assert {"step", "reason", "logs"} <= set(details)
         assert (details["file"], details["line"]) == ("index.ts", 2)
-        assert await stage.rooms.apps.by_name("hello") is None
-        guests = await stage.rooms.apps._database.read(
-            lambda db: db.execute("SELECT count(*) FROM principals WHERE kind = 'guest'").fetchall()
-        )
-        assert guests == [(0,)]
+        assert await stage.nobody_is_new()
 
     web(body)
 

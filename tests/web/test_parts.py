@@ -18,8 +18,8 @@ def part(name: str, content: bytes, file: bool = True) -> bytes:
     return f'--xyz\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode() + content + b"\r\n"
 
 
-def parse(body: bytes, cut: int = 1 << 20) -> Parts:
-    parts = Parts(KIND)
+def parse(body: bytes, cut: int = 1 << 20, kind: str = KIND) -> Parts:
+    parts = Parts(kind)
     for start in range(0, len(body), cut):
         parts.feed(body[start : start + cut])
     parts.finish()
@@ -28,19 +28,17 @@ def parse(body: bytes, cut: int = 1 << 20) -> Parts:
 
 def refused(body: bytes, kind: str = KIND) -> SteadyError:
     with pytest.raises(SteadyError) as caught:
-        parts = Parts(kind)
-        parts.feed(body)
-        parts.finish()
+        parse(body, kind=kind)
     return caught.value
 
 
 END = b"--xyz--\r\n"
 
 
-@given(
-    st.dictionaries(st.sampled_from(["a.ts", "lib/b.ts", "ö.txt"]), st.binary(max_size=200), min_size=1),
-    st.integers(1, 50),
-)
+FILES = st.dictionaries(st.sampled_from(["a.ts", "lib/b.ts", "ö.txt"]), st.binary(max_size=200), min_size=1)
+
+
+@given(FILES, st.integers(1, 50))
 @settings(max_examples=100, deadline=None)
 def test_the_cut_does_not_matter(files: dict[str, bytes], cut: int) -> None:
     body = b"".join(part(path, content) for path, content in files.items()) + END

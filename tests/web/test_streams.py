@@ -27,7 +27,7 @@ class Follower:
     """A client that reads an endless answer straight from the app: `bytes` until it `leaves`."""
 
     def __init__(self, stage: Stage, path: str, **headers: str) -> None:
-        self.body = b""
+        self.body = bytearray()
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self._leave = asyncio.Event()
@@ -41,6 +41,12 @@ class Follower:
             "server": ("localhost", 8080), "root_path": "",
         }  # fmt: skip
         self.task = asyncio.create_task(stage.web(scope, self._receive, self._send))
+
+    async def begun(self) -> None:
+        async with asyncio.timeout(LINE_SECONDS_MAX):
+            while not self.status:
+                await self._news.wait()
+                self._news.clear()
 
     async def until(self, words: bytes) -> None:
         async with asyncio.timeout(LINE_SECONDS_MAX):
@@ -100,6 +106,7 @@ def test_past_logs_in_every_form(web: Web) -> None:
 def test_requests_and_events_likewise(web: Web) -> None:
     async def body(stage: Stage) -> None:
         app = await stage.app("hello")
+        await stage.settled()
         stage.rooms.requests.store(app.id, [asked(1, "/one"), asked(2, "/two"), asked(3, "/three")])
         async with stage.client(stage.operator_token) as client:
             text = (await client.get("/api/apps/hello/requests")).text
@@ -139,7 +146,7 @@ def test_following_ends_when_the_daemon_does(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await stage.app("hello")
         follower = Follower(stage, "/api/apps/hello/events?follow=1")
-        await follower.until(b"create")
+        await follower.begun()
         stage.rooms.fleet.events.close()
         async with asyncio.timeout(LINE_SECONDS_MAX):
             await follower.task
@@ -151,9 +158,7 @@ def test_following_filters_too(web: Web) -> None:
     async def body(stage: Stage) -> None:
         app = await stage.app("hello")
         follower = Follower(stage, "/api/apps/hello/logs?follow=1&tail=0&q=wanted")
-        await follower.until(b"")
-        while not stage.rooms.logs.feed.listeners(app.id):
-            await asyncio.sleep(0)
+        await follower.begun()
         stage.rooms.logs.add(app.id, 1, "app", [b"other", b"wanted one", b"other"])
         await follower.until(b"wanted one\n")
         assert b"other" not in follower.body
@@ -176,8 +181,7 @@ def test_a_reader_that_is_too_slow_is_told_what_it_missed(web: Web) -> None:
     async def body(stage: Stage) -> None:
         app = await stage.app("hello")
         follower = Follower(stage, "/api/apps/hello/requests?follow=1", accept="application/x-ndjson")
-        while not stage.rooms.requests.feed.listeners(app.id):
-            await asyncio.sleep(0)
+        await follower.begun()
         for number in range(SUBSCRIBER_QUEUE_MAX + 10):  # all in one turn of the loop: it cannot read between
             stage.rooms.requests.feed.publish(app.id, asked(number))
         await follower.until(b'{"missed":10}\n')

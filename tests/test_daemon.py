@@ -42,12 +42,14 @@ def test_the_person_who_started_it_gets_in(daemon: Daemon) -> None:
     for name in ("operator.token", "url"):
         assert stat.S_IMODE((daemon.data / name).stat().st_mode) == 0o600
     assert (daemon.data / "url").read_text() == f"http://localhost:{daemon.port}\n"
-    match = re.search(r"/login/\S+", "".join(daemon.output))
-    assert match
+    link = re.search(r"/login/\S+", "".join(daemon.output))
+    assert link
     with httpx.Client(base_url=daemon.url, headers={"Host": f"localhost:{daemon.port}"}) as browser:
-        assert browser.get(match[0]).status_code < 400
-        browser.cookies.clear()
-        assert browser.get(match[0]).status_code >= 400
+        token = re.search(r'name="form_token" value="([^"]+)"', browser.get(link[0]).text)
+        assert token
+        assert browser.post(link[0], data={"form_token": token[1]}).status_code == 303
+        assert browser.get("/api/host").status_code == 200, "only the operator may"
+        assert browser.post(link[0], data={"form_token": token[1]}).status_code != 303
 
 
 def test_two_daemons_never_share_a_data_folder(daemon: Daemon) -> None:

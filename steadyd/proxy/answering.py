@@ -7,7 +7,6 @@ from typing import cast
 
 from steadyd.errors import SteadyError
 from steadyd.proxy.answer import AnswerHead
-from steadyd.proxy.head import Line, RequestHead
 from steadyd.proxy.limits import LONG_LIVED_SECONDS
 from steadyd.proxy.plane import Door, Plane
 from steadyd.proxy.sending import Sending
@@ -37,20 +36,18 @@ class Answering(Sending):
         "door",
     )
 
-    def __init__(self, plane: Plane, door: Door, head: RequestHead, line: Line) -> None:
-        super().__init__(head, line, plane.next_request_id())
-        self._plane = plane
-        self.door = door
-        self._phase = NEW
-        self._service: Service | None = None
-        self._connection: UpstreamConnection | None = None
-        self._splice: Splice | None = None
-        self._status = 0
-        self._answered_at = 0.0
-        self._answer_ended = False
-        self._winding = False
-        self._long_lived = False
-        self.answer_bytes = 0
+    _plane: Plane
+    door: Door
+    _phase: int
+    _service: Service | None
+    _connection: UpstreamConnection | None
+    _splice: Splice | None
+    _status: int
+    _answered_at: float
+    _answer_ended: bool
+    _winding: bool
+    _long_lived: bool
+    answer_bytes: int
 
     # What the upstream connection calls
 
@@ -70,7 +67,8 @@ class Answering(Sending):
         if ended:
             self._answer_ended = True
             self.door.start(answer, piece, True, trailers)
-            self._answer_complete()
+            if self._body_ended:
+                self._end(complete=True)
             return
         self._long_lived = answer.event_stream
         self.door.start(answer, piece, False)
@@ -83,8 +81,9 @@ class Answering(Sending):
         if ended:
             self._answer_ended = True
         self.door.more(piece, ended, trailers)
-        if ended:
-            self._answer_complete()
+        if ended and self._body_ended:
+            self._end(complete=True)
+        # else the rest of an upload that the app did not wait for still goes to it; then both connections are of use
 
     def upgraded(self, answer: AnswerHead, rest: bytes) -> bool:
         """Begin the splice if the client asked for it and the instance proved that it understood."""
@@ -137,11 +136,6 @@ class Answering(Sending):
 
     # Private
 
-    def _answer_complete(self) -> None:
-        """The rest of an upload that the app did not wait for still goes to it; then both connections are of use."""
-        if self._body_ended and self._phase == ANSWERING:
-            self._end(complete=True)
-
     def _wind_down_answer(self) -> None:
         """End an answer that has been open for long, if its framing allows an end."""
         if self._answer_ended:
@@ -167,8 +161,8 @@ class Answering(Sending):
     def _narrowed(self, answer: AnswerHead) -> AnswerHead:
         if not answer.wide_cookies:
             return answer
-        copy = answer.narrowed(self._host)
+        copy = answer.narrowed(self._request.host)
         if copy is None:
             return answer
-        self._plane.cookie_narrowed(cast(Service, self._service), self._host)
+        self._plane.cookie_narrowed(cast(Service, self._service), self._request.host)
         return copy

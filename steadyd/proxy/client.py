@@ -15,7 +15,7 @@ from steadyd.proxy.answer import AnswerHead
 from steadyd.proxy.body import RequestBody
 from steadyd.proxy.exchange import Exchange
 from steadyd.proxy.fields import HEAD_END
-from steadyd.proxy.head import check_partial, read_line, settle
+from steadyd.proxy.head import check_partial
 from steadyd.proxy.limits import LINGER_SECONDS_MAX, PIPELINE_BYTES_MAX
 from steadyd.proxy.pages import error_page
 from steadyd.proxy.plane import Plane
@@ -240,12 +240,12 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
             self._held = data
             return
         self._partial = False
-        line = read_line(data, plane.limits)
-        head = plane.heads.read(data[data.index(b"\n") + 1 : end + 2])
-        where = settle(line, head)
-        self._minor = line[2]
-        self._close = head.close or plane.closing or (line[2] == b"0" and not head.keep_alive)
-        self._no_body = line[0] == b"HEAD"
+        request = plane.heads.read(data[: end + 2])
+        head = request.head
+        method, _, minor = request.line
+        self._minor = minor
+        self._close = head.close or plane.closing or (minor == b"0" and not head.keep_alive)
+        self._no_body = method == b"HEAD"
         piece = trailers = b""
         if head.length:
             self._body = body = RequestBody(head.length)
@@ -256,8 +256,8 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
         else:
             self._held = data[end + 4 :]
             self._mode = _ANSWER
-        self._exchange = exchange = Exchange(plane, self, head, line)
-        exchange.begin(where, piece, self._mode == _ANSWER, trailers)
+        self._exchange = exchange = Exchange(plane, self, request)
+        exchange.begin(piece, self._mode == _ANSWER, trailers)
 
     def _read_body(self, data: bytes) -> None:
         self._since = time.monotonic()

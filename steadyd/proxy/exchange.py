@@ -14,7 +14,7 @@ from steadyd.errors import SteadyError
 from steadyd.proxy.answer import AnswerHead
 from steadyd.proxy.answering import ANSWERING, CONNECTING, DONE, NEW, SENT, WAITING, Answering
 from steadyd.proxy.fields import CHUNKED
-from steadyd.proxy.head import Line, RequestHead
+from steadyd.proxy.head import ParsedRequest
 from steadyd.proxy.hosts import is_loopback, unknown_host
 from steadyd.proxy.limits import CLAIMS_MAX
 from steadyd.proxy.pages import error_page, redirect
@@ -31,15 +31,22 @@ class Exchange(Answering):
 
     __slots__ = ("_began_at", "_claims", "_error", "_granted_at", "_paused", "_retried", "_sent_at", "_upstream")
 
-    def __init__(self, plane: Plane, door: Door, head: RequestHead, line: Line) -> None:
-        super().__init__(plane, door, head, line)
+    _upstream: Upstream | None
+
+    def __init__(self, plane: Plane, door: Door, request: ParsedRequest) -> None:
+        self._plane = plane
+        self.door = door
+        self._request = request
+        self._head = request.head
+        self.request_id = plane.next_request_id()
         self._began_at = self._granted_at = time.monotonic()
-        self._sent_at = 0.0
-        self._upstream: Upstream | None = None
-        self._error = b""
-        self._claims = 0
-        self._retried = False
-        self._paused = False
+        self._sent_at = self._answered_at = 0.0
+        self._phase = NEW
+        self._service = self._upstream = self._connection = self._splice = self._replay = None
+        self._trailers = self._pending = self._error = b""
+        self._status = self._claims = self.request_bytes = self.answer_bytes = 0
+        self._body_ended = self._answer_ended = self._retried = False
+        self._paused = self._winding = self._long_lived = False
         plane.exchanges += 1
 
     @property
@@ -48,13 +55,11 @@ class Exchange(Answering):
 
     # What the door calls
 
-    def begin(self, where: tuple[str, bytes], piece: bytes, ended: bool, trailers: bytes = b"") -> None:
-        """Route the request to `where` (host, path) and ask for an instance. `piece` is what has come of the body."""
-        host, self._target = where
-        self._host = host
+    def begin(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
+        """Route the request and ask for an instance. `piece` is what has come of the body."""
         self._body_ended = ended
         routes = self._plane.routes
-        service = routes.find(host)
+        service = routes.find(self._request.host)
         if service is None:
             self.fail(unknown_host())
             return
@@ -66,10 +71,9 @@ class Exchange(Answering):
             self.request_bytes = len(piece)
             self._pending = piece
             self._trailers = trailers
-        if routes.any_ip_is_control and self._redirected(host):
+        if self._head.wants_html and self._redirected():
             return
-        self._phase = WAITING
-        service.claim(self)
+        self._ask(service)
         if self._connection is None and self._phase < DONE and not ended:
             self.door.pause_body()
 
@@ -125,7 +129,8 @@ class Exchange(Answering):
 
     def granted(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._granted_at = time.monotonic()
+        if self._phase == WAITING:
+            self._granted_at = time.monotonic()
         connection = take_idle(upstream)
         if connection is None:
             self._connect()
@@ -160,8 +165,7 @@ class Exchange(Answering):
         if self._claims >= CLAIMS_MAX:
             self.fail(_died())
             return
-        self._phase = WAITING
-        cast(Service, self._service).claim(self)
+        self._ask(cast(Service, self._service))
 
     def upstream_lost(self, connection: UpstreamConnection) -> None:
         self._connection = None
@@ -184,6 +188,13 @@ class Exchange(Answering):
 
     # Private
 
+    def _ask(self, service: Service) -> None:
+        """Claim an instance. Most often it is granted on the spot, and then no time has passed."""
+        self._phase = NEW
+        service.claim(self)
+        if self._phase == NEW:
+            self._phase = WAITING
+
     def _connect(self) -> None:
         self._phase = CONNECTING
         plane = self._plane
@@ -199,14 +210,14 @@ class Exchange(Answering):
         self.fail(SteadyError("too_large", f"The request body is larger than {limit} bytes."))
         return True
 
-    def _redirected(self, host: str) -> bool:
+    def _redirected(self) -> bool:
         """Send browsers that came by address to the control plane's name."""
-        routes = self._plane.routes
-        if not self._head.wants_html or self._line[0] != b"GET" or not routes.redirects(host):
+        routes, request = self._plane.routes, self._request
+        if request.line[0] != b"GET" or not routes.redirects(request.host):
             return False
         if not is_loopback(self.door.address.decode()):
             return False  # "localhost" would lead a visitor from elsewhere to a machine of their own
-        self._answer_ourselves(*redirect(routes.control_url.encode() + self._target, self.request_id))
+        self._answer_ourselves(*redirect(routes.control_url.encode() + request.target, self.request_id))
         return True
 
     def _answer_ourselves(self, answer: AnswerHead, body: bytes) -> None:
@@ -233,11 +244,11 @@ class Exchange(Answering):
                 connection.let_go(upstream, now)
             else:
                 connection.close()
-        _record(self, now, upstream)
         if upstream is not None:
             upstream.release(self)
         elif phase == WAITING and self._service is not None:
             self._service.forget(self)
+        _record(self, now, upstream)
         if complete:
             self.door.done()
 
@@ -247,15 +258,15 @@ def _died() -> SteadyError:
 
 
 def _record(exchange: Exchange, now: float, upstream: Upstream | None) -> None:
+    plane, request, service = exchange._plane, exchange._request, exchange._service
     began, granted, answered = exchange._began_at, exchange._granted_at, exchange._answered_at
     total = int((now - began) * 1e6)
-    service = exchange._service
-    path = exchange._target
+    path = request.target
     if b"?" in path:
         path = path[: path.index(b"?")]
-    exchange._plane.ring.write(
+    plane.ring.write(
         (
-            int(time.time() * 1e6) - total,
+            int((began + plane.wall_offset) * 1e6),
             int((granted - began) * 1e6),
             int((answered - granted) * 1e6) if answered > granted else 0,
             total,
@@ -265,7 +276,7 @@ def _record(exchange: Exchange, now: float, upstream: Upstream | None) -> None:
         exchange._status,
         (
             service.id.encode() if service is not None else b"",
-            exchange._line[0],
+            request.line[0],
             path,
             exchange.door.address,
             exchange.request_id,

@@ -27,7 +27,8 @@ from steadyd.proxy.limits import Limits
 CACHE_ENTRIES_MAX = 2_048
 CACHE_BYTES_MAX = 4 * 1024 * 1024
 CACHED_BLOCK_BYTES_MAX = 4 * 1024
-"""A longer block is read each time: a few clients with huge cookies must not push everyone else out."""
+CACHED_REQUEST_BYTES_MAX = 1024
+"""Longer ones are read each time: a few clients with huge cookies must not push everyone else out."""
 
 METHODS = frozenset(
     b"GET HEAD POST PUT DELETE PATCH OPTIONS PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH QUERY PURGE "
@@ -75,37 +76,69 @@ class RequestHead:
         self.websocket_key: bytes | None = None
 
 
-class HeadCache:
-    """Header block -> RequestHead, bounded in entries and in bytes; emptied whole when full."""
+class ParsedRequest:
+    """A whole request head, read: what is the same for equal bytes. `opening` is its request line and headers as they
+    go upstream, but for what belongs to the single request."""
 
-    __slots__ = ("_bytes", "_heads", "_limits")
+    __slots__ = ("head", "host", "line", "opening", "target")
+
+    def __init__(self, line: Line, head: RequestHead) -> None:
+        self.line = line
+        self.head = head
+        self.host, self.target = settle(line, head)
+        self.opening = b"%b %b HTTP/1.1\r\n%b" % (line[0], self.target, head.block)
+
+
+class HeadCache:
+    """Request bytes -> what they say, bounded in entries and in bytes; emptied whole when full.
+
+    Two tables: whole heads, for clients that repeat a request, and header blocks, for those that ask for one thing
+    after another.
+    """
+
+    __slots__ = ("_blocks", "_bytes", "_limits", "_requests")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._heads: dict[bytes, RequestHead] = {}
+        self._requests: dict[bytes, ParsedRequest] = {}
+        self._blocks: dict[bytes, RequestHead] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._heads)
+        return len(self._requests) + len(self._blocks)
 
     @property
     def bytes_held(self) -> int:
         return self._bytes
 
-    def read(self, block: bytes) -> RequestHead:
-        """The head for `block`. Raises SteadyError for a block that must not be forwarded."""
-        head = self._heads.get(block)
-        if head is not None:
-            return head
-        head = read_block(block, self._limits)
-        if len(block) <= CACHED_BLOCK_BYTES_MAX:
-            size = len(block) + len(head.block)
-            if len(self._heads) >= CACHE_ENTRIES_MAX or self._bytes + size > CACHE_BYTES_MAX:
-                self._heads.clear()
-                self._bytes = 0
-            self._heads[block] = head
-            self._bytes += size
+    def read(self, data: bytes) -> ParsedRequest:
+        """The request whose head `data` is (without the empty line). Raises SteadyError for one that must not be
+        forwarded."""
+        request = self._requests.get(data)
+        if request is None:
+            line = read_line(data, self._limits)
+            request = ParsedRequest(line, self.read_block(data[data.index(b"\n") + 1 :]))
+            if len(data) <= CACHED_REQUEST_BYTES_MAX:
+                self._make_room(len(data) + len(request.opening))
+                self._requests[data] = request
+        return request
+
+    def read_block(self, block: bytes) -> RequestHead:
+        """The same for the header block alone."""
+        head = self._blocks.get(block)
+        if head is None:
+            head = read_block(block, self._limits)
+            if len(block) <= CACHED_BLOCK_BYTES_MAX:
+                self._make_room(len(block) + len(head.block))
+                self._blocks[block] = head
         return head
+
+    def _make_room(self, size: int) -> None:
+        if len(self) >= CACHE_ENTRIES_MAX or self._bytes + size > CACHE_BYTES_MAX:
+            self._requests.clear()
+            self._blocks.clear()
+            self._bytes = 0
+        self._bytes += size
 
 
 def read_line(data: bytes, limits: Limits) -> Line:

@@ -89,6 +89,7 @@ class Plane:
         "scheme",
         "trusted_answers",
         "upstreams",
+        "wall_offset",
     )
 
     def __init__(
@@ -111,6 +112,9 @@ class Plane:
         self.closing = False
         self.empty = asyncio.Event()
         """Set when the last client has gone while closing."""
+        self.wall_offset = 0.0
+        """Wall clock minus monotonic clock, in seconds, as of the last sweep."""
+        self.set_clock()
         self._narrowed: set[str] = set()
         self._prefix = secrets.token_hex(6).encode()
         self._count = 0
@@ -126,8 +130,12 @@ class Plane:
             self._narrowed.add(service.id)
             self.on_cookie_narrowed(service, host)
 
+    def set_clock(self) -> None:
+        self.wall_offset = time.time() - time.monotonic()
+
     def sweep(self, now: float) -> None:
         """Let every connection look at its time-outs."""
+        self.set_clock()
         for connection in (*self.clients, *self.upstreams):
             connection.tick(now)
 

@@ -14,12 +14,15 @@ from typing import NamedTuple
 RING_RECORDS = 16_384
 """0.4 s at 40,000 requests a second: eight times the 50 ms between two drains."""
 RECORD_PATH_BYTES_MAX = 239
+TEXTS_MAX = 4_096
 DRAIN_CHUNK_RECORDS = 256
 """Between two chunks the draining thread offers the interpreter to the loop."""
 
-_LAYOUT = struct.Struct("<QQQQIIIIH32p12p240p46p24p20p")
+_LAYOUT = struct.Struct("<QQQQQQQIH32p12p240p46p24p20p")
 # Lengths above include the length byte of each string.
-_MICROSECONDS_MAX = 0xFFFFFFFF
+_SIZE = _LAYOUT.size
+_pack = _LAYOUT.pack_into
+_new_record = tuple.__new__
 
 
 class RequestRecord(NamedTuple):
@@ -31,11 +34,11 @@ class RequestRecord(NamedTuple):
 
     number: int
     started_at: int
-    request_bytes: int
-    answer_bytes: int
     gate_us: int
     upstream_us: int
     total_us: int
+    request_bytes: int
+    answer_bytes: int
     version: int
     status: int
     service: str
@@ -49,11 +52,12 @@ class RequestRecord(NamedTuple):
 class RequestRing:
     """Fixed slots, overwritten in order. `lost` counts records that were overwritten before they were drained."""
 
-    __slots__ = ("_drained", "_memory", "_slots", "_written", "lost")
+    __slots__ = ("_drained", "_memory", "_slots", "_texts", "_written", "lost")
 
     def __init__(self, records: int = RING_RECORDS) -> None:
         self._slots = records
-        self._memory = bytearray(records * _LAYOUT.size)
+        self._memory = bytearray(records * _SIZE)
+        self._texts = _Texts()
         self._written = 0
         self._drained = 0
         self.lost = 0
@@ -72,22 +76,9 @@ class RequestRing:
         names: tuple[bytes, bytes, bytes, bytes, bytes, bytes],
     ) -> None:
         """Add one record: (started_at, gate, upstream, total), (request, answer), and (service, method, path, client,
-        request id, error), in the order of RequestRecord. Too long strings are cut."""
+        request id, error): the order of RequestRecord. Too long strings are cut."""
         number = self._written
-        started, gate, upstream, total = times
-        _LAYOUT.pack_into(
-            self._memory,
-            number % self._slots * _LAYOUT.size,
-            number,
-            started,
-            *sizes,
-            gate if gate <= _MICROSECONDS_MAX else _MICROSECONDS_MAX,
-            upstream if upstream <= _MICROSECONDS_MAX else _MICROSECONDS_MAX,
-            total if total <= _MICROSECONDS_MAX else _MICROSECONDS_MAX,
-            version,
-            status,
-            *names,
-        )
+        _pack(self._memory, number % self._slots * _SIZE, number, *times, *sizes, version, status, *names)
         self._written = number + 1
 
     def drain(self) -> list[RequestRecord]:
@@ -99,13 +90,34 @@ class RequestRing:
             if self._drained < oldest:
                 self.lost += oldest - self._drained
                 self._drained = oldest
-            for number in range(self._drained, min(end, self._drained + DRAIN_CHUNK_RECORDS)):
-                fields = _LAYOUT.unpack_from(self._memory, number % self._slots * _LAYOUT.size)
-                if fields[0] == number:
-                    rows.append(RequestRecord(*fields[:9], *[str(text, "utf-8", "replace") for text in fields[9:]]))
-                else:
-                    self.lost += 1  # overwritten while this thread was reading
-                self._drained = number + 1
+                end = self._written
+            self._read_chunk(rows, min(end, self._drained + DRAIN_CHUNK_RECORDS))
             if self._drained < end:
                 time.sleep(0)
         return rows
+
+    def _read_chunk(self, rows: list[RequestRecord], end: int) -> None:
+        """Decode up to `end`, or to the end of the memory. The slice is one copy, so nothing in it is half written."""
+        first = self._drained
+        start = first % self._slots
+        count = min(end - first, self._slots - start)
+        copy = bytes(self._memory[start * _SIZE : (start + count) * _SIZE])
+        texts = self._texts
+        for number, fields in enumerate(_LAYOUT.iter_unpack(copy), first):
+            if fields[0] != number:
+                self.lost += 1  # overwritten meanwhile
+                continue
+            service, method, path, client, request_id, error = fields[9:]
+            names = (texts[service], texts[method], texts[path], texts[client], str(request_id, "ascii"), texts[error])
+            rows.append(_new_record(RequestRecord, fields[:9] + names))
+        self._drained = first + count
+
+
+class _Texts(dict[bytes, str]):
+    """Decoded strings; most repeat from record to record. Emptied whole when full."""
+
+    def __missing__(self, raw: bytes) -> str:
+        if len(self) >= TEXTS_MAX:
+            self.clear()
+        text = self[raw] = str(raw, "utf-8", "replace")
+        return text

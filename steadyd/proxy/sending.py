@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from steadyd.proxy.chunks import last_chunk, one_chunk
 from steadyd.proxy.fields import CHUNKED
-from steadyd.proxy.head import IDEMPOTENT, Line, RequestHead
+from steadyd.proxy.head import IDEMPOTENT, ParsedRequest, RequestHead
 
 
 class Sending:
-    """The request's half of an exchange.
+    """The request's half of an exchange. `Exchange` has the one constructor: chains of them cost time in each request.
 
     `_pending` holds body bytes that came before there was a connection to send them on.
     """
@@ -20,29 +20,26 @@ class Sending:
     __slots__ = (
         "_body_ended",
         "_head",
-        "_host",
-        "_line",
         "_pending",
         "_replay",
-        "_target",
+        "_request",
         "_trailers",
         "request_bytes",
         "request_id",
     )
 
-    def __init__(self, head: RequestHead, line: Line, request_id: bytes) -> None:
-        self._head = head
-        self._line = line
-        self._host = ""
-        self._target = self._trailers = self._pending = b""
-        self._replay: bytes | None = None
-        self._body_ended = False
-        self.request_id = request_id
-        self.request_bytes = 0
+    _request: ParsedRequest
+    _head: RequestHead
+    _trailers: bytes
+    _pending: bytes
+    _replay: bytes | None
+    _body_ended: bool
+    request_id: bytes
+    request_bytes: int
 
     @property
     def asks_head(self) -> bool:
-        return self._line[0] == b"HEAD"
+        return self._request.line[0] == b"HEAD"
 
     @property
     def body_ended(self) -> bool:
@@ -52,10 +49,13 @@ class Sending:
     def upgrade_key(self) -> bytes | None:
         """The WebSocket key, if this is a request that may upgrade (RFC 6455 section 4.1)."""
         key = self._head.websocket_key
-        return key if key is not None and self._line[0] == b"GET" and self._line[2] == b"1" else None
+        if key is None:
+            return None
+        method, _, minor = self._request.line
+        return key if method == b"GET" and minor == b"1" else None
 
     def may_send_again(self) -> bool:
-        return self._replay is not None and self._line[0] in IDEMPOTENT
+        return self._replay is not None and self._request.line[0] in IDEMPOTENT
 
     def opening(self, forwarded: bytes) -> bytes:
         """The head and what there is of the body. `forwarded` are the header lines about the client."""
@@ -64,17 +64,9 @@ class Sending:
         if head.websocket_key is not None and self.upgrade_key():
             extra = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         elif head.host is None:  # HTTP/1.0 with the host in the target
-            host = self._host.encode()
+            host = self._request.host.encode()
             extra = b"Host: %b\r\nX-Forwarded-Host: %b\r\n" % (host, host)
-        method, _, _ = self._line
-        data = b"%b %b HTTP/1.1\r\n%b%bSteady-Request-Id: %b\r\n%b\r\n" % (
-            method,
-            self._target,
-            head.block,
-            forwarded,
-            self.request_id,
-            extra,
-        )
+        data = b"%b%bSteady-Request-Id: %b\r\n%b\r\n" % (self._request.opening, forwarded, self.request_id, extra)
         if head.length:
             data += self.framed(self._pending)
             self._pending = b""

@@ -76,6 +76,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a request, or its beginning."""
         self._exchange = exchange
         self._mode = _HEAD
+        self._interims = 0
         self.transport.write(data)
 
     def let_go(self, upstream: Upstream, now: float) -> None:
@@ -150,10 +151,14 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.more(data, False)
 
     def eof_received(self) -> None:
-        if self._mode == _CLOSE and self._exchange is not None:
+        exchange = self._exchange
+        if exchange is None:
+            _leave_pool(self)
+            self.close()
+        elif self._mode == _CLOSE:
             self._mode = _IDLE
             self._reusable = False
-            self._exchange.more(b"", True)
+            exchange.more(b"", True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -188,7 +193,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(exchange, str(error))
             return
         rest = data[end + 4 :]
-        if answer.status < 200:
+        if not answer.reusable:
+            self._reusable = False
+        if len(rest) == answer.length and not answer.bodiless and not exchange.asks_head:
+            self._mode = _IDLE  # all of it at once: by far the most frequent case
+            exchange.answered(answer, rest, True)
+        elif answer.status < 200:
             self._interim(exchange, answer, rest)
         else:
             self._start(exchange, answer, rest)
@@ -216,9 +226,6 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_head(exchange, rest)
 
     def _start(self, exchange: Exchange, answer: AnswerHead, rest: bytes) -> None:
-        self._interims = 0
-        if not answer.reusable:
-            self._reusable = False
         length = 0 if answer.bodiless or exchange.asks_head else answer.length
         if length == CHUNKED:
             self._mode = _CHUNKS
@@ -272,7 +279,7 @@ def take_idle(upstream: Upstream) -> UpstreamConnection | None:
     while pool:
         connection = pool.pop()
         connection._home = None
-        if not connection.closed and not connection.transport.is_closing():
+        if not connection.closed:
             return connection
     return None
 

@@ -235,24 +235,45 @@ def test_any_bytes_are_a_head_or_a_steady_error(junk: bytes) -> None:
         assert b"\n" not in head.block.replace(b"\r\n", b"")
 
 
+def request(block: bytes, path: bytes = b"/") -> bytes:
+    return b"GET " + path + b" HTTP/1.1\r\n" + block
+
+
+def test_a_repeated_request_and_a_repeated_block_are_found_again() -> None:
+    cache = HeadCache(LIMITS)
+    first = cache.read(request(HOST))
+    assert cache.read(request(HOST)) is first
+    other = cache.read(request(HOST, b"/other"))
+    assert other is not first
+    assert other.head is first.head
+    assert (other.host, other.target, other.line) == ("a.localhost", b"/other", (b"GET", b"/other", b"1"))
+    assert other.opening == b"GET /other HTTP/1.1\r\n" + other.head.block
+
+
 def test_the_cache_is_bounded_in_entries_and_bytes() -> None:
     cache = HeadCache(LIMITS)
-    assert cache.read(HOST) is cache.read(HOST)
+    for number in range(2 * CACHE_ENTRIES_MAX):
+        cache.read(request(HOST, b"/%d" % number))
+        assert len(cache) <= CACHE_ENTRIES_MAX
     for number in range(CACHE_ENTRIES_MAX + 5):
-        cache.read(HOST + b"X: %d\r\n" % number)
-    assert len(cache) <= CACHE_ENTRIES_MAX
+        cache.read(request(HOST + b"X: %d\r\n" % number))
+        assert len(cache) <= CACHE_ENTRIES_MAX
     filler = b"y" * (CACHED_BLOCK_BYTES_MAX - 100)
     for number in range(CACHE_BYTES_MAX // len(filler) + 5):
-        cache.read(HOST + b"X: %d\r\nY: %b\r\n" % (number, filler))
-    assert cache.bytes_held <= CACHE_BYTES_MAX
+        cache.read(request(HOST + b"X: %d\r\nY: %b\r\n" % (number, filler)))
+        assert cache.bytes_held <= CACHE_BYTES_MAX
     before = len(cache)
-    cache.read(HOST + b"Y: " + b"y" * CACHED_BLOCK_BYTES_MAX + b"\r\n")
+    cache.read(request(HOST + b"Y: " + b"y" * CACHED_BLOCK_BYTES_MAX + b"\r\n"))
     assert len(cache) == before
 
 
-def test_a_refused_block_is_not_remembered() -> None:
+def test_a_refused_request_is_not_remembered() -> None:
     cache = HeadCache(LIMITS)
     for _ in range(2):
         with pytest.raises(SteadyError):
-            cache.read(HOST + b"Content-Length: x\r\n")
-    assert len(cache) == 0
+            cache.read(request(HOST + b"Content-Length: x\r\n"))
+        with pytest.raises(SteadyError):
+            cache.read(b"TRACE / HTTP/1.1\r\nHost: a\r\n")
+        with pytest.raises(SteadyError):
+            cache.read(request(b""))
+    assert len(cache) <= 1  # the empty block itself is fine

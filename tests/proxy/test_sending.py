@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steadyd.proxy.fields import CHUNKED
-from steadyd.proxy.head import Line, read_block
+from steadyd.proxy.head import Line, ParsedRequest, read_block
 from steadyd.proxy.limits import Limits
 from steadyd.proxy.sending import Sending
 
@@ -12,9 +12,11 @@ FORWARDED = b"X-Forwarded-For: ::1\r\n"
 
 
 def sending(block: bytes, line: Line = (b"GET", b"/x", b"1"), pending: bytes = b"", ended: bool = True) -> Sending:
-    request = Sending(read_block(block, Limits()), line, b"rid")
-    request._host, request._target = "a.localhost", b"/x"
-    request._pending, request._body_ended = pending, ended
+    request = Sending()
+    request._request = ParsedRequest(line, read_block(block, Limits()))
+    request._head = request._request.head
+    request._pending, request._trailers, request._body_ended = pending, b"", ended
+    request.request_id = b"rid"
     return request
 
 

@@ -23,7 +23,7 @@ def build(rooms: Rooms) -> Starlette:
     """The whole control plane over `rooms`."""
     allowance = Allowance()
     found = endpoints(rooms)
-    return Starlette(
+    web = Starlette(
         routes=[
             *routes(found, rooms, allowance),
             *static.routes(),
@@ -35,6 +35,9 @@ def build(rooms: Rooms) -> Starlette:
         middleware=[Middleware(Failures), Middleware(Headers), Middleware(CrossSite, urls=rooms.urls)],
         exception_handlers={SteadyError: _answer, HTTPException: _answer},
     )
+    # A redirect to the same address without its slash would name a host that only our own proxy knows for sure.
+    web.router.redirect_slashes = False
+    return web
 
 
 def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:

@@ -27,7 +27,8 @@ from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.engine import Engine
-from steadyd.runner.fleet import Fleet, Ground
+from steadyd.runner.fleet import Fleet
+from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
 from steadyd.runner.start import Starter
@@ -132,8 +133,9 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     starter = Starter(built, folder / "run", logs, sandboxed=False)
     timing = Timing(start_seconds=10.0)
     ground = Ground(
-        folder / "apps", Blobs(folder / "blobs"), apps, journal, logs, starter, urls, timing, 900.0, as_root=False
-    )
+        folder=folder / "apps", blobs=Blobs(folder / "blobs"), apps=apps, journal=journal, logs=logs, starter=starter,
+        urls=urls, timing=timing, idle_seconds=900.0, as_root=False, forget=requests.forget,
+    )  # fmt: skip
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)
     deployer = Deployer(fleet, Installer(tools), Trials(fleet, tools))

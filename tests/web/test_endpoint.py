@@ -1,0 +1,78 @@
+"""From an endpoint as a value to a route: who may, in which order things are looked at, and wrong methods."""
+
+from __future__ import annotations
+
+import pytest
+
+from steadyd.web.app import endpoints
+from steadyd.web.endpoint import Access
+from tests.web.conftest import Stage, Web, code
+
+
+def test_every_call_that_changes_an_app_is_its_owners(web: Web) -> None:
+    """Only creating (and PUT, which may create) is anyone's; only a read may be."""
+
+    async def body(stage: Stage) -> None:
+        for endpoint in endpoints(stage.rooms):
+            if endpoint.changes and (endpoint.method, endpoint.path) not in {
+                ("POST", "/api/apps"), ("PUT", "/api/apps/{name}"),
+            }:  # fmt: skip
+                assert endpoint.access in (Access.OWNER, Access.OWNER_OF_DELETED), endpoint.path
+            if endpoint.upload is None and endpoint.changes:
+                assert endpoint.body is not None or endpoint.method == "DELETE"
+
+    web(body)
+
+
+def test_a_body_is_not_read_for_who_may_not(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client() as client:
+            refused = await client.post("/api/apps/hello/deploys", content=b"[" * 1_000_000)
+            assert (refused.status_code, code(refused)) == (404, "not_found")
+
+    web(body)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/api/apps", "GET, HEAD, POST"), ("POST", "/api/apps/hello", "DELETE, GET, HEAD, PUT"),
+        ("DELETE", "/api/apps/hello/deploys", "GET, HEAD, POST"), ("GET", "/api/apps/hello/start", "POST"),
+        ("POST", "/healthz", "GET, HEAD"), ("OPTIONS", "/api/apps", "GET, HEAD, POST"),
+    ],
+)  # fmt: skip
+def test_a_wrong_method_is_told_the_right_ones(web: Web, method: str, path: str, allowed: str) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client() as client:
+            refused = await client.request(method, path)
+        assert (refused.status_code, code(refused)) == (405, "method_not_allowed")
+        assert refused.headers["allow"] == allowed
+
+    web(body)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api", "/api/", "/api/nothing", "/api/apps/", "/api/apps/x/y/z", "/api/apps/a%2Fb/logs"]
+)
+def test_an_unknown_address_is_404_in_json(web: Web, path: str) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client(accept="text/html") as client:
+            refused = await client.get(path, follow_redirects=False)
+        assert (refused.status_code, code(refused)) == (404, "not_found")
+
+    web(body)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b" {} "])
+def test_an_empty_body_is_an_empty_object(web: Web, content: bytes) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            for kind in ("application/json", "application/x-www-form-urlencoded", ""):
+                headers = {"content-type": kind} if kind else {}
+                assert (await client.post("/api/apps/hello/stop", content=content, headers=headers)).status_code == 200
+            refused = await client.post("/api/apps/hello/stop", content=content, headers={"content-type": "text/html"})
+            assert code(refused) == "unsupported_media_type"
+
+    web(body)

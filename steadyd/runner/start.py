@@ -10,7 +10,8 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,8 @@ STATUS_FD = 3
 PORT = "3000"
 STARTS_AT_ONCE_MAX = 2 * (os.cpu_count() or 1)
 """Instances that boot at the same time: more would make each other late, and the loop with them."""
+SLOT_SECONDS_MAX = 0.5
+"""A start that takes longer waits for something, and keeps no other from booting."""
 STATIC = "static.ts"
 
 
@@ -85,10 +88,29 @@ class Starter:
         Raises:
             Failure: it exited, was killed, or did not listen within `seconds`; nothing of it is left.
         """
-        async with self._slots:
+        async with self._slot():
             return await self._start(plan, seconds)
 
     # Private
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """One of a few places to boot in, given back after a while: who hangs in its start delays nobody else's."""
+        await self._slots.acquire()
+        held = True
+
+        def give_back() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._slots.release()
+
+        timer = asyncio.get_running_loop().call_later(SLOT_SECONDS_MAX, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()
 
     async def _start(self, plan: Plan, seconds: float) -> Instance:
         runtime = self._socket_folder(plan)
@@ -131,8 +153,9 @@ class Starter:
         try:
             if self.sandboxed and not plan.local:
                 info, info_end = os.pipe()
+                closing.append(info_end)
                 args = filled_pipe(sandbox.options(self._room(plan, runtime), self._links))
-                closing += [info_end, args]
+                closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: info_end}
                 command = [*sandbox.launcher(plan.uid), *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
                 process = spawn(command, {}, descriptors)
@@ -209,24 +232,33 @@ class Starter:
         if plan.uid is not None:
             os.chown(runtime, 0, 0)
             os.chmod(runtime, 0o711)
-        if not stat.S_ISSOCK(os.lstat(instance.address).st_mode):
-            raise Failure("exit", "It says that it listens, but its socket is not one.", 0.0)
+        try:
+            listens = stat.S_ISSOCK(os.lstat(instance.address).st_mode)
+        except FileNotFoundError:
+            listens = False
+        if not listens:
+            lines = list(instance.pump.recent)
+            raise Failure("exit", "it says that it listens, but there is no socket of it.", 0.0, None, None, lines)
 
 
 def filled_pipe(words: list[str]) -> int:
-    """The reading end of a pipe that holds `words`, each ended by NUL, for `--args`."""
-    reading, writing = os.pipe()
+    """The reading end of a pipe that holds `words`, each ended by NUL, for `--args`.
+
+    Raises:
+        SteadyError: `too_large` if they do not fit: a pipe holds 64 KiB (pipe(7)).
+    """
     content = b"".join(word.encode() + b"\0" for word in words)
+    reading, writing = os.pipe()
     try:
         os.set_blocking(writing, False)
-        if os.write(writing, content) != len(content):
-            raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.")
+        if os.write(writing, content) == len(content):
+            return reading
     except BlockingIOError:
-        os.close(reading)
-        raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.") from None
+        pass
     finally:
         os.close(writing)
-    return reading
+    os.close(reading)
+    raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.")
 
 
 # Private

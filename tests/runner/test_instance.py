@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from steadyd.runner.engine import Engine
+from steadyd.runner.instance import CUT_SECONDS_MAX, Instance
+from tests.runner.conftest import HELLO, Visitor, alive, run, stage, until
+
+STUBBORN = 'process.on("SIGTERM", () => console.log("not yet"));\n' + HELLO
+WORKS = "const kept = new Uint8Array(64 << 20).fill(1); let n = 0; while (n < 2e8) n++;\n" + HELLO
+
+
+class Connection:
+    """What the data plane pools."""
+
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@asynccontextmanager
+async def started(root: Path, bun: Engine, code: str = HELLO, sandboxed: bool = False) -> AsyncIterator[Instance]:
+    async with stage(root, bun, sandboxed) as ground:
+        instance = await ground.starter.start(ground.plan(code), 10.0)
+        try:
+            yield instance
+        finally:
+            await instance.stop(0.0)
+
+
+def test_claims_are_counted_and_given_back(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with started(root, bun) as instance:
+            first, second = Visitor(), Visitor()
+            instance.claim(first)
+            instance.claim(second)
+            assert (first.upstream, instance.claims, instance.requests, instance.proven) == (instance, 2, 2, False)
+            before = instance.last_used
+            first.leave()
+            assert (instance.claims, instance.requests, instance.proven) == (1, 2, True)
+            assert instance.last_used > before
+            second.leave()
+
+    run(body())
+
+
+def test_draining_an_idle_instance_takes_no_time_and_closes_its_pool(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with started(root, bun) as instance:
+            instance.pool.append(pooled := Connection())
+            began = time.monotonic()
+            assert await instance.drain(5.0) == 0
+            assert time.monotonic() - began < 1
+            assert (instance.retired, pooled.closed, instance.pool) == (True, 1, [])
+
+    run(body())
+
+
+def test_draining_ends_what_is_long_waits_and_cuts_the_rest(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with started(root, bun) as instance:
+            leaves, stays = Visitor(), Visitor()
+            for visitor in (leaves, stays):
+                instance.claim(visitor)
+            draining = asyncio.create_task(instance.drain(0.2))
+            await until(lambda: leaves.wound_down and stays.wound_down, "the wind-down")
+            leaves.leave()
+            assert await draining == 1
+            assert (leaves.was_cut, stays.was_cut, instance.claims) == (False, True, 0)
+
+    run(body())
+
+
+def test_a_claim_that_is_never_given_back_is_waited_for_a_limited_time(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with started(root, bun) as instance:
+            visitor = Visitor()
+            visitor.leaves_when_cut = False
+            instance.claim(visitor)
+            began = time.monotonic()
+            assert await instance.drain(0.0) == 1
+            assert CUT_SECONDS_MAX <= time.monotonic() - began < CUT_SECONDS_MAX + 2
+            visitor.leave()
+
+    run(body())
+
+
+@pytest.mark.parametrize("sandboxed", [pytest.param(True, marks=pytest.mark.sandbox), False])
+def test_a_stubborn_one_is_killed_after_the_grace_and_its_last_words_are_kept(
+    root: Path, bun: Engine, sandboxed: bool
+) -> None:
+    """SIGTERM reaches the app, also through bubblewrap, which passes no signal on."""
+
+    async def body() -> None:
+        async with started(root, bun, STUBBORN, sandboxed) as instance:
+            folder = Path(instance.address).parent
+            gone: list[str] = []
+            forget = instance.on_gone
+
+            def on_gone() -> None:
+                gone.append("gone")
+                forget()
+
+            instance.on_gone = on_gone
+            began = time.monotonic()
+            ended = await instance.stop(0.3)
+            assert ended.signal == "SIGKILL" or ended.code == 137
+            assert 0.3 <= time.monotonic() - began < 3
+            assert list(instance.pump.recent)[-1] == "not yet"
+            await instance.stop(0.3)
+            assert gone == ["gone"], "once"
+            assert not folder.exists()
+            assert alive(str(root)) == []
+
+    run(body())
+
+
+@pytest.mark.parametrize("sandboxed", [pytest.param(True, marks=pytest.mark.sandbox), False])
+def test_a_polite_one_ends_at_once(root: Path, bun: Engine, sandboxed: bool) -> None:
+    async def body() -> None:
+        async with started(root, bun, HELLO, sandboxed) as instance:
+            began = time.monotonic()
+            await instance.stop(5.0)
+            assert time.monotonic() - began < 2
+
+    run(body())
+
+
+@pytest.mark.parametrize("sandboxed", [pytest.param(True, marks=pytest.mark.sandbox), False])
+def test_what_it_consumes_is_what_its_processes_do(root: Path, bun: Engine, sandboxed: bool) -> None:
+    async def body() -> None:
+        async with started(root, bun, WORKS, sandboxed) as instance:
+            memory, cpu = instance.consumption()
+            assert 64 << 20 < memory < 512 << 20
+            assert 0.01 < cpu < 20
+            await instance.stop(0.0)
+            assert instance.consumption() == (0, 0.0)
+
+    run(body())
+
+
+def test_who_finds_it_unreachable_says_so(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with started(root, bun) as instance:
+            told: list[str] = []
+            instance.on_unreachable = lambda: told.append("told")
+            instance.unreachable()
+            assert told == ["told"]
+
+    run(body())

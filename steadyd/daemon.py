@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import hashlib
 import logging
 import os
-import secrets
-import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
 
 import uvloop
+from hypercorn.typing import ASGIFramework
 
-from steadyd.config import Config, runtime_parent
+from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
-from steadyd.errors import SteadyError
 from steadyd.model import Principal
+from steadyd.premises import Corner, bind, data_folder, runtime_folder, sandbox_works, write_private
 from steadyd.proxy.collector import settle_collector
 from steadyd.proxy.hosts import RouteTable
 from steadyd.proxy.limits import Limits
@@ -36,17 +32,18 @@ from steadyd.records.journal import Journal
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
-from steadyd.runner import engine, sandbox
+from steadyd.runner import engine
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
 from steadyd.runner.deploy import Deployer
-from steadyd.runner.fleet import UID_FIRST, Fleet, Ground, Routes
+from steadyd.runner.fleet import Fleet, Routes
+from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
 from steadyd.runner.process import keep_descriptors
 from steadyd.runner.start import Starter
-from steadyd.runner.tool import Tools, probe
+from steadyd.runner.tool import Tools
 from steadyd.store import Database
 from steadyd.telemetry import Telemetry
 from steadyd.urls import Urls
@@ -70,25 +67,10 @@ def serve(config: Config) -> int:
     return uvloop.run(_serve(config))
 
 
-@dataclass(frozen=True, slots=True)
-class Corner:
-    """Short-lived files: `instances` for the apps' sockets, `control` for ours, which no app can enter."""
-
-    root: Path
-
-    @property
-    def instances(self) -> Path:
-        return self.root / "i"
-
-    @property
-    def control(self) -> Path:
-        return self.root / "control" / "control.sock"
-
-
 async def _serve(config: Config) -> int:
     keep_descriptors()
     stopping = _on_signals()
-    with _data_folder(config), _runtime_folder(config) as corner:
+    with data_folder(config), runtime_folder(config) as corner:
         async with _running(config, corner) as ready_line:
             sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
             settle_collector()
@@ -100,17 +82,17 @@ async def _serve(config: Config) -> int:
 
 @asynccontextmanager
 async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
-    """Everything, from the store to the open listener; what is left of the stop's time bounds each closing step."""
+    """Everything, from the store to the open listener, and back in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         database = Database(config.database, STEADY)
         stack.callback(database.close)
         people, apps, journal = People(database), Apps(database), Journal(database)
         operator = await people.operator(time.time())
         built = engine.prepare(config.data / "engine")
-        sandboxed = await _sandbox_works(config, built)
+        sandboxed = await sandbox_works(config, built)
 
-        listener = Listener(RouteTable(), ring := RequestRing(), Limits(body_bytes_max=config.request_body_bytes))
-        sockets = _bind(config)
+        ring, sockets = RequestRing(), bind(config.listen)
+        listener = Listener(RouteTable(), ring, Limits(body_bytes_max=config.request_body_bytes))
         urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
         control = ControlPlane(corner.control, config.request_body_bytes)
 
@@ -142,20 +124,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await deployer.recover()
         await fleet.load()
 
-        rooms = Rooms(
-            apps=apps,
-            people=people,
-            journal=journal,
-            requests=requests,
-            logs=logs,
-            fleet=fleet,
-            deployer=deployer,
-            urls=urls,
-            guests=config.guests and sandboxed,
-            host_name=socket.gethostname(),
-            body_bytes_max=config.request_body_bytes,
-        )
-        await control.open(build(rooms))
+        rooms = _rooms(config, ground, people, requests, fleet, deployer)
+        await control.open(cast(ASGIFramework, build(rooms)))
         stack.push_async_callback(control.close)
         for work in (fleet.run(), telemetry.run()):
             stack.callback(asyncio.create_task(work).cancel)
@@ -166,6 +136,25 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 
 
 # Private
+
+
+def _rooms(
+    config: Config, ground: Ground, people: People, requests: Requests, fleet: Fleet, deployer: Deployer
+) -> Rooms:
+    """What the control plane is given. Without a sandbox nobody but the operator may make an app."""
+    return Rooms(
+        apps=ground.apps,
+        people=people,
+        journal=ground.journal,
+        requests=requests,
+        logs=ground.logs,
+        fleet=fleet,
+        deployer=deployer,
+        urls=ground.urls,
+        guests=config.guests and not ground.only_owner,
+        host_name=socket.gethostname(),
+        body_bytes_max=config.request_body_bytes,
+    )
 
 
 def _on_signals() -> asyncio.Event:
@@ -183,103 +172,6 @@ def _on_signals() -> asyncio.Event:
     return stopping
 
 
-@contextmanager
-def _data_folder(config: Config) -> Iterator[None]:
-    """The data folder, locked: two daemons must never share one."""
-    try:
-        config.data.mkdir(parents=True, exist_ok=True)
-        # Apps' uids pass through to their own corners; they cannot list.
-        config.data.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        for folder in (config.apps, config.blobs, config.data / "engine", config.data / SERVICE_ID):
-            folder.mkdir(mode=0o711, exist_ok=True)
-        lock = os.open(config.data / "lock", os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise SteadyError(
-            "cannot_start", f"{config.data} cannot be used: {error.strerror}. Choose another --data."
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise SteadyError(
-            "cannot_start", f"Another steadyd uses {config.data}. Stop it, or choose another --data."
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-@contextmanager
-def _runtime_folder(config: Config) -> Iterator[Corner]:
-    """A short path for sockets (unix(7): 108 bytes), empty at each start; the data folder's lock guards it too."""
-    digest = hashlib.sha256(os.fsencode(config.data.resolve())).hexdigest()[:8]
-    parent = runtime_parent()
-    corner = Corner(parent / f"steadyd-{digest}")
-    parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    if parent.lstat().st_uid != os.geteuid():
-        raise SteadyError(
-            "cannot_start", f"{parent} belongs to somebody else. Set XDG_RUNTIME_DIR to a folder of yours."
-        )
-    shutil.rmtree(corner.root, ignore_errors=True)
-    corner.instances.mkdir(mode=0o711, parents=True)
-    corner.control.parent.mkdir(mode=0o700)
-    try:
-        yield corner
-    finally:
-        shutil.rmtree(corner.root, ignore_errors=True)
-
-
-async def _sandbox_works(config: Config, built: engine.Engine) -> bool:
-    """Decide by really starting a program under the full policy.
-
-    Raises:
-        SteadyError: `cannot_start` where the sandbox is required, or the listener is open to others without it.
-    """
-    if config.sandbox == "off":
-        problem = "it is switched off"
-    else:
-        try:
-            await _probe(config, built)
-            return True
-        except SteadyError as error:
-            problem = error.message
-    if config.sandbox == "required":
-        raise SteadyError("cannot_start", f"--sandbox required: {problem}")
-    if not config.listen.is_loopback:
-        fix = "Fix the sandbox (see: steadyd doctor) or listen on 127.0.0.1."
-        raise SteadyError("cannot_start", f"Without the sandbox steadyd only listens on loopback: {problem} {fix}")
-    logger.warning("no sandbox (%s): only the operator's own apps run, guests are off", problem)
-    return False
-
-
-async def _probe(config: Config, built: engine.Engine) -> None:
-    uid = UID_FIRST if os.geteuid() == 0 else None
-    if uid is not None:
-        for folder in (config.data.resolve(), *config.data.resolve().parents):
-            if not folder.stat().st_mode & 0o001:
-                raise SteadyError("cannot_start", f"Apps cannot pass through {folder}. Run: chmod o+x {folder}")
-    folder = config.data / "engine" / "probe"
-    folder.mkdir(mode=0o755, exist_ok=True)
-    room = sandbox.Room(folder, built.folder, uid, {"PATH": "/usr/bin:/bin"}, folder_read_only=True)
-    await probe(Tools(built, sandboxed=True), room)
-
-
-def _bind(config: Config) -> list[socket.socket]:
-    """The listening sockets, bound early so that the port is known before anything is printed."""
-    try:
-        found = socket.getaddrinfo(
-            config.listen.host, config.listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, address = found[0]
-        return [socket.create_server(address[:2], family=family, backlog=4_096)]
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SteadyError(
-            "cannot_start", f"Cannot listen on {config.listen}: {reason}. Choose another --listen."
-        ) from error
-
-
 def _set_routes(listener: Listener, routes: Routes, control: ControlPlane, urls: Urls) -> None:
     """A new table, whole."""
     services: dict[str, Service] = {**routes, urls.control_domain: control}
@@ -288,19 +180,9 @@ def _set_routes(listener: Listener, routes: Routes, control: ControlPlane, urls:
 
 async def _introduce(config: Config, people: People, operator: Principal, urls: Urls) -> None:
     """Tell the person who started us how to get in: token and URL as files, and a link that logs in once."""
-    _write_private(config.url_file, urls.control)
+    write_private(config.url_file, urls.control)
     if not config.operator_token.exists():
-        _write_private(config.operator_token, await people.add_token(operator, "operator.token", time.time()))
+        write_private(config.operator_token, await people.add_token(operator, "operator.token", time.time()))
     link = await people.add_login_link(operator, time.time())
     print(f"control plane   {urls.control}", flush=True)
     print(f"log in once at  {urls.control}/login/{link}", flush=True)
-
-
-def _write_private(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -129,6 +129,16 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """What becomes a version: its fields before it has a number."""
+
+    entry: str
+    source: str
+    files: tuple[File, ...]
+    modules: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Deploy:
     """One attempt to make a version live. `steps` are `{name, ms, ok}` in order; `reason` is set on failure."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Death, File, Limits, Principal, Version, check_name, random_id, random_name
+from steadyd.model import App, Death, Draft, File, Limits, Principal, Version, check_name, random_id, random_name
 from steadyd.store import Connection, ConstraintError, Database, Row, one
 
 RANDOM_NAME_TRIES_MAX = 20
@@ -58,21 +58,19 @@ class Apps:
         sql = "SELECT h.hostname, h.app_id FROM hostnames h JOIN apps a ON a.id = h.app_id WHERE a.deleted_at IS NULL"
         return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
 
-    async def add_version(
-        self, app: App, author: Principal, entry: str, source: str, files: Sequence[File], now: float, modules: str = ""
-    ) -> Version:
+    async def add_version(self, app: App, author: Principal, draft: Draft, now: float) -> Version:
         """A new immutable version; it is not live yet."""
 
         def write(db: Connection) -> Version:
             row = one(db, "SELECT coalesce(max(number), 0) + 1 FROM versions WHERE app_id = ?", (app.id,))
             assert row is not None
-            version = Version(app.id, row[0], entry, source, tuple(files), now, author.id, modules)
+            version = Version(app.id, row[0], draft.entry, draft.source, draft.files, now, author.id, draft.modules)
             db.execute(
                 "INSERT INTO versions (app_id, number, entry, source, author_id, created_at, modules) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (app.id, version.number, entry, source, author.id, now, modules),
+                (app.id, version.number, draft.entry, draft.source, author.id, now, draft.modules),
             )
-            rows = [(app.id, version.number, file.path, file.sha256, file.size) for file in files]
+            rows = [(app.id, version.number, file.path, file.sha256, file.size) for file in draft.files]
             db.executemany("INSERT INTO version_files VALUES (?, ?, ?, ?, ?)", rows)
             return version
 

@@ -21,6 +21,7 @@ from steadyd.runner.gate import Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
 from steadyd.runner.start import Failure, Plan, Starter
+from steadyd.runner.watch import Watch
 
 AT_REST = frozenset({AppState.STOPPED, AppState.FAILED, AppState.HELD})
 
@@ -83,7 +84,7 @@ class AppRuntime:
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[None] | None = None
-        self._watchers: list[asyncio.Future[None]] = []
+        self.watch = Watch()
 
     # The data plane's side
 
@@ -128,11 +129,11 @@ class AppRuntime:
         if self.state in (AppState.FAILED, AppState.HELD, AppState.BACKOFF):
             self._send(Event.RELEASE)
         if self.state is AppState.STOPPING:
-            await self.until(lambda: self.state is not AppState.STOPPING)
+            await self.watch.until(lambda: self.state is not AppState.STOPPING)
         self.failure = None
         if self.state is not AppState.RUNNING:
             self._send(Event.WANTED)
-        await self.until(lambda: self.state is AppState.RUNNING or self.failure is not None)
+        await self.watch.until(lambda: self.state is AppState.RUNNING or self.failure is not None)
         if self.state is not AppState.RUNNING:
             raise self._why(for_owner=True)
 
@@ -141,7 +142,7 @@ class AppRuntime:
         swapping, self._swapping = self._swapping, True
         try:
             self._send(Event.STOP)
-            await self.until(lambda: self.state in AT_REST)
+            await self.watch.until(lambda: self.state in AT_REST)
         finally:
             self._swapping = swapping
         if hold:
@@ -157,12 +158,12 @@ class AppRuntime:
         awake, held = self.state not in AT_REST, self.state is AppState.HELD
         try:
             self._send(Event.STOP)
-            await self.until(lambda: self.state in AT_REST)
+            await self.watch.until(lambda: self.state in AT_REST)
             yield
         finally:
             self._swapping = False
             if self.state is AppState.RUNNING:
-                self._let_through()
+                self._perform(Action.OPEN)
             elif held and self.state is AppState.STOPPED:
                 self._send(Event.HOLD)  # what was adopted did not stay
             elif len(self._gate) or awake:
@@ -185,19 +186,12 @@ class AppRuntime:
         self._deaths = Deaths()
         self._install(instance)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a state of things; checked at each change."""
-        while not condition():
-            watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._watchers.append(watcher)
-            await watcher
-
     async def close(self) -> None:
         """The daemon stops, or the app goes: refuse who waits and who still comes, drain, stop."""
         self.closed, self._open = True, None
         self._gate.refuse(_closing())
         self._send(Event.STOP)
-        await self.until(lambda: self.state in AT_REST)
+        await self.watch.until(lambda: self.state in AT_REST)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -213,17 +207,15 @@ class AppRuntime:
             self._retry = None
         for action in actions:
             self._perform(action)
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            if not watcher.done():
-                watcher.set_result(None)
+        self.watch.changed()
 
     def _perform(self, action: Action) -> None:
         if action is Action.SPAWN:
             self._starting = self._task(self._start())
         elif action is Action.OPEN:
             if not self._swapping:
-                self._let_through()
+                self._open = self.instance
+                self._gate.open(self.claim)
         elif action is Action.REFUSE:
             self._gate.refuse(self._why())
         elif action is Action.RETIRE:
@@ -241,11 +233,6 @@ class AppRuntime:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-    def _let_through(self) -> None:
-        assert self.instance is not None
-        self._open = self.instance
-        self._gate.open(self.claim)
 
     async def _start(self) -> None:
         began = time.monotonic()

@@ -36,13 +36,13 @@ class Trials:
         Raises:
             Failure, SteadyError: why it may not go live.
         """
-        place = self._fleet.place(app)
+        place = self._fleet.ground.place(app)
         scratch = Place(scratch_path(place, "trial"), place.uid)
         try:
             if live is not None:
                 await self._copy(place, scratch, live)
-            await self._fleet.link(app, candidate, scratch)
-            plan = self._fleet.plan(app, candidate, scratch, environment="trial")
+            await self._fleet.ground.link(app, candidate, scratch)
+            plan = self._fleet.ground.plan(app, candidate, scratch, environment="trial")
             ground = self._fleet.ground
             instance = await ground.starter.start(plan, ground.timing.start_seconds)
             try:

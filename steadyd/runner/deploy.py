@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Deploy, Event, File, Principal, Version
+from steadyd.model import App, Deploy, Draft, Event, File, Principal, Version
 from steadyd.runner.app import AppRuntime
 from steadyd.runner.candidate import Trials
 from steadyd.runner.fleet import Fleet
@@ -172,7 +172,7 @@ class Deployer:
             if operation.kind == PURGE:
                 await self._forget(app)
                 continue
-            await remove_tree(self._fleet.place(app).scratch)
+            await remove_tree(self._fleet.ground.place(app).scratch)
             now = time.time()
             await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
             await self._apps.drop_versions_never_live(operation.app_id)
@@ -222,7 +222,7 @@ class Deployer:
 
     async def _deploy(self, app: App, request: Request, live: Version | None = None) -> Deployed:
         steps = Steps()
-        self._fleet.check_may_run(app)
+        self._fleet.ground.check_may_run(app)
         runtime = await self._fleet.add(app)
         operation = await self._journal.begin(app.id, request.kind, request.by, time.time())
         record = 0
@@ -251,7 +251,7 @@ class Deployer:
         if request.version is not None:
             return request.version, ()
         assert request.tree is not None
-        tree, place = dict(request.tree), self._fleet.place(app)
+        tree, place = dict(request.tree), self._fleet.ground.place(app)
         await self._journal.step(operation, "install")
         with steps("install"):
             installed = await self._installer.install(place, tree)
@@ -259,17 +259,16 @@ class Deployer:
         await self._journal.step(operation, "stage")
         with steps("stage"):
             files = await asyncio.to_thread(self._blobs.put, tree)
-            version = await self._apps.add_version(
-                app, request.by, find_entry(tree), request.source, files, time.time(), installed.modules
-            )
+            draft = Draft(find_entry(tree), request.source, tuple(files), installed.modules)
+            version = await self._apps.add_version(app, request.by, draft, time.time())
         return version, installed.notes
 
     async def _switch(self, runtime: AppRuntime, app: App, version: Version, live: Version | None) -> tuple[str, ...]:
         """Hold, drain, swap, release."""
         async with runtime.swap():
-            aside = await self._fleet.link(app, version)
+            aside = await self._fleet.ground.link(app, version)
             try:
-                await runtime.adopt(self._fleet.plan(app, version))
+                await runtime.adopt(self._fleet.ground.plan(app, version))
                 await self._apps.set_live(app, version.number, time.time())
             except BaseException:
                 await self._put_back(runtime, app, live)
@@ -280,8 +279,8 @@ class Deployer:
         """Inside a swap that failed: the folder and the plan are the old version's again."""
         await runtime.sleep()
         if live is not None:
-            await self._fleet.link(app, live)
-            runtime.plan = self._fleet.plan(app, live)
+            await self._fleet.ground.link(app, live)
+            runtime.plan = self._fleet.ground.plan(app, live)
 
     async def _record_failure(self, app: App, operation: int, record: int, steps: Steps, error: SteadyError) -> None:
         now = time.time()
@@ -294,8 +293,9 @@ class Deployer:
     async def _forget(self, app: App) -> None:
         """Nothing is kept of the app; its row goes last, so that an interrupted end is found and finished."""
         await self._fleet.remove(app.id)
+        await self._fleet.ground.logs.flush()  # its last lines, or they would come while the folder goes
         await asyncio.to_thread(self._fleet.ground.forget, app.id)
-        await remove_tree(self._fleet.place(app).root)
+        await remove_tree(self._fleet.ground.place(app).root)
         await self._apps.remove(app.id)
 
 

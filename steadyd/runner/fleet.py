@@ -7,24 +7,14 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.feed import Feed
-from steadyd.model import App, AppState, Death, Event, Version
-from steadyd.records.apps import Apps
-from steadyd.records.journal import Journal
-from steadyd.runner.app import AppRuntime, Tell, Timing
-from steadyd.runner.blobs import Blobs
-from steadyd.runner.folder import Folder, Place
-from steadyd.runner.install import modules_path
-from steadyd.runner.logs import Logs
-from steadyd.runner.start import Plan, Starter
-from steadyd.urls import Urls
+from steadyd.model import App, AppState, Death, Event
+from steadyd.runner.app import AppRuntime, Tell
+from steadyd.runner.ground import Ground
 
-UID_FIRST = 1_900_000_000
-"""Above what containers of systemd-nspawn take (uid ranges: systemd.io/UIDS-GIDS), below 2^31."""
 TICK_SECONDS = 1.0
 STOPS_AT_ONCE_MAX = 64
 
@@ -40,28 +30,6 @@ class Usage:
     memory_bytes: int
     cpu_seconds: float
     requests: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What the fleet stands on."""
-
-    folder: Path
-    """The parent of every app's folder."""
-    blobs: Blobs
-    apps: Apps
-    journal: Journal
-    logs: Logs
-    starter: Starter
-    urls: Urls
-    timing: Timing
-    idle_seconds: float
-    as_root: bool
-    """Each app has a uid of its own."""
-    forget: Callable[[str], None] = lambda app_id: None
-    """Called from a thread before an app's folder is removed, so that nobody holds a file in it."""
-    only_owner: str = ""
-    """Where there is no sandbox: the one principal whose apps may run."""
 
 
 class Fleet:
@@ -86,7 +54,7 @@ class Fleet:
         runtime = self._runtimes.get(app.id)
         if runtime is None:
             tell = Tell(self._happened, self._died)
-            runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self._prepare, tell)
+            runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.ground.prepare, tell)
             runtime.idle_seconds = self.ground.idle_seconds
             self._runtimes[app.id] = runtime
             if app.held:
@@ -110,10 +78,6 @@ class Fleet:
 
     def runtime(self, app_id: str) -> AppRuntime | None:
         return self._runtimes.get(app_id)
-
-    def place(self, app: App) -> Place:
-        """Where the app lives on this host, and as whom."""
-        return Place(self.ground.folder / app.id, UID_FIRST + app.number if self.ground.as_root else None)
 
     def state(self, app: App) -> AppState:
         """What the app is doing, for the API."""
@@ -176,37 +140,6 @@ class Fleet:
         if self._notes:
             await asyncio.gather(*self._notes, return_exceptions=True)
 
-    def plan(self, app: App, version: Version, place: Place | None = None, environment: str = "production") -> Plan:
-        """What to start for a version, in the app's own folder or in another place."""
-        own = self.place(app)
-        place = place or own
-        environ = {
-            "STEADY_APP": app.name,
-            "STEADY_URL": self.ground.urls.app(app.name),
-            "STEADY_VERSION": str(version.number),
-            "STEADY_ENV": environment,
-        }
-        modules = modules_path(own, version.modules) if version.modules else None
-        read_only = Folder(place, self.ground.blobs).top_level(version.files)
-        return Plan(app.id, version.number, version.entry, place.app, environ, place.uid, modules, read_only)
-
-    async def link(self, app: App, version: Version, place: Place | None = None) -> list[str]:
-        """Make the folder show `version`; returns what was put aside. Only while nothing runs in it."""
-        folder = Folder(place or self.place(app), self.ground.blobs)
-        bound = self.ground.starter.sandboxed or not version.modules
-        modules = None if bound else modules_path(self.place(app), version.modules)
-        return await asyncio.to_thread(folder.link, version.files, version.number, app.version, modules)
-
-    def check_may_run(self, app: App) -> None:
-        """Without a sandbox only the operator's own apps run.
-
-        Raises:
-            SteadyError: `forbidden`, with the way out.
-        """
-        if self.ground.only_owner and app.owner_id != self.ground.only_owner:
-            message = "The sandbox does not work on this machine, so only its operator's apps run. See: steadyd doctor"
-            raise SteadyError("forbidden", message)
-
     def note(self, app_id: str, event: Event) -> None:
         """Publish an event and remember it; a failure to remember is logged and hurts nothing else."""
         self.events.publish(app_id, event)
@@ -219,16 +152,6 @@ class Fleet:
         if runtime is None:
             raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
         return _Operating(runtime)
-
-    async def _prepare(self, app_id: str) -> Plan:
-        """The live version's plan, its folder linked: done once after the daemon's start, by the first request."""
-        app = await self.ground.apps.by_id(app_id)
-        version = await self.ground.apps.version(app_id, app.version) if app else None
-        if app is None or version is None:
-            raise SteadyError("internal", "The app's live version is missing from the records.")
-        self.check_may_run(app)
-        await self.link(app, version)
-        return self.plan(app, version)
 
     def _happened(self, app_id: str, kind: str, message: str) -> None:
         runtime = self._runtimes.get(app_id)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import Death, File, Principal
+from steadyd.model import Death, Draft, File, Principal
 from steadyd.records import apps as apps_module
 from steadyd.records.apps import TEMPORARY_SECONDS, Apps
 from steadyd.records.people import People
@@ -103,8 +103,8 @@ def test_a_temporary_app_expires_a_while_after_its_last_edit(run: Callable[[Body
 def test_versions_are_numbered_and_keep_their_files(run: Callable[[Body], None]) -> None:
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, False, NOW)
-        first = await apps.add_version(app, owner, "index.ts", "paste", FILES, NOW)
-        second = await apps.add_version(app, owner, "", "archive", FILES[:1], NOW)
+        first = await apps.add_version(app, owner, Draft("index.ts", "paste", tuple(FILES)), NOW)
+        second = await apps.add_version(app, owner, Draft("", "archive", tuple(FILES[:1])), NOW)
         assert (first.number, second.number) == (1, 2)
         assert await apps.version(app.id, 1) == first
         assert await apps.version(app.id, 3) is None
@@ -147,7 +147,7 @@ def test_a_deleted_app_keeps_its_name_and_loses_its_host_name(run: Callable[[Bod
 def test_a_removed_app_leaves_nothing(run: Callable[[Body], None]) -> None:
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, False, NOW)
-        await apps.add_version(app, owner, "index.ts", "paste", FILES, NOW)
+        await apps.add_version(app, owner, Draft("index.ts", "paste", tuple(FILES)), NOW)
         await apps.remove(app.id)
         assert (await apps.by_id(app.id), await apps.versions(app.id), await apps.contents_in_use()) == (
             None,

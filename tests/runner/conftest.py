@@ -30,7 +30,8 @@ from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
 from steadyd.runner.deploy import Deployed, Deployer
 from steadyd.runner.engine import Engine
-from steadyd.runner.fleet import UID_FIRST, Fleet, Ground, Routes
+from steadyd.runner.fleet import Fleet, Routes
+from steadyd.runner.ground import UID_FIRST, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
 from steadyd.runner.start import Plan, Starter

@@ -242,8 +242,8 @@ process.exit(1);
             error = await refused(here.deploy(trial))
             assert "trial sees 3" in error.details["logs"]
             assert await here.ask() == "1 3"
-            assert not (here.fleet.place(await here.app()).app / "own.txt").exists()
-            assert list(here.fleet.place(await here.app()).scratch.iterdir()) == []
+            assert not (here.fleet.ground.place(await here.app()).app / "own.txt").exists()
+            assert list(here.fleet.ground.place(await here.app()).scratch.iterdir()) == []
 
     run(body())
 
@@ -254,7 +254,7 @@ def test_a_trial_sees_the_rows_of_a_database_that_was_shipped_as_a_seed(root: Pa
         async with world(root, bun) as here:
             await here.create(COUNTER)
             await here.fleet.stop(await here.app(), hold=False)
-            seed = (here.fleet.place(await here.app()).app / "data.sqlite").read_bytes()
+            seed = (here.fleet.ground.place(await here.app()).app / "data.sqlite").read_bytes()
             files: dict[str, str | bytes] = {"index.ts": COUNTER, "data.sqlite": seed}
             await here.create(files, name="seeded")
             assert await here.ask(method="POST", name="seeded") == "1 1"
@@ -274,7 +274,7 @@ def test_what_the_app_wrote_is_put_aside_and_told_if_the_version_ships_it(root: 
             deployed = await here.deploy({"index.ts": HELLO, "page.html": "shipped"})
             [note] = deployed.notes
             assert "“page.html”" in note
-            folder = here.fleet.place(await here.app()).app
+            folder = here.fleet.ground.place(await here.app()).app
             assert (folder / "page.html").read_text() == "shipped"
             assert (folder / "data.txt").read_text() == "mine"
 
@@ -527,6 +527,7 @@ async def _look(kind: str, home: Path, bun: Engine) -> None:
         assert [row[0] for row in await here.rows("SELECT number FROM versions")] == list(range(1, app.version + 1))
         visits = 0 if kind == "create" else 1
         assert await here.ask() == f"{app.version} {visits}"
-        assert not here.fleet.place(app).scratch.exists() or list(here.fleet.place(app).scratch.iterdir()) == []
+        scratch = here.fleet.ground.place(app).scratch
+        assert not scratch.exists() or list(scratch.iterdir()) == []
         await here.deploy(COUNTER.replace("VERSION = 1", "VERSION = 9"))
         assert await here.ask() == f"9 {visits}"

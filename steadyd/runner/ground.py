@@ -1,0 +1,90 @@
+"""What every app of this host stands on: its place on the disk, its uid, its plan, and the rooms it needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Version
+from steadyd.records.apps import Apps
+from steadyd.records.journal import Journal
+from steadyd.runner.app import Timing
+from steadyd.runner.blobs import Blobs
+from steadyd.runner.folder import Folder, Place
+from steadyd.runner.install import modules_path
+from steadyd.runner.logs import Logs
+from steadyd.runner.start import Plan, Starter
+from steadyd.urls import Urls
+
+UID_FIRST = 1_900_000_000
+"""Above what containers of systemd-nspawn take (uid ranges: systemd.io/UIDS-GIDS), below 2^31."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The rooms, and where an app lives in them."""
+
+    folder: Path
+    """The parent of every app's folder."""
+    blobs: Blobs
+    apps: Apps
+    journal: Journal
+    logs: Logs
+    starter: Starter
+    urls: Urls
+    timing: Timing
+    idle_seconds: float
+    as_root: bool
+    """Each app has a uid of its own."""
+    forget: Callable[[str], None] = lambda app_id: None
+    """Called from a thread before an app's folder is removed, so that nobody holds a file in it."""
+    only_owner: str = ""
+    """Where there is no sandbox: the one principal whose apps may run."""
+
+    def place(self, app: App) -> Place:
+        """Where the app lives on this host, and as whom."""
+        return Place(self.folder / app.id, UID_FIRST + app.number if self.as_root else None)
+
+    async def prepare(self, app_id: str) -> Plan:
+        """The live version's plan, its folder linked: done once after the daemon's start, by the first request."""
+        app = await self.apps.by_id(app_id)
+        version = await self.apps.version(app_id, app.version) if app else None
+        if app is None or version is None:
+            raise SteadyError("internal", "The app's live version is missing from the records.")
+        self.check_may_run(app)
+        await self.link(app, version)
+        return self.plan(app, version)
+
+    def plan(self, app: App, version: Version, place: Place | None = None, environment: str = "production") -> Plan:
+        """What to start for a version, in the app's own folder or in another place."""
+        own = self.place(app)
+        place = place or own
+        environ = {
+            "STEADY_APP": app.name,
+            "STEADY_URL": self.urls.app(app.name),
+            "STEADY_VERSION": str(version.number),
+            "STEADY_ENV": environment,
+        }
+        modules = modules_path(own, version.modules) if version.modules else None
+        read_only = Folder(place, self.blobs).top_level(version.files)
+        return Plan(app.id, version.number, version.entry, place.app, environ, place.uid, modules, read_only)
+
+    async def link(self, app: App, version: Version, place: Place | None = None) -> list[str]:
+        """Make the folder show `version`; returns what was put aside. Only while nothing runs in it."""
+        folder = Folder(place or self.place(app), self.blobs)
+        bound = self.starter.sandboxed or not version.modules
+        modules = None if bound else modules_path(self.place(app), version.modules)
+        return await asyncio.to_thread(folder.link, version.files, version.number, app.version, modules)
+
+    def check_may_run(self, app: App) -> None:
+        """Without a sandbox only the operator's own apps run.
+
+        Raises:
+            SteadyError: `forbidden`, with the way out.
+        """
+        if self.only_owner and app.owner_id != self.only_owner:
+            message = "The sandbox does not work on this machine, so only its operator's apps run. See: steadyd doctor"
+            raise SteadyError("forbidden", message)

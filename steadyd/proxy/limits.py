@@ -16,8 +16,9 @@ CHUNK_LINE_BYTES_MAX = 256
 TRAILER_BYTES_MAX = 8 * 1024
 PIPELINE_BYTES_MAX = 64 * 1024
 """Bytes of later requests that are kept while one is being answered; past it we stop reading."""
-POOL_IDLE_MAX = 128
-"""Idle connections kept for one instance."""
+POOL_IDLE_MAX = 512
+"""Idle connections kept for one instance. Fewer than a busy app has requests in flight would mean connecting anew for
+half of them, which costs more than the request."""
 POOL_IDLE_SECONDS_MAX = 4.0
 """Below the 5 s after which a node:http server closes an idle connection: we close first, and no request races it."""
 CONNECT_SECONDS_MAX = 5.0

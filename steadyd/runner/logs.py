@@ -21,6 +21,8 @@ from steadyd.runner.logfile import LogFolder
 
 LINE_BYTES_MAX = 16 << 10
 READ_BYTES_PER_TURN_MAX = 64 << 10
+LAST_TURNS_MAX = 32
+"""Turns for what a dead instance left in its pipe: twice what the largest pipe holds (1 MiB, pipe(7))."""
 RATE_BYTES_PER_SECOND_MAX = 4 << 20
 PAUSE_SECONDS_OVER_RATE = 0.01
 PENDING_BYTES_MAX = 4 << 20
@@ -53,8 +55,10 @@ class Logs:
         self._timer: asyncio.TimerHandle | None = None
 
     def say(self, app_id: str, version: int, text: str) -> None:
-        """Add a line of the platform's own."""
-        self.add(app_id, version, "steadyd", [text.encode("utf-8", "replace")])
+        """Add a line of the platform's own. What it quotes of the app may hold newlines: each line is stamped, so that
+        nobody can forge one."""
+        lines = text.encode("utf-8", "replace").split(b"\n")
+        self.add(app_id, version, "steadyd", [_cut(line) for line in lines])
 
     def add(self, app_id: str, version: int, source: str, lines: list[bytes]) -> None:
         """Add whole lines, without their newlines."""
@@ -121,6 +125,7 @@ class Pump:
         self._descriptor = descriptor
         self._rest = b""
         self._skipping = False
+        self._skipping_dropped = False
         self._window = 0.0
         self._window_bytes = 0
         self._dropped = 0
@@ -129,9 +134,10 @@ class Pump:
         self._loop.add_reader(descriptor, self._read)
 
     def finish(self) -> None:
-        """Take what is in the pipe now and stop: a grandchild may hold the other end for ever."""
-        while not self.ended.done() and self._read():
-            pass
+        """Take what is in the pipe now and stop: a grandchild may hold the other end, and write, for ever."""
+        for _ in range(LAST_TURNS_MAX):
+            if self.ended.done() or not self._read():
+                break
         self._close()
 
     # Private
@@ -158,7 +164,8 @@ class Pump:
     def _drop(self, piece: bytes) -> None:
         """Over the rate: count, and read the next piece a little later so that a flood cannot take the loop."""
         self._dropped += piece.count(b"\n")
-        self._rest, self._skipping = b"", not piece.endswith(b"\n")
+        self._rest = b""
+        self._skipping = self._skipping_dropped = not piece.endswith(b"\n")
         self._loop.remove_reader(self._descriptor)
         self._loop.call_later(PAUSE_SECONDS_OVER_RATE, self._resume)
 
@@ -172,7 +179,8 @@ class Pump:
         if self._skipping and lines:
             # The end of a line whose beginning was dropped or already written.
             del lines[0]
-            self._skipping = False
+            self._dropped += self._skipping_dropped
+            self._skipping = self._skipping_dropped = False
         if self._dropped and lines:
             self._logs.say(self._app_id, self._version, f"{self._dropped} lines dropped: the app wrote too fast")
             self._dropped = 0
@@ -194,6 +202,7 @@ class Pump:
         os.close(self._descriptor)
         if self._rest and not self._skipping:
             self._keep([_cut(self._rest)])
+        self._dropped += self._skipping_dropped
         if self._dropped:
             self._logs.say(self._app_id, self._version, f"{self._dropped} lines dropped: the app wrote too fast")
         self.ended.set_result(None)

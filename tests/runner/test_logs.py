@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from steadyd.runner import logs as module
+from steadyd.runner.engine import Engine
 from steadyd.runner.logs import LINE_BYTES_MAX, RECENT_LINES_MAX, LogLine, Logs, Pump
+from tests.runner.conftest import HELLO, exchange, stage
 
 SECONDS_MAX = 10
 Body = Callable[[Logs], Awaitable[None]]
@@ -101,13 +105,13 @@ def test_an_app_that_writes_too_fast_is_read_all_the_same_and_told_what_was_drop
     monkeypatch.setattr(module, "RATE_BYTES_PER_SECOND_MAX", 64 << 10)
 
     async def body(logs: Logs) -> None:
-        await pumped(logs, b"0123456789abcde\n" * 40_000)
+        await pumped(logs, b"a line across pieces\n" * 40_000)
         lines = await logs.tail("a", 100_000)
         assert len(lines) < 40_000
         assert lines[-1].source == "steadyd"
         dropped = sum(int(line.text.split()[0]) for line in lines if line.source == "steadyd")
         kept = sum(line.source == "app" for line in lines)
-        assert 39_990 <= dropped + kept <= 40_000
+        assert dropped + kept == 40_000
 
     run(body)
 
@@ -148,6 +152,57 @@ def test_a_grandchild_that_keeps_the_pipe_open_holds_nobody(run: Callable[[Body]
         os.close(writing)
 
     run(body)
+
+
+def test_a_grandchild_that_goes_on_writing_for_ever_holds_nobody_either(run: Callable[[Body], None]) -> None:
+    async def body(logs: Logs) -> None:
+        reading, writing = os.pipe()
+        pump, over = Pump(logs, "a", 1, reading), threading.Event()
+
+        def flood() -> None:
+            with contextlib.suppress(BrokenPipeError):
+                while not over.is_set():
+                    os.write(writing, b"never ends\n" * 5_000)
+
+        flooding = asyncio.create_task(asyncio.to_thread(flood))
+        await asyncio.sleep(0.01)
+        pump.finish()
+        over.set()
+        await flooding
+        os.close(writing)
+
+    run(body)
+
+
+def test_a_reason_of_many_lines_cannot_forge_a_line_of_ours(run: Callable[[Body], None]) -> None:
+    """What we say quotes the app: its newlines make new stamped lines, and none is lost."""
+
+    async def body(logs: Logs) -> None:
+        logs.say("a", 7, "it died: first\n2020-01-01T00:00:00.000000Z 1 app forged\n" + "x" * 20_000)
+        lines = await logs.tail("a", 9)
+        assert [line.source for line in lines] == ["steadyd"] * 3
+        assert [line.version for line in lines] == [7] * 3
+        assert lines[1].text == "2020-01-01T00:00:00.000000Z 1 app forged"
+        assert len(lines[2].text) < LINE_BYTES_MAX + 50
+
+    run(body)
+
+
+@pytest.mark.parametrize("lines", [200_000])
+def test_an_app_that_prints_without_end_is_never_stopped_by_its_log(lines: int, root: Path, bun: Engine) -> None:
+    """Bun's console.log is synchronous: with nobody reading, the 200,000th line never comes."""
+    code = f"for (let n = 0; n < {lines}; n++) console.log('line', n);" + HELLO
+
+    async def body() -> None:
+        async with stage(root, bun, sandboxed=False) as ground:
+            instance = await ground.starter.start(ground.plan(code), 30.0)
+            assert await exchange(instance.address) == (200, "hello")
+            await instance.stop(1.0)
+            kept = await ground.logs.tail("a", lines)
+            dropped = sum(int(line.text.split()[0]) for line in kept if line.source == "steadyd")
+            assert len([line for line in kept if line.source == "app"]) + dropped == lines
+
+    asyncio.run(body())
 
 
 def test_one_turn_of_the_loop_reads_only_so_much(run: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,10 @@ def _build(folder: Path, bun: Path, scripts: list[Path]) -> None:
         shutil.copyfile(path, part / path.name)
         (part / path.name).chmod(0o644)
     _build_harness(part)
+    for path in part.rglob("*"):  # a folder of empty files after a power loss would be taken for a whole one
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
     try:
         os.rename(part, folder)
     except OSError:

@@ -117,8 +117,8 @@ def test_what_happens_appears_by_itself(daemon: Daemon, chromium: Browser) -> No
         page.get_by_role("cell", name="/some/where").wait_for()
         daemon.api("POST", "/apps/lively/stop", json={"hold": True})
         page.locator(".pill.held").first.wait_for()
-        assert page.get_by_role("button", name="Start").is_visible()
-        page.get_by_role("button", name="Start").click()
+        assert page.get_by_role("button", name="Start", exact=True).is_visible()
+        page.get_by_role("button", name="Start", exact=True).click()
         page.get_by_text("It runs.").wait_for()
 
 

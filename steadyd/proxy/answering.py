@@ -51,6 +51,10 @@ class Answering(Sending):
 
     # What the upstream connection calls
 
+    @property
+    def wants_upstream(self) -> bool:
+        return self._phase == CONNECTING
+
     def interim(self, answer: AnswerHead) -> None:
         if answer.status != 100 or self._head.expects_continue:
             self.door.interim(self._narrowed(answer))

@@ -40,7 +40,6 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
         "_partial",
         "_plane",
         "_reading",
-        "_since",
         "address",
         "forwarded",
     )
@@ -54,7 +53,6 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
         self._held = b""
         self._partial = False
         self._reading = False
-        self._since = 0.0
         self._full_since = 0.0
         self.address = b""
         self.forwarded = b""
@@ -146,15 +144,6 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
         self._exchange = None
         self._mode = _LINGER
         self.reset()
-
-    def pause_body(self) -> None:
-        if self._mode == _BODY:
-            self.pause_reading()
-
-    def resume_body(self) -> None:
-        if self._mode == _BODY:
-            self._since = time.monotonic()
-            self.resume_reading()
 
     def upgrade(self, answer: AnswerHead, upstream: asyncio.Transport, rest: bytes) -> None:
         splice = cast(Exchange, self._exchange).splice

@@ -13,6 +13,7 @@ from typing import cast
 from steadyd.errors import SteadyError
 from steadyd.proxy.answer import AnswerHead
 from steadyd.proxy.answering import ANSWERING, CONNECTING, DONE, NEW, SENT, WAITING, Answering
+from steadyd.proxy.dialer import dial
 from steadyd.proxy.fields import CHUNKED
 from steadyd.proxy.head import ParsedRequest
 from steadyd.proxy.hosts import is_loopback, unknown_host
@@ -20,7 +21,7 @@ from steadyd.proxy.limits import CLAIMS_MAX
 from steadyd.proxy.pages import error_page, redirect
 from steadyd.proxy.plane import Door, Plane
 from steadyd.proxy.service import Service, Upstream
-from steadyd.proxy.upstream import UpstreamConnection, connect, take_idle
+from steadyd.proxy.upstream import UpstreamConnection, take_idle
 
 CLIENT_GONE = 499
 """The status in the record of a client that left before its answer was complete; nobody ever receives it."""
@@ -49,10 +50,6 @@ class Exchange(Answering):
         self._paused = self._winding = self._long_lived = False
         plane.exchanges += 1
 
-    @property
-    def wants_upstream(self) -> bool:
-        return self._phase == CONNECTING
-
     # What the door calls
 
     def begin(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
@@ -75,7 +72,7 @@ class Exchange(Answering):
             return
         self._ask(service)
         if self._connection is None and self._phase < DONE and not ended:
-            self.door.pause_body()
+            self.door.pause_reading()
 
     def body(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
         """More of the request's body."""
@@ -151,7 +148,7 @@ class Exchange(Answering):
         self._sent_at = self._granted_at
         connection.begin(self, self._replay or self.opening(self.door.forwarded))
         if not self._body_ended:
-            self.door.resume_body()
+            self.door.resume_reading()
 
     def connect_failed(self) -> None:
         """The instance is gone and nothing of the request was sent: another may take it."""
@@ -199,7 +196,7 @@ class Exchange(Answering):
         self._phase = CONNECTING
         plane = self._plane
         trusted = cast(Service, self._service).owned_by_steadyd
-        connect(plane, self, cast(Upstream, self._upstream), plane.trusted_answers if trusted else plane.answers)
+        dial(plane, self, cast(Upstream, self._upstream), plane.trusted_answers if trusted else plane.answers)
 
     def _too_large(self, service: Service, size: int) -> bool:
         limit = service.body_bytes_max

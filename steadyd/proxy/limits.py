@@ -21,8 +21,10 @@ POOL_IDLE_MAX = 512
 half of them, which costs more than the request."""
 POOL_IDLE_SECONDS_MAX = 4.0
 """Below the 5 s after which a node:http server closes an idle connection: we close first, and no request races it."""
-CONNECT_SECONDS_MAX = 5.0
-"""How long a full accept queue of an instance is tried again."""
+DIALING_MAX = 64
+"""Connections that are being opened to one instance at once; accept queues of 100 are common."""
+CONNECT_SECONDS_MAX = 30.0
+"""How long a full accept queue of an instance is tried again: as long as a start may take."""
 CONNECT_RETRY_SECONDS = 0.005
 LINGER_SECONDS_MAX = 3.0
 """After an early error we read and drop what the client still sends, or it would meet a reset before our answer."""

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from steadyd.errors import SteadyError
 from steadyd.proxy.answer import AnswerCache, AnswerHead
@@ -19,6 +19,9 @@ from steadyd.proxy.hosts import RouteTable
 from steadyd.proxy.limits import Limits
 from steadyd.proxy.ring import RequestRing
 from steadyd.proxy.service import Service
+
+if TYPE_CHECKING:
+    from steadyd.proxy.dialer import Dialer
 
 
 class Door(Protocol):
@@ -49,10 +52,10 @@ class Door(Protocol):
     def abort(self) -> None:
         """The exchange is over and its answer is not complete: the client must notice."""
 
-    def pause_body(self) -> None:
-        """Stop calling `Exchange.body` until `resume_body`."""
+    def pause_reading(self) -> None:
+        """Stop calling `Exchange.body` until `resume_reading`."""
 
-    def resume_body(self) -> None: ...
+    def resume_reading(self) -> None: ...
 
     def upgrade(self, answer: AnswerHead, upstream: asyncio.Transport, rest: bytes) -> None:
         """The instance agreed to speak WebSocket; from now on bytes are passed on as they come."""
@@ -77,6 +80,7 @@ class Plane:
         "clients",
         "closing",
         "connecting",
+        "dialers",
         "empty",
         "exchanges",
         "heads",
@@ -107,6 +111,7 @@ class Plane:
         self.clients: set[Swept] = set()
         self.upstreams: set[Swept] = set()
         self.connecting: set[asyncio.Task[None]] = set()
+        self.dialers: dict[str, Dialer] = {}
         self.per_client: dict[bytes, int] = {}
         self.exchanges = 0
         self.closing = False

@@ -16,8 +16,6 @@ from steadyd.proxy.chunks import BadChunk, ChunkReader
 from steadyd.proxy.fields import CHUNKED, HEAD_END, UNTIL_CLOSE, has_bare_lf
 from steadyd.proxy.limits import (
     ANSWER_HEADER_BYTES_MAX,
-    CONNECT_RETRY_SECONDS,
-    CONNECT_SECONDS_MAX,
     INTERIM_ANSWERS_MAX,
     POOL_IDLE_MAX,
     POOL_IDLE_SECONDS_MAX,
@@ -87,6 +85,9 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
             return
         self.reused = True
+        dialers = self._plane.dialers
+        if dialers and upstream.address in dialers and dialers[upstream.address].offer(self):
+            return
         self._idle_since = now
         self._home = upstream
         pool.append(self)
@@ -171,11 +172,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._exchange is not None:
-            self._exchange.door.pause_body()
+            self._exchange.door.pause_reading()
 
     def resume_writing(self) -> None:
         if self._exchange is not None:
-            self._exchange.door.resume_body()
+            self._exchange.door.resume_reading()
 
     # Private
 
@@ -282,33 +283,6 @@ def take_idle(upstream: Upstream) -> UpstreamConnection | None:
         if not connection.closed:
             return connection
     return None
-
-
-def connect(plane: Plane, exchange: Exchange, upstream: Upstream, answers: AnswerCache) -> None:
-    """Open a new connection; `exchange.use` or `exchange.connect_failed` follows."""
-    task = plane.loop.create_task(_connect(plane, exchange, upstream.address, answers))
-    plane.connecting.add(task)
-    task.add_done_callback(plane.connecting.discard)
-
-
-async def _connect(plane: Plane, exchange: Exchange, address: str, answers: AnswerCache) -> None:
-    deadline = time.monotonic() + CONNECT_SECONDS_MAX
-    while True:
-        try:
-            _, connection = await plane.loop.create_unix_connection(lambda: UpstreamConnection(plane, answers), address)
-        except BlockingIOError:  # its accept queue is full: it is alive and busy
-            if time.monotonic() < deadline and exchange.wants_upstream:
-                await asyncio.sleep(CONNECT_RETRY_SECONDS)
-                continue
-            exchange.fail(SteadyError("app_timeout", "The app did not take the connection.", retry_after=1))
-        except OSError:
-            exchange.connect_failed()
-        else:
-            if exchange.wants_upstream:
-                exchange.use(connection)
-            else:
-                connection.close()
-        return
 
 
 def _leave_pool(connection: UpstreamConnection) -> None:

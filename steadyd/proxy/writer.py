@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from typing import cast
 
 from steadyd.proxy.answer import AnswerHead
@@ -18,10 +19,10 @@ class AnswerWriter:
     """The writing half of the HTTP/1.1 door.
 
     `_close` says that the connection ends after this answer, `_minor` is the client's HTTP version, `_no_body` that it
-    asked for the head alone.
+    asked for the head alone. `_since` is when the present wait for the client began.
     """
 
-    __slots__ = ("_chunked", "_close", "_minor", "_no_body", "_reading_paused", "_transport", "can_end")
+    __slots__ = ("_chunked", "_close", "_minor", "_no_body", "_reading_paused", "_since", "_transport", "can_end")
 
     def __init__(self) -> None:
         self._transport = cast(asyncio.Transport, None)
@@ -30,6 +31,7 @@ class AnswerWriter:
         self._no_body = False
         self._chunked = False
         self._reading_paused = False
+        self._since = 0.0
         self.can_end = False
 
     def write_start(self, answer: AnswerHead, piece: bytes, ended: bool, trailers: bytes) -> None:
@@ -79,6 +81,7 @@ class AnswerWriter:
     def resume_reading(self) -> None:
         if self._reading_paused:
             self._reading_paused = False
+            self._since = time.monotonic()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 

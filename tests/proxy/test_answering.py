@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from steadyd.proxy.limits import LONG_LIVED_SECONDS
-from tests.proxy.stage import Stage, answer, canned, run, staged, until
+from tests.proxy.stage import Instance, Stage, StagedUpstream, answer, canned, run, staged, until
 from tests.proxy.test_exchange import CHUNKED, STREAM, sends, silent
 
 
@@ -160,5 +161,38 @@ def test_the_rest_of_an_upload_that_was_already_answered_does_not_hold_a_swap() 
                 end(stage)
                 assert not stage.upstream.holders
                 assert await client.rest() == b""
+
+    run(body())
+
+
+def test_a_swap_to_another_instance_loses_no_request(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with staged(canned(answer(b"old"))) as stage:
+            new = Instance(canned(answer(b"new")))
+            server = await new.serve(str(tmp_path / "new"))
+            old = stage.upstream
+            stop = asyncio.Event()
+            seen: list[bytes] = []
+
+            async def visitor() -> None:
+                async with stage.client() as client:
+                    while not stop.is_set():
+                        client.get()
+                        status, _, content = await client.answer()
+                        assert status == 200
+                        seen.append(content)
+
+            visitors = [asyncio.create_task(visitor()) for _ in range(8)]
+            await until(lambda: len(seen) > 200)
+            stage.app.open = False
+            old.retired = True
+            await until(lambda: not old.holders)
+            stage.app.upstream = StagedUpstream(str(tmp_path / "new"))
+            stage.app.let_in()
+            await until(lambda: seen.count(b"new") > 200)
+            stop.set()
+            await asyncio.gather(*visitors)
+            assert seen == sorted(seen, reverse=True)  # never the old one again
+            server.close()
 
     run(body())

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import socket
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -241,40 +237,6 @@ def test_a_request_whose_instance_is_gone_goes_to_the_next() -> None:
             client.send(b"POST / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 2\r\n\r\nhi")
             assert (await client.answer())[0] == 200
             assert (gone.releases, alive.releases) == (1, 1)
-
-    run(body())
-
-
-def fill(path: str) -> list[socket.socket]:
-    """Connections that nobody accepts, as many as fit."""
-    fillers = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            fillers.append(socket.socket(socket.AF_UNIX))
-            fillers[-1].setblocking(False)
-            fillers[-1].connect(path)
-    return fillers
-
-
-def test_a_full_accept_queue_is_tried_again() -> None:
-    async def body() -> None:
-        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
-            path = str(Path(folder, "s"))
-            listening.bind(path)
-            listening.listen(0)
-            listening.setblocking(False)
-            async with staged(canned(answer())) as stage, stage.client() as client:
-                stage.app.upstream = StagedUpstream(path)
-                fillers = fill(path)
-                client.get()
-                await until(lambda: stage.upstream.holders)
-                await asyncio.sleep(0.02)
-                assert stage.listener.exchanges == 1
-                for filler in fillers:
-                    filler.close()
-                server = await asyncio.start_unix_server(canned(answer(b"late")), sock=listening.dup())
-                assert (await client.answer())[2] == b"late"
-                server.close()
 
     run(body())
 

@@ -19,14 +19,14 @@ multipart or as an archive."""
 CALL_BYTES_MAX = 1 << 20
 """For calls that carry no files."""
 BODIES_BYTES_MAX = 400 << 20
-"""All bodies being read at one time."""
+"""All bodies being read, and all trees being deployed, at one time."""
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Allowance:
-    """What all bodies together hold in memory or in temporary files, in bytes."""
+    """What all bodies, and what was unpacked from them, hold in memory or in temporary files, in bytes."""
 
     def __init__(self, limit: int = BODIES_BYTES_MAX) -> None:
         self._limit = limit
@@ -44,6 +44,24 @@ class Allowance:
 
     def give_back(self, count: int) -> None:
         self.taken -= count
+
+
+class Holding:
+    """One call's part of the allowance; all of it is given back when the block ends."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        self._taken = 0
+
+    def take(self, count: int) -> None:
+        self.allowance.take(count)
+        self._taken += count
+
+    def __enter__(self) -> Holding:
+        return self
+
+    def __exit__(self, *outcome: object) -> None:
+        self.allowance.give_back(self._taken)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.web import auth
 from steadyd.web.auth import Caller
-from steadyd.web.body import CALL_BYTES_MAX, Allowance, convert, decode, whole
+from steadyd.web.body import CALL_BYTES_MAX, Allowance, Holding, convert, decode, whole
 from steadyd.web.layers import SAFE_METHODS
 from steadyd.web.rooms import Rooms
 from steadyd.web.schema import CreateBody, DeployBody
@@ -44,7 +44,7 @@ class Call:
     request: Request
     endpoint: Endpoint
     caller: Caller
-    allowance: Allowance
+    holding: Holding
     found: App | None = None
 
     @property
@@ -57,7 +57,7 @@ class Call:
         """The JSON body as `kind`; an empty body is `{}`."""
         if content_type(self.request) not in (*JSON_TYPES, "", "application/x-www-form-urlencoded"):
             raise SteadyError("unsupported_media_type", "This call takes application/json.")
-        return decode(await whole(self.request, CALL_BYTES_MAX, self.allowance), kind)
+        return decode(await whole(self.request, CALL_BYTES_MAX, self.holding.allowance), kind)
 
     def query(self, kind: type[S]) -> S:
         strict = self.request.method not in SAFE_METHODS
@@ -66,7 +66,10 @@ class Call:
     async def upload(self) -> Upload:
         """The body as files, in whatever form it came."""
         kind = CreateBody if self.endpoint.upload is CreateBody else DeployBody
-        return await receive(self.request, kind, self.allowance, self.rooms.body_bytes_max)
+        upload = await receive(self.request, kind, self.holding.allowance, self.rooms.body_bytes_max)
+        # A deploy may wait for another one of the same app, with its whole tree in memory.
+        self.holding.take(sum(len(content or b"") for content in upload.files.values()))
+        return upload
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -116,7 +119,8 @@ def _route(path: str, methods: dict[str, Endpoint], rooms: Rooms, allowance: All
         if endpoint.changes and caller.via != "token":
             await _refuse_form_with_cookie(request, rooms)
         found = await _find(endpoint, rooms, request, caller)
-        return await endpoint.handler(Call(rooms, request, endpoint, caller, allowance, found))
+        with Holding(allowance) as holding:
+            return await endpoint.handler(Call(rooms, request, endpoint, caller, holding, found))
 
     return Route(path, serve, methods=list(methods), name=path)
 

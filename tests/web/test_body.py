@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from steadyd.errors import SteadyError
-from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
+from steadyd.web.body import JSON_BYTES_MAX, Allowance, Holding, convert, decode, pieces, whole
 from steadyd.web.schema import CreateBody, ListQuery, StopBody, TailQuery, UploadQuery
 
 
@@ -60,6 +60,17 @@ def test_all_bodies_together_are_bounded() -> None:
     assert ask(500, allowance, bytes(101)) == "overloaded"
     assert allowance.taken == 900
     assert ask(500, allowance, bytes(100)) == "100"
+
+
+def test_one_calls_part_of_the_allowance_comes_back_at_its_end() -> None:
+    allowance = Allowance(100)
+    with Holding(allowance) as holding:
+        holding.take(60)
+        holding.take(30)
+        with pytest.raises(SteadyError, match="at once"):
+            holding.take(11)
+        assert allowance.taken == 90
+    assert allowance.taken == 0
 
 
 def test_the_allowance_comes_back_after_a_failure() -> None:

@@ -227,7 +227,7 @@ class Deployer:
         operation = await self._journal.begin(app.id, request.kind, request.by, time.time())
         record = 0
         try:
-            version, notes = await self._stage(app, request, steps, operation)
+            version, notes = await self._stage(app, request, steps, operation, live)
             record = await self._journal.begin_deploy(app, version.number, request.kind, time.time())
             if request.trial:
                 await self._journal.step(operation, "trial")
@@ -246,7 +246,9 @@ class Deployer:
         app = await self._apps.by_id(app.id) or app
         return Deployed(app, version, deploy, notes)
 
-    async def _stage(self, app: App, request: Request, steps: Steps, operation: int) -> tuple[Version, tuple[str, ...]]:
+    async def _stage(
+        self, app: App, request: Request, steps: Steps, operation: int, live: Version | None
+    ) -> tuple[Version, tuple[str, ...]]:
         """Keep the files and have the dependencies in place; nothing is live yet."""
         if request.version is not None:
             return request.version, ()
@@ -254,7 +256,8 @@ class Deployer:
         tree, place = dict(request.tree), self._fleet.ground.place(app)
         await self._journal.step(operation, "install")
         with steps("install"):
-            installed = await self._installer.install(place, tree)
+            pinned = b"" if live is None or request.source == "merge" else await self._lock(live)
+            installed = await self._installer.install(place, tree, pinned)
         _add_lock(tree, installed)
         await self._journal.step(operation, "stage")
         with steps("stage"):
@@ -262,6 +265,11 @@ class Deployer:
             draft = Draft(find_entry(tree), request.source, tuple(files), installed.modules)
             version = await self._apps.add_version(app, request.by, draft, time.time())
         return version, installed.notes
+
+    async def _lock(self, live: Version) -> bytes:
+        """What pins the live version's dependencies: a whole tree without a lock keeps them, a merge can remove it."""
+        found = [file for file in live.files if file.path == LOCK]
+        return await self.content(found[0]) if found else b""
 
     async def _switch(self, runtime: AppRuntime, app: App, version: Version, live: Version | None) -> tuple[str, ...]:
         """Hold, drain, swap, release."""
@@ -308,7 +316,7 @@ async def _ready(request: Request) -> Request:
 
 def _add_lock(tree: dict[str, bytes], installed: Installed) -> None:
     """The lock travels with the version, so that it installs the same for ever."""
-    if installed.lock is not None and LOCK not in tree:
+    if installed.lock is not None:
         tree[LOCK] = installed.lock
 
 

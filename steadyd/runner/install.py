@@ -30,12 +30,16 @@ LOCK_BYTES_MAX = 8 << 20
 DEPENDENCIES_MAX = 500
 MAYBE_BARE = re.compile(rb"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](?!\.{0,2}/|node:|bun:|https?:)[^"'\s]""")
 """Cheap test: without a match there is nothing to scan for."""
-REFUSED_SPECS = ("file:", "link:", "workspace:", "portal:", "http:", "https:", "git:", "git+", "ssh:", "/", ".", "~/")
+NAME = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~_-][A-Za-z0-9._~-]*"
+PACKAGE_NAME = re.compile(rf"{NAME}\Z")
+SPEC = re.compile(rf"(?!\.)(?:npm:{NAME}(?:@|\Z))?[\w.*+^~<>=|\- ]*\Z", re.ASCII)
+"""A range, a tag or another name in the registry: never a path, an address, or a place such as `user/repository`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What a version starts with. `modules` is the key of the folder, "" for none; `lock` is new or unchanged."""
+    """What a version starts with. `modules` is the key of the folder, "" for none; `lock` is what the version ships:
+    its own if that pins everything that was installed, else the new one."""
 
     modules: str = ""
     lock: bytes | None = None
@@ -48,8 +52,9 @@ class Installer:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    async def install(self, place: Place, tree: Tree) -> Installed:
-        """Have the dependencies of `tree` in place, from the cache where it was installed before.
+    async def install(self, place: Place, tree: Tree, pinned: bytes = b"") -> Installed:
+        """Have the dependencies of `tree` in place, from the cache where it was installed before. `pinned` is the lock
+        of the version before, for a tree that ships none.
 
         Raises:
             SteadyError: `deploy_failed` (steps `check` and `install`) or `invalid`.
@@ -59,14 +64,18 @@ class Installer:
         wanted = {**declared, **dict.fromkeys(found, "latest")}
         if not wanted:
             return Installed()
-        lock = tree.get(LOCK)
-        key = modules_key(wanted, lock, self._tools.engine.bun_version) if lock else ""
-        if not key or not modules_path(place, key).is_dir():
-            lock = await self._fetch(place, wanted, lock)
+        lock = tree.get(LOCK, pinned)
+        key = modules_key(wanted, lock, self._tools.engine.bun_version)
+        notes = []
+        if not lock or not modules_path(place, key).is_dir():
+            fetched = await self._fetch(place, wanted, lock)
+            if not set(locked(fetched)) <= set(locked(lock)):
+                notes += [f"{LOCK} did not fit package.json and was renewed."] if LOCK in tree else []
+                lock = fetched
             key = modules_key(wanted, lock, self._tools.engine.bun_version)
             _keep(place, key)
-        notes = tuple(f"{name} {resolved(lock or b'', name)} was added for an import." for name in found)
-        return Installed(key, lock, notes)
+        notes += [f"{name} {resolved(lock, name)} was added for an import." for name in found]
+        return Installed(key, lock or None, tuple(notes))
 
     # Private
 
@@ -81,12 +90,13 @@ class Installer:
         try:
             _fill(folder, {**sources, **beside}, place.uid)
             room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, folder_read_only=True)
-            result = await self._tools.run(room, [*SCRIPT, "{engine}/imports.ts", *sorted(sources)], SCAN_SECONDS_MAX)
+            paths = [path.replace("{", "{{").replace("}", "}}") for path in sorted(sources)]
+            result = await self._tools.run(room, [*SCRIPT, "{engine}/imports.ts", *paths], SCAN_SECONDS_MAX)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return _scanned(result)
 
-    async def _fetch(self, place: Place, wanted: Mapping[str, str], lock: bytes | None) -> bytes:
+    async def _fetch(self, place: Place, wanted: Mapping[str, str], lock: bytes) -> bytes:
         """Run `bun install` in a folder that becomes `place.root/fetched`; returns the lock."""
         folder = _fresh(place, "build")
         cache = place.root / "cache"
@@ -94,7 +104,7 @@ class Installer:
         if place.uid is not None:
             os.chown(cache, place.uid, place.uid)
         files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
-        _fill(folder, files if lock is None else {**files, LOCK: lock}, place.uid)
+        _fill(folder, {**files, LOCK: lock} if lock else files, place.uid)
         room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, network=True)
         words = ["install", "--ignore-scripts", "--no-progress", "--cache-dir={cache}", "--linker=hoisted"]
         result = await self._tools.run(room, words, INSTALL_SECONDS_MAX)
@@ -130,7 +140,7 @@ def declared_dependencies(tree: Tree) -> dict[str, str]:
         if not isinstance(entries, dict):
             raise SteadyError("invalid", f"“{group}” in package.json must be an object.", {"file": "package.json"})
         for name, spec in entries.items():
-            if not isinstance(spec, str) or spec.lower().startswith(REFUSED_SPECS) or not PACKAGE_NAME.match(name):
+            if not isinstance(spec, str) or not SPEC.match(spec) or not PACKAGE_NAME.match(name):
                 message = f"“{name}: {spec}” in package.json is not a package of the registry."
                 raise SteadyError("invalid", message, {"file": "package.json", "dependency": name[:200]})
             wanted.setdefault(name, spec)
@@ -139,18 +149,20 @@ def declared_dependencies(tree: Tree) -> dict[str, str]:
     return wanted
 
 
-PACKAGE_NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~_-][A-Za-z0-9._~-]*\Z")
-
-
-def modules_key(wanted: Mapping[str, str], lock: bytes | None, bun_version: str) -> str:
+def modules_key(wanted: Mapping[str, str], lock: bytes, bun_version: str) -> str:
     """The address of an installed tree: what was asked for, what it was resolved to, and who installed it."""
     digest = hashlib.sha256(json.dumps([sorted(wanted.items()), bun_version]).encode())
-    digest.update(lock or b"")
+    digest.update(lock)
     return digest.hexdigest()[:32]
 
 
 def modules_path(place: Place, key: str) -> Path:
     return place.root / "modules" / key / MODULES
+
+
+def locked(lock: bytes) -> list[bytes]:
+    """The lines of a bun.lock that pin a package."""
+    return [line.strip() for line in lock.partition(b'"packages": {')[2].splitlines() if b": [" in line]
 
 
 def resolved(lock: bytes, name: str) -> str:

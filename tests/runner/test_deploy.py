@@ -363,6 +363,28 @@ def test_a_held_app_can_be_deployed_and_serves_again(root: Path, bun: Engine) ->
     run(body())
 
 
+@pytest.mark.network
+@pytest.mark.sandbox
+def test_dependencies_stay_as_they_were_resolved_until_somebody_says_otherwise(root: Path, bun: Engine) -> None:
+    code = 'import pad from "left-pad";\nexport default { fetch: () => new Response(pad("x", 3)) };\n'
+
+    async def body() -> None:
+        async with world(root, bun) as here:
+            first = await here.create(code)
+            assert await here.ask() == "  x"
+            pasted = await here.deploy(code.replace("3", "4"))
+            assert (pasted.version.modules, await here.ask()) == (first.version.modules, "   x")
+            locks = [file for done in (first, pasted) for file in done.version.files if file.path == "bun.lock"]
+            assert (len(locks), len(set(locks))) == (2, 1)
+            by, app = await here.operator(), await here.app()
+            merged = await here.deployer.merge(by, app, {"index.ts": code.replace("3", "5").encode()})
+            assert (merged.version.modules, await here.ask()) == (first.version.modules, "    x")
+            plain = await here.deploy(HELLO)
+            assert [file.path for file in plain.version.files] == ["index.ts"]
+
+    run(body())
+
+
 # ------------------------------------------------------------------------------------------------------- the end
 
 

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from steadyd.errors import SteadyError
+from steadyd.runner.engine import Engine
+from steadyd.runner.folder import Place
+from steadyd.runner.install import (
+    DEPENDENCIES_MAX,
+    LOCK,
+    Installed,
+    Installer,
+    declared_dependencies,
+    locked,
+    modules_key,
+    modules_path,
+    resolved,
+)
+from steadyd.runner.sandbox import Room
+from steadyd.runner.tool import Result, Tools
+from tests.runner.conftest import UID, run, tree
+
+HONO = 'import { Hono } from "hono";\nexport default new Hono().get("/", (c) => c.text("hi"));\n'
+LEFT_PAD = (
+    b'"left-pad": ["left-pad@1.3.0", "", {}, '
+    b'"sha512-XI5MPzVNApjAyhQzphX8BkmKsKUxD4LdyK24iZeQGinBN9yTQT3bFlCBy/aVx2HrNcqQGsdot8ghrjyrvMCoEA=="],\n'
+)
+LOCKED = b"""{
+  "workspaces": { "": { "name": "app", "dependencies": { "hono": "^4", }, }, },
+  "packages": {
+    "hono": ["hono@4.9.2", "", {}, "sha512-aaa"],
+
+    "@scope/a.b": ["@scope/a.b@1.0.0-rc.1", "", {}, "sha512-bbb"],
+  }
+}
+"""
+
+
+class CountingTools(Tools):
+    """The real tools, and what they were asked for."""
+
+    def __init__(self, engine: Engine, sandboxed: bool = True) -> None:
+        super().__init__(engine, sandboxed)
+        self.asked: list[str] = []
+
+    async def run(self, room: Room, words: Sequence[str], seconds: float) -> Result:
+        self.asked.append("install" if words[0] == "install" else "scan")
+        return await super().run(room, words, seconds)
+
+
+def place(root: Path) -> Place:
+    return Place(root / "app", UID)
+
+
+def package(**content: object) -> str:
+    return json.dumps(content)
+
+
+def refusal(dependencies: object) -> SteadyError:
+    with pytest.raises(SteadyError) as caught:
+        declared_dependencies(tree({"package.json": package(dependencies=dependencies)}))
+    return caught.value
+
+
+# ------------------------------------------------------------------------------------------------- what is asked for
+
+
+FINE = (
+    ("^1.2.3|1.x || >=2.0.0 <3|*||latest|next-14|1.0.0-rc.1+build.5|~1|1 - 2|npm:hono@^4|npm:@scope/name@1|npm:other")
+    .replace(" || ", " OR ")
+    .split("|")
+)
+
+
+@pytest.mark.parametrize("spec", [spec.replace(" OR ", " || ") for spec in FINE])
+def test_ranges_tags_and_other_names_of_the_registry_are_fine(spec: str) -> None:
+    assert declared_dependencies(tree({"package.json": package(dependencies={"a": spec})})) == {"a": spec}
+
+
+PLACES = """
+file:/etc FILE:/etc link:../x workspace:* portal:x http://127.0.0.1/x.tgz https://x/y.tgz git://x/y git+ssh://git@x/y
+git@github.com:a/b.git ssh://x /etc ./x ../x . .. ~/x user/repository github:user/repository gist:11081aaa281
+gitlab:a/b npm:../x npm:http://x x\\y $(id)
+"""
+
+
+@pytest.mark.parametrize("spec", [*PLACES.split(), "1.0.0\nx", 3, None, {}, []])
+def test_paths_and_addresses_are_refused_by_name(spec: object) -> None:
+    error = refusal({"sneaky": spec})
+    assert (error.code, error.details["dependency"], error.details["file"]) == ("invalid", "sneaky", "package.json")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "@a", "@a/", "", ".", "a b", "a\n", "@A/b", "-" * 3 + "/x", "http://x"]
+)
+def test_names_that_no_package_has_are_refused(name: str) -> None:
+    assert refusal({name: "1"}).code == "invalid"
+
+
+@pytest.mark.parametrize("group", [[], "hono", 1])
+def test_a_group_must_be_an_object(group: object) -> None:
+    assert refusal(group).code == "invalid"
+
+
+def test_development_dependencies_are_left_out_and_the_others_are_joined() -> None:
+    files = {
+        "package.json": package(
+            dependencies={"a": "1"},
+            optionalDependencies={"b": "2"},
+            peerDependencies={"a": "3"},
+            devDependencies={"d": "4"},
+        )
+    }
+    assert declared_dependencies(tree(files)) == {"a": "1", "b": "2"}
+
+
+def test_the_number_of_dependencies_is_limited() -> None:
+    many = {f"p{number}": "1" for number in range(DEPENDENCIES_MAX)}
+    assert len(declared_dependencies(tree({"package.json": package(dependencies=many)}))) == DEPENDENCIES_MAX
+    assert refusal({**many, "more": "1"}).code == "too_large"
+
+
+def test_the_lock_says_what_was_resolved() -> None:
+    assert (resolved(LOCKED, "hono"), resolved(LOCKED, "@scope/a.b")) == ("4.9.2", "1.0.0-rc.1")
+    assert (resolved(LOCKED, "hon"), resolved(LOCKED, "@scope/axb"), resolved(b"", "hono")) == ("", "", "")
+    assert [line.split(b":")[0] for line in locked(LOCKED)] == [b'"hono"', b'"@scope/a.b"']
+
+
+def test_the_key_is_all_that_decides_what_is_installed() -> None:
+    key = modules_key({"a": "1", "b": "2"}, LOCKED, "1.4")
+    assert key == modules_key({"b": "2", "a": "1"}, LOCKED, "1.4")
+    others = [({"a": "1"}, LOCKED, "1.4"), ({"a": "1", "b": "2"}, b"", "1.4"), ({"a": "1", "b": "2"}, LOCKED, "1.5")]
+    assert key not in [modules_key(*other) for other in others]
+
+
+# ------------------------------------------------------------------------------------------------- without the registry
+
+
+def test_an_app_without_imports_costs_nothing(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        tools = CountingTools(bun)
+        source = 'import { a } from "./a"; import fs from "node:fs"; import { Database } from "bun:sqlite";'
+        assert await Installer(tools).install(place(root), tree(source)) == Installed()
+        assert (tools.asked, place(root).root.exists()) == ([], False)
+
+    run(body())
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("path", ["index.ts", "lib/{id}.ts", "--help.ts", "a b/{engine.__class__}.ts", "[...x].tsx"])
+def test_what_does_not_parse_is_told_with_its_place(path: str, root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        files = {"index.ts": "", path: 'import { Hono } from "hono";\nconst = 1;\n'}
+        with pytest.raises(SteadyError) as caught:
+            await Installer(Tools(bun, sandboxed=True)).install(place(root), tree(files))
+        details = caught.value.details
+        assert (caught.value.code, details["step"], details["file"], details["line"]) == (
+            "deploy_failed",
+            "check",
+            path,
+            2,
+        )
+        assert list(place(root).scratch.iterdir()) == []
+
+    run(body())
+
+
+@pytest.mark.sandbox
+def test_a_package_that_cannot_be_had_fails_with_the_reason_and_leaves_nothing(root: Path, bun: Engine) -> None:
+    """Whether the registry says no or there is none."""
+
+    async def body() -> None:
+        files = {"index.ts": "", "package.json": package(dependencies={"steadyd-no-such-package-at-all": "1.0.0"})}
+        with pytest.raises(SteadyError) as caught:
+            await Installer(Tools(bun, sandboxed=True)).install(place(root), tree(files))
+        assert (caught.value.code, caught.value.details["step"]) == ("deploy_failed", "install")
+        assert "steadyd-no-such-package-at-all" in caught.value.details["reason"] + str(caught.value.details["logs"])
+        assert list(place(root).scratch.iterdir()) == []
+        assert not (place(root).root / "modules").exists()
+
+    run(body())
+
+
+# ------------------------------------------------------------------------------------------------- from the registry
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("sandboxed", [pytest.param(True, marks=pytest.mark.sandbox), False])
+def test_an_import_without_a_package_json_is_resolved_told_and_locked(root: Path, bun: Engine, sandboxed: bool) -> None:
+    async def body() -> None:
+        tools = CountingTools(bun, sandboxed)
+        first = await Installer(tools).install(place(root), tree(HONO))
+        assert first.lock is not None
+        [note] = first.notes
+        assert note == f"hono {resolved(first.lock, 'hono')} was added for an import."
+        assert (modules_path(place(root), first.modules) / "hono" / "package.json").is_file()
+        assert tools.asked == ["scan", "install"]
+        again = await Installer(tools).install(place(root), {**tree(HONO), LOCK: first.lock})
+        assert again == first
+        assert await Installer(tools).install(place(root), tree(HONO), pinned=first.lock) == first
+        assert tools.asked == ["scan", "install", "scan", "scan"], "nothing is fetched a second time"
+
+    run(body())
+
+
+@pytest.mark.network
+@pytest.mark.sandbox
+def test_no_script_of_the_package_runs_and_a_lock_that_fits_is_kept(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        installer = Installer(tools := CountingTools(bun))
+        scripts = dict.fromkeys(("preinstall", "install", "postinstall", "prepare"), "touch /app/ran /cache/ran")
+        files = tree({"index.ts": "", "package.json": package(name="x", scripts=scripts, dependencies={"hono": "4.0.0"},
+                                                              trustedDependencies=["hono"])})  # fmt: skip
+        made = await installer.install(place(root), files)
+        assert [str(path) for path in place(root).root.rglob("ran")] == []
+        assert made.lock is not None
+        # A lock that pins more than is asked for (development dependencies) is still the app's own: it stays as it is.
+        own = made.lock.replace(b'"packages": {', b'"packages": {\n    ' + LEFT_PAD)
+        kept = await installer.install(place(root), {**files, LOCK: own})
+        assert (kept.lock, kept.notes) == (own, ())
+        assert (await installer.install(place(root), {**files, LOCK: own})) == kept
+        assert tools.asked == ["install", "install"]
+        # One that does not fit is renewed, and that is said.
+        more = {**files, "package.json": package(dependencies={"hono": "4.0.0", "left-pad": "1.3.0"}).encode()}
+        renewed = await installer.install(place(root), {**more, LOCK: made.lock})
+        assert renewed.lock is not None
+        assert (resolved(renewed.lock, "left-pad"), len(renewed.notes)) == ("1.3.0", 1)
+        assert "renewed" in renewed.notes[0]
+
+    run(body())

@@ -71,7 +71,7 @@ class Answering(Sending):
         if ended:
             self._answer_ended = True
             self.door.start(answer, piece, True, trailers)
-            if self._body_ended:
+            if self.body_ended:
                 self._end(complete=True)
             return
         self._long_lived = answer.event_stream
@@ -85,7 +85,7 @@ class Answering(Sending):
         if ended:
             self._answer_ended = True
         self.door.more(piece, ended, trailers)
-        if ended and self._body_ended:
+        if ended and self.body_ended:
             self._end(complete=True)
         # else the rest of an upload that the app did not wait for still goes to it; then both connections are of use
 

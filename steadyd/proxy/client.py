@@ -19,7 +19,7 @@ from steadyd.proxy.head import check_partial
 from steadyd.proxy.limits import LINGER_SECONDS_MAX, PIPELINE_BYTES_MAX
 from steadyd.proxy.pages import error_page
 from steadyd.proxy.plane import Plane
-from steadyd.proxy.writer import AnswerWriter
+from steadyd.proxy.writer import JOINED_BYTES_MAX, AnswerWriter
 
 _HEAD, _BODY, _ANSWER, _LINGER, _SPLICED = range(5)
 
@@ -38,6 +38,7 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
         "_held",
         "_mode",
         "_partial",
+        "_plain",
         "_plane",
         "_reading",
         "address",
@@ -52,6 +53,7 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
         self._mode = _HEAD
         self._held = b""
         self._partial = False
+        self._plain = False
         self._reading = False
         self._full_since = 0.0
         self.address = b""
@@ -104,7 +106,14 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
 
     # Door
 
+    @property
+    def exchanges(self) -> int:
+        return 0 if self._exchange is None else 1
+
     def start(self, answer: AnswerHead, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
+        if self._plain and ended and 0 <= answer.length <= JOINED_BYTES_MAX and not self._plane.closing:
+            self._transport.write(answer.plain + piece)  # by far the most frequent case
+            return
         if self._plane.closing:
             self._close = True
         if self._full_since and self._exchange is not None:  # an earlier answer still waits for this client
@@ -114,6 +123,7 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
     def refuse(self, answer: AnswerHead, body: bytes) -> None:
         if self._mode == _BODY:
             self._close = True
+            self._plain = False
         self.start(answer, body, True)
         self.done()
 
@@ -217,7 +227,7 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
             self._reading = False
 
     def _read_request(self, data: bytes) -> None:
-        if data.startswith(b"\r\n"):  # an old client's blank line after a body; one is forgiven
+        if data[0] == 13 and data.startswith(b"\r\n"):  # an old client's blank line after a body; one is forgiven
             data = data[2:]
         end = data.find(HEAD_END)
         plane = self._plane
@@ -231,10 +241,10 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
         self._partial = False
         request = plane.heads.read(data[: end + 2])
         head = request.head
-        method, _, minor = request.line
-        self._minor = minor
-        self._close = head.close or plane.closing or (minor == b"0" and not head.keep_alive)
-        self._no_body = method == b"HEAD"
+        self._plain = request.plain
+        self._minor = request.minor
+        self._close = request.closes
+        self._no_body = request.asks_head
         piece = trailers = b""
         if head.length:
             self._body = body = RequestBody(head.length)
@@ -264,6 +274,7 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
     def _reject(self, error: SteadyError) -> None:
         """Answer what is not a request, and close."""
         self._close = True
+        self._plain = False
         self._minor = b"1"
         self._no_body = False
         request_id = self._plane.next_request_id()

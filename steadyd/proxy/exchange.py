@@ -39,6 +39,7 @@ class Exchange(Answering):
         self.door = door
         self._request = request
         self._head = request.head
+        self.asks_head = request.asks_head
         self.request_id = plane.next_request_id()
         self._began_at = self._granted_at = time.monotonic()
         self._sent_at = self._answered_at = 0.0
@@ -46,15 +47,14 @@ class Exchange(Answering):
         self._service = self._upstream = self._connection = self._splice = self._replay = None
         self._trailers = self._pending = self._error = b""
         self._status = self._claims = self.request_bytes = self.answer_bytes = 0
-        self._body_ended = self._answer_ended = self._retried = False
+        self.body_ended = self._answer_ended = self._retried = False
         self._paused = self._winding = self._long_lived = False
-        plane.exchanges += 1
 
     # What the door calls
 
     def begin(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
         """Route the request and ask for an instance. `piece` is what has come of the body."""
-        self._body_ended = ended
+        self.body_ended = ended
         routes = self._plane.routes
         service = routes.find(self._request.host)
         if service is None:
@@ -76,7 +76,7 @@ class Exchange(Answering):
 
     def body(self, piece: bytes, ended: bool, trailers: bytes = b"") -> None:
         """More of the request's body."""
-        self._body_ended = ended
+        self.body_ended = ended
         self._trailers = trailers
         self.request_bytes += len(piece)
         service = self._service
@@ -128,11 +128,10 @@ class Exchange(Answering):
         self._upstream = upstream
         if self._phase == WAITING:
             self._granted_at = time.monotonic()
-        connection = take_idle(upstream)
-        if connection is None:
-            self._connect()
-        else:
+        if upstream.pool and (connection := take_idle(upstream)) is not None:
             self.use(connection)
+        else:
+            self._connect()
 
     def refused(self, error: SteadyError) -> None:
         self._granted_at = time.monotonic()
@@ -147,7 +146,7 @@ class Exchange(Answering):
         self._connection = connection
         self._sent_at = self._granted_at
         connection.begin(self, self._replay or self.opening(self.door.forwarded))
-        if not self._body_ended:
+        if not self.body_ended:
             self.door.resume_reading()
 
     def connect_failed(self) -> None:
@@ -180,7 +179,7 @@ class Exchange(Answering):
 
     def check_answer_time(self, now: float) -> None:
         limit = self._plane.limits.answer_seconds_max
-        if limit and self._body_ended and now - self._sent_at > limit:
+        if limit and self.body_ended and now - self._sent_at > limit:
             self.fail(SteadyError("app_timeout", f"The app did not begin to answer within {limit:g} seconds."))
 
     # Private
@@ -210,7 +209,7 @@ class Exchange(Answering):
     def _redirected(self) -> bool:
         """Send browsers that came by address to the control plane's name."""
         routes, request = self._plane.routes, self._request
-        if request.line[0] != b"GET" or not routes.redirects(request.host):
+        if request.method != b"GET" or not routes.redirects(request.host):
             return False
         if not is_loopback(self.door.address.decode()):
             return False  # "localhost" would lead a visitor from elsewhere to a machine of their own
@@ -230,7 +229,6 @@ class Exchange(Answering):
         if phase == DONE:
             return
         self._phase = DONE
-        self._plane.exchanges -= 1
         now = time.monotonic()
         connection, upstream = self._connection, self._upstream
         self._connection = self._upstream = self._splice = None
@@ -258,13 +256,10 @@ def _record(exchange: Exchange, now: float, upstream: Upstream | None) -> None:
     plane, request, service = exchange._plane, exchange._request, exchange._service
     began, granted, answered = exchange._began_at, exchange._granted_at, exchange._answered_at
     total = int((now - began) * 1e6)
-    path = request.target
-    if b"?" in path:
-        path = path[: path.index(b"?")]
     plane.ring.write(
         (
             int((began + plane.wall_offset) * 1e6),
-            int((granted - began) * 1e6),
+            int((granted - began) * 1e6) if granted > began else 0,
             int((answered - granted) * 1e6) if answered > granted else 0,
             total,
         ),
@@ -273,8 +268,8 @@ def _record(exchange: Exchange, now: float, upstream: Upstream | None) -> None:
         exchange._status,
         (
             service.id.encode() if service is not None else b"",
-            request.line[0],
-            path,
+            request.method,
+            request.path,
             exchange.door.address,
             exchange.request_id,
             exchange._error,

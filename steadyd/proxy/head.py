@@ -80,12 +80,17 @@ class ParsedRequest:
     """A whole request head, read: what is the same for equal bytes. `opening` is its request line and headers as they
     go upstream, but for what belongs to the single request."""
 
-    __slots__ = ("head", "host", "line", "opening", "target")
+    __slots__ = ("asks_head", "closes", "head", "host", "method", "minor", "opening", "path", "plain", "target")
 
     def __init__(self, line: Line, head: RequestHead) -> None:
-        self.line = line
         self.head = head
+        self.method, _, self.minor = line
         self.host, self.target = settle(line, head)
+        self.path, _, _ = self.target.partition(b"?")
+        self.asks_head = self.method == b"HEAD"
+        self.closes = head.close or (self.minor == b"0" and not head.keep_alive)
+        self.plain = self.minor == b"1" and not self.closes and not self.asks_head
+        """Whether its answer goes out in the usual form."""
         self.opening = b"%b %b HTTP/1.1\r\n%b" % (line[0], self.target, head.block)
 
 

@@ -59,7 +59,7 @@ class Listener:
     @property
     def exchanges(self) -> int:
         """Requests under way."""
-        return self._plane.exchanges
+        return sum(client.exchanges for client in self._plane.clients)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

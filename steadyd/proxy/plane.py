@@ -69,6 +69,14 @@ class Swept(Protocol):
     def kill(self) -> None: ...
 
 
+class Client(Swept, Protocol):
+    """A client connection."""
+
+    @property
+    def exchanges(self) -> int:
+        """Requests under way on it."""
+
+
 class Plane:
     """Routes, limits, caches, counters and the set of open connections."""
 
@@ -82,7 +90,6 @@ class Plane:
         "connecting",
         "dialers",
         "empty",
-        "exchanges",
         "heads",
         "limits",
         "loop",
@@ -108,12 +115,11 @@ class Plane:
         self.heads = HeadCache(limits)
         self.answers = AnswerCache(trusted=False)
         self.trusted_answers = AnswerCache(trusted=True)
-        self.clients: set[Swept] = set()
+        self.clients: set[Client] = set()
         self.upstreams: set[Swept] = set()
         self.connecting: set[asyncio.Task[None]] = set()
         self.dialers: dict[str, Dialer] = {}
         self.per_client: dict[bytes, int] = {}
-        self.exchanges = 0
         self.closing = False
         self.empty = asyncio.Event()
         """Set when the last client has gone while closing."""
@@ -144,7 +150,7 @@ class Plane:
         for connection in (*self.clients, *self.upstreams):
             connection.tick(now)
 
-    def admit(self, client: Swept, address: bytes) -> bool:
+    def admit(self, client: Client, address: bytes) -> bool:
         """Count a new client; False if there are too many of them, or too many from its address."""
         self.clients.add(client)
         here = self.per_client[address] = self.per_client.get(address, 0) + 1
@@ -153,7 +159,7 @@ class Plane:
         total = limits.connections_max
         return not (alone and here > alone) and not (total and len(self.clients) > total)
 
-    def dismiss(self, client: Swept, address: bytes) -> None:
+    def dismiss(self, client: Client, address: bytes) -> None:
         """A client has gone."""
         self.clients.discard(client)
         left = self.per_client.get(address, 0) - 1

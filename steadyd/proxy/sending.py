@@ -18,12 +18,13 @@ class Sending:
     """
 
     __slots__ = (
-        "_body_ended",
         "_head",
         "_pending",
         "_replay",
         "_request",
         "_trailers",
+        "asks_head",
+        "body_ended",
         "request_bytes",
         "request_id",
     )
@@ -33,29 +34,20 @@ class Sending:
     _trailers: bytes
     _pending: bytes
     _replay: bytes | None
-    _body_ended: bool
+    asks_head: bool
+    body_ended: bool
+    """Whether the client's request is complete, so that its connection can carry another."""
     request_id: bytes
     request_bytes: int
-
-    @property
-    def asks_head(self) -> bool:
-        return self._request.line[0] == b"HEAD"
-
-    @property
-    def body_ended(self) -> bool:
-        """Whether the client's request is complete, so that its connection can carry another."""
-        return self._body_ended
 
     def upgrade_key(self) -> bytes | None:
         """The WebSocket key, if this is a request that may upgrade (RFC 6455 section 4.1)."""
         key = self._head.websocket_key
-        if key is None:
-            return None
-        method, _, minor = self._request.line
-        return key if method == b"GET" and minor == b"1" else None
+        request = self._request
+        return key if key is not None and request.method == b"GET" and request.minor == b"1" else None
 
     def may_send_again(self) -> bool:
-        return self._replay is not None and self._request.line[0] in IDEMPOTENT
+        return self._replay is not None and self._request.method in IDEMPOTENT
 
     def opening(self, forwarded: bytes) -> bytes:
         """The head and what there is of the body. `forwarded` are the header lines about the client."""
@@ -70,11 +62,11 @@ class Sending:
         if head.length:
             data += self.framed(self._pending)
             self._pending = b""
-        self._replay = data if self._body_ended else None
+        self._replay = data if self.body_ended else None
         return data
 
     def framed(self, piece: bytes) -> bytes:
         """More of the body as it goes upstream; with the last piece, its end."""
         if self._head.length != CHUNKED:
             return piece
-        return one_chunk(piece) + (last_chunk(self._trailers) if self._body_ended else b"")
+        return one_chunk(piece) + (last_chunk(self._trailers) if self.body_ended else b"")

@@ -236,6 +236,24 @@ def test_http_1_0_clients() -> None:
     run(body())
 
 
+def test_what_one_request_asked_for_does_not_stick_to_the_next() -> None:
+    async def body() -> None:
+        chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+        async with staged(canned(head, chunked, answer(), chunked)) as stage, stage.client() as client:
+            client.send(GET.replace(b"GET", b"HEAD"))
+            assert await client.head() == head
+            client.get()
+            assert (await client.answer())[2] == b"hi"
+            client.send(b"GET / HTTP/1.0\r\nHost: app.localhost\r\nConnection: keep-alive\r\n\r\n")
+            assert b"Connection: keep-alive" in (await client.answer())[1]
+            client.get()
+            _, got, content = await client.answer()
+            assert (b"Connection" in got, content) == (False, b"hi")
+
+    run(body())
+
+
 def test_connection_close_is_honoured() -> None:
     async def body() -> None:
         async with staged(canned(answer())) as stage, stage.client() as client:

@@ -246,7 +246,7 @@ def test_a_repeated_request_and_a_repeated_block_are_found_again() -> None:
     other = cache.read(request(HOST, b"/other"))
     assert other is not first
     assert other.head is first.head
-    assert (other.host, other.target, other.line) == ("a.localhost", b"/other", (b"GET", b"/other", b"1"))
+    assert (other.host, other.target, other.method, other.plain) == ("a.localhost", b"/other", b"GET", True)
     assert other.opening == b"GET /other HTTP/1.1\r\n" + other.head.block
 
 

@@ -15,7 +15,7 @@ def sending(block: bytes, line: Line = (b"GET", b"/x", b"1"), pending: bytes = b
     request = Sending()
     request._request = ParsedRequest(line, read_block(block, Limits()))
     request._head = request._request.head
-    request._pending, request._trailers, request._body_ended = pending, b"", ended
+    request._pending, request._trailers, request.body_ended = pending, b"", ended
     request.request_id = b"rid"
     return request
 
@@ -38,7 +38,7 @@ def test_bodies_are_framed_by_us() -> None:
     assert chunked._head.length == CHUNKED
     assert chunked.opening(FORWARDED).endswith(b"\r\n\r\n3\r\nabc\r\n")
     assert chunked.framed(b"") == b""
-    chunked._body_ended, chunked._trailers = True, b"A: b\r\n"
+    chunked.body_ended, chunked._trailers = True, b"A: b\r\n"
     assert chunked.framed(b"de") == b"2\r\nde\r\n0\r\nA: b\r\n\r\n"
     plain = sending(HOST + b"Content-Length: 5\r\n", pending=b"ab", ended=False)
     assert plain.opening(FORWARDED).endswith(b"\r\n\r\nab")

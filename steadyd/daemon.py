@@ -41,7 +41,7 @@ from steadyd.runner.fleet import Fleet, Routes
 from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
-from steadyd.runner.process import keep_descriptors
+from steadyd.runner.process import settle_descriptors
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.store import Database
@@ -68,7 +68,7 @@ def serve(config: Config) -> int:
 
 
 async def _serve(config: Config) -> int:
-    keep_descriptors()
+    settle_descriptors()
     stopping = _on_signals()
     with data_folder(config), runtime_folder(config) as corner:
         async with _running(config, corner) as ready_line:

@@ -28,7 +28,7 @@ from steadyd.proxy.listener import Listener
 from steadyd.proxy.ring import RequestRecord, RequestRing
 from steadyd.runner.local import APP_ID, LocalApp, Source, engine_in
 from steadyd.runner.logs import LogLine, Logs
-from steadyd.runner.process import keep_descriptors
+from steadyd.runner.process import settle_descriptors
 from steadyd.runner.start import Starter
 from steadyd.urls import Urls
 
@@ -113,7 +113,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 async def _run(laptop: Laptop, show: Show) -> None:
-    keep_descriptors()
+    settle_descriptors()
     stopping = _on_signals()
     sockets = listen(laptop.port)
     urls = Urls("localhost", "localhost", sockets[0].getsockname()[1])

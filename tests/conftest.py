@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from steadyd.runner.process import settle_descriptors
 from tests.served import Daemon, data_folder, remove
+
+
+def pytest_sessionstart() -> None:
+    """Tests with a thousand connections need what the daemon gives itself."""
+    settle_descriptors()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +38,18 @@ def run(path: Path, name: str | None, port: int | None, open_browser: bool, raw:
         request=lambda record: _print_request(record, as_json),
     )
     laptop.run(_laptop(path, name, port), show)
+    _let_go_of_output()
 
 
 # Private
+
+
+def _let_go_of_output() -> None:
+    """Python flushes once more at its end; if whoever read us has gone, that would turn a good end into a failure."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _laptop(path: Path, name: str | None, port: int | None) -> Laptop:

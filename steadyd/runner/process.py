@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -17,6 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
+
+DESCRIPTORS_MAX = 65_536
+"""Two for each connection that a listener takes, and some more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +105,14 @@ class Process:
             self.ended.set_result(Exit(None, signal.Signals(-code).name))
 
 
-def keep_descriptors() -> None:
-    """What we inherited open from whoever started us goes to no child: it may be any file of theirs."""
+def settle_descriptors() -> None:
+    """As many as the system allows, up to DESCRIPTORS_MAX (a login's 1,024 are a few hundred visitors), and what we
+    inherited open from whoever started us goes to no child: it may be any file of theirs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # macOS may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     for name in os.listdir("/dev/fd"):
         if int(name) > 2:
             with contextlib.suppress(OSError):  # the listing's own

@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.runner.process import Exit, Process, keep_descriptors, spawn
+from steadyd.runner.process import Exit, Process, settle_descriptors, spawn
 
 SECONDS_MAX = 10
 
@@ -81,7 +82,7 @@ def test_a_child_inherits_the_descriptors_it_was_given_and_no_other() -> None:
         reading, writing = os.pipe()
         left_open = os.open("/etc/passwd", os.O_RDONLY)
         os.set_inheritable(left_open, True)
-        keep_descriptors()
+        settle_descriptors()
         process = python(program, {7: writing})
         os.close(writing)
         os.close(left_open)
@@ -92,6 +93,16 @@ def test_a_child_inherits_the_descriptors_it_was_given_and_no_other() -> None:
     seen = asyncio.run(body())
     assert 7 in seen
     assert len(seen - {0, 1, 2, 7}) == 1, "the listing's own"
+
+
+def test_as_many_descriptors_are_allowed_as_the_system_lets_us_have() -> None:
+    """A login's soft limit of 1,024 would be a few hundred visitors."""
+    program = (
+        "import resource as r; from steadyd.runner.process import DESCRIPTORS_MAX, settle_descriptors\n"
+        "hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (256, hard)); settle_descriptors()\n"
+        "assert r.getrlimit(r.RLIMIT_NOFILE) == (min(hard, DESCRIPTORS_MAX), hard)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=SECONDS_MAX)
 
 
 def test_a_polite_child_ends_by_sigterm() -> None:

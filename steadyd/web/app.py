@@ -13,7 +13,7 @@ from steadyd.web import apps, deploys, description, forms, host, live, pages, st
 from steadyd.web.answers import error_answer, from_http_exception
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Endpoint, routes
-from steadyd.web.layers import CrossSite, Failures, Headers
+from steadyd.web.layers import CrossSite, Drain, Failures, Headers
 from steadyd.web.rooms import Rooms
 
 __all__ = ["Rooms", "build"]
@@ -32,7 +32,12 @@ def build(rooms: Rooms) -> Starlette:
             *forms.routes(rooms, allowance),
         ],
         # Outermost first.
-        middleware=[Middleware(Failures), Middleware(Headers), Middleware(CrossSite, urls=rooms.urls)],
+        middleware=[
+            Middleware(Drain),
+            Middleware(Failures),
+            Middleware(Headers),
+            Middleware(CrossSite, urls=rooms.urls),
+        ],
         exception_handlers={SteadyError: _answer, HTTPException: _answer},
     )
     # A redirect to the same address without its slash would name a host that only our own proxy knows for sure.

@@ -1,7 +1,9 @@
-"""What every request passes on its way in and every answer on its way out, as ASGI layers: failures, headers, and the
-one cross-site rule."""
+"""What every request passes on its way in and every answer on its way out, as ASGI layers: what is left of the body,
+failures, headers, and the one cross-site rule."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -12,6 +14,9 @@ from steadyd.urls import Urls
 from steadyd.web.answers import error_answer, internal
 from steadyd.web.auth import TRUSTED_SITES
 
+DRAIN_BYTES_MAX = 256 << 10
+"""Of a refused request's body, taken so that the connection can go on."""
+DRAIN_SECONDS_MAX = 1.0
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -29,8 +34,62 @@ HEADERS = {
 }
 
 
+class Drain:
+    """The outermost layer: no answer leaves before its request was taken whole.
+
+    Hypercorn closes a connection whose request it has not read to the end when the answer ends, without having said
+    so. The data plane would send the next request into it, and could not know whether that one was served. What is too
+    much to take is announced instead: `Connection: close`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(receive)
+
+        async def settle(message: Message) -> None:
+            if message["type"] == "http.response.start" and not await body.is_taken():
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self._app(scope, body.receive, settle)
+
+
+class _Body:
+    """A request's body as it is received; `is_taken` takes what is left of it, within limits."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ended = False
+        self._gone: Message | None = None
+
+    async def receive(self) -> Message:
+        if self._gone is not None:
+            return self._gone
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._gone = message
+        elif not message.get("more_body", False):
+            self._ended = True
+        return message
+
+    async def is_taken(self) -> bool:
+        left = DRAIN_BYTES_MAX
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS_MAX):
+                while not self._ended and self._gone is None and left >= 0:
+                    left -= len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            return False
+        return self._ended
+
+
 class Failures:
-    """The outermost layer: whatever escapes becomes an answer, and a traceback in the daemon's log."""
+    """Whatever escapes becomes an answer, and a traceback in the daemon's log."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

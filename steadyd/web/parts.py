@@ -6,6 +6,8 @@ option. Source: RFC 7578.
 
 from __future__ import annotations
 
+import logging
+
 import python_multipart
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
@@ -40,6 +42,8 @@ class Parts:
             raise _broken("its content type names no boundary")
         try:
             self._parser = python_multipart.MultipartParser(boundary, self._callbacks())
+            # It would warn about each broken body, and anybody may send one: the answer says enough.
+            self._parser.logger = logging.Logger("multipart", logging.CRITICAL)
         except FormParserError as error:
             raise _broken(str(error)) from None
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from steadyd.errors import SteadyError
-from steadyd.web.layers import HEADERS, Failures
+from steadyd.web.layers import DRAIN_BYTES_MAX, HEADERS, Drain, Failures
 from tests.web.conftest import CONTROL, HELLO, Stage, Web, code
 
 APP = "http://evil.localhost:8080"
@@ -155,3 +155,46 @@ def test_a_failure_after_the_start_does_not_start_again() -> None:
         assert [message["type"] for message in sent] == ["http.response.start"]
 
     asyncio.run(body())
+
+
+def refuse_unread(body: list[Message]) -> tuple[dict[str, str], list[Message]]:
+    """An app that answers without reading; the answer's headers, and what was left of the body."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if body:
+            return body.pop(0)
+        return await asyncio.Future()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(Drain(app)({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send))
+    return {name.decode(): value.decode() for name, value in sent[0]["headers"]}, body
+
+
+def part(size: int, more: bool) -> Message:
+    return {"type": "http.request", "body": bytes(size), "more_body": more}
+
+
+def test_a_refused_body_is_taken_before_the_answer() -> None:
+    """Hypercorn would close the connection behind the data plane's back, and the next request on it would be lost."""
+    headers, left = refuse_unread([part(1_000, True), part(1_000, True), part(0, False)])
+    assert (headers, left) == ({}, [])
+
+
+def test_a_body_too_large_to_take_ends_the_connection_and_says_so() -> None:
+    many = [part(64 << 10, True) for _ in range(DRAIN_BYTES_MAX // (64 << 10) + 5)]
+    headers, left = refuse_unread(many)
+    assert headers == {"connection": "close"}
+    assert len(left) >= 3
+
+
+def test_a_body_that_does_not_come_ends_the_connection() -> None:
+    assert refuse_unread([part(10, True)])[0] == {"connection": "close"}
+    assert refuse_unread([part(10, True), {"type": "http.disconnect"}])[0] == {"connection": "close"}

@@ -77,8 +77,11 @@ def test_the_same_name_twice_is_refused() -> None:
         (b'--xyz\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n\r\n' + END, KIND, "invalid"),
     ],
 )  # fmt: skip
-def test_a_broken_body_is_refused(body: bytes, kind: str, code: str) -> None:
+def test_a_broken_body_is_refused_and_not_logged(
+    body: bytes, kind: str, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
     assert refused(body, kind).code == code
+    assert not caplog.records
 
 
 def test_limits() -> None:

@@ -179,6 +179,21 @@ def test_who_comes_between_a_death_and_the_next_start_waits(root: Path, bun: Eng
     run(body())
 
 
+def test_one_that_lives_but_cannot_be_reached_is_replaced(root: Path, bun: Engine) -> None:
+    """The data plane tells that its connection was refused; whoever comes from then on is not sent there."""
+
+    async def body() -> None:
+        async with stage(root, bun, sandboxed=False) as ground:
+            runtime = ground.runtime(ground.plan(NUMBERED))
+            before = await ask(runtime)
+            assert runtime.instance is not None
+            runtime.instance.unreachable()
+            assert await ask(runtime) != before
+            assert (ground.starts, len(ground.deaths)) == (2, 1)
+
+    run(body())
+
+
 @pytest.mark.usefixtures("hasty")
 def test_a_healthy_app_that_dies_again_and_again_never_fails(
     root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from steadyd.errors import SteadyError
+from steadyd.model import AppState
+from steadyd.runner import fleet
+from steadyd.runner.app import Timing
+from steadyd.runner.engine import Engine
+from tests.runner.conftest import HELLO, World, run, until, world
+
+FAST = Timing(start_seconds=10.0, hold_seconds=5.0, drain_seconds=0.2, grace_seconds=0.2)
+
+
+async def state(here: World, name: str = "hello") -> str:
+    return str(here.fleet.state(await here.app(name)))
+
+
+async def kinds(here: World) -> list[str]:
+    return [event.kind for _, event in await here.journal.events((await here.app()).id)]
+
+
+async def remembered(here: World, last: list[str]) -> None:
+    """Return when the newest events are these: they are written beside what they tell of."""
+    for _ in range(1_000):
+        if (await kinds(here))[-len(last) :] == last:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"not remembered: {last}")
+
+
+def test_every_name_leads_to_its_app(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            await here.create(HELLO, name="other")
+            app = await here.app()
+            await here.database.write(
+                lambda db: db.execute("INSERT INTO hostnames VALUES ('www.example.com', ?)", (app.id,))
+            )
+            await here.fleet.publish_routes()
+            assert set(here.routes) == {"hello.localhost", "other.localhost", "www.example.com"}
+            assert here.routes["www.example.com"] is here.routes["hello.localhost"]
+
+    run(body())
+
+
+def test_after_a_start_nothing_runs_until_it_is_wanted_and_its_folder_is_made_whole(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create({"index.ts": 'export { default } from "./app";\n', "app.ts": HELLO})
+            folder = here.fleet.ground.place(await here.app()).app
+        (folder / "app.ts").unlink()
+        async with world(root, bun, sandboxed=False) as here:
+            assert await state(here) == "stopped"
+            assert list(here.sockets.iterdir()) == []
+            assert await here.ask() == "hello"
+            assert (await state(here), (folder / "app.ts").read_text()) == ("running", HELLO)
+
+    run(body())
+
+
+def test_a_hold_outlives_the_daemon_and_a_start_ends_it(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            await here.fleet.stop(await here.app(), hold=True)
+        async with world(root, bun, sandboxed=False) as here:
+            assert await state(here) == "held"
+            with pytest.raises(SteadyError, match="held"):
+                await here.ask()
+            await here.fleet.start(await here.app())
+            assert (await here.ask(), (await here.app()).held) == ("hello", False)
+
+    run(body())
+
+
+def test_stop_start_and_restart(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False, timing=FAST) as here:
+            await here.create("export default { fetch: () => new Response(String(process.pid)) };")
+            first, app = await here.ask(), await here.app()
+            await here.fleet.stop(app, hold=False)
+            assert await state(here) == "stopped"
+            await here.fleet.start(app)
+            second = await here.ask()
+            asked = [asyncio.create_task(here.ask()) for _ in range(20)]
+            await here.fleet.restart(app)
+            third = await here.ask()
+            assert len({first, second, third}) == 3
+            assert {await task for task in asked} <= {second, third}, "no request is lost"
+            await here.fleet.stop(app, hold=True)
+            await here.fleet.restart(app)
+            assert await state(here) == "running"
+
+    run(body())
+
+
+def test_an_app_that_fails_tells_its_owner_why_and_is_remembered(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        code = 'import { existsSync } from "node:fs";\nif (existsSync("broken")) throw new Error("it is broken");\n'
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(code + HELLO)
+            app = await here.app()
+            await here.fleet.stop(app, hold=False)
+            (here.fleet.ground.place(app).app / "broken").touch()
+            with pytest.raises(SteadyError) as caught:
+                await here.fleet.start(app)
+            assert caught.value.code == "app_failed"
+            assert "it is broken" in caught.value.details["reason"]
+            await remembered(here, ["death"])
+            card = await here.apps.last_death(app.id)
+            assert card is not None
+            assert (card.cause, card.exit_code, card.version) == ("exit", 1, 1)
+            said = [line.text for line in await here.logs.tail(app.id, 100) if line.source == "steadyd"]
+            assert any("it is broken" in line for line in said)
+            await here.fleet.stop(app, hold=False)
+
+    run(body())
+
+
+def test_what_happens_is_told_to_followers_and_remembered(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            app = await here.app()
+            following = here.fleet.events.subscribe(app.id)
+            await here.fleet.restart(app)
+            assert [(await anext(following)).kind for _ in range(2)] == ["sleep", "wake"]
+            await remembered(here, ["sleep", "wake"])
+
+    run(body())
+
+
+def test_usage_is_of_the_instance_and_requests_since_the_start(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            app = await here.app()
+            for _ in range(3):
+                await here.ask()
+            usage = here.fleet.usage(app.id)
+            assert usage.memory_bytes > 10 << 20
+            assert usage.requests == 3
+            await here.fleet.stop(app, hold=False)
+            assert here.fleet.usage(app.id) == fleet.Usage(0, 0.0, 3)
+            assert here.fleet.usage("nobody") == fleet.Usage(0, 0.0, 0)
+
+    run(body())
+
+
+def test_what_has_no_live_version_cannot_be_started(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            app = await here.apps.create("empty", await here.operator(), False, 1.0)
+            assert here.fleet.state(app) is AppState.STOPPED
+            for work in (here.fleet.start(app), here.fleet.restart(app), here.fleet.stop(app, hold=False)):
+                with pytest.raises(SteadyError) as caught:
+                    await work
+                assert caught.value.code == "conflict"
+            await here.apps.remove(app.id)
+
+    run(body())
+
+
+def test_idle_apps_go_to_sleep_by_themselves(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "TICK_SECONDS", 0.01)
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            ticking = asyncio.create_task(here.fleet.run())
+            here.routes["hello.localhost"].idle_seconds = 0.05
+            await until(lambda: here.routes["hello.localhost"].state is AppState.STOPPED, "its sleep")
+            assert await here.ask() == "hello"
+            ticking.cancel()
+
+    run(body())
+
+
+def test_a_stop_ends_every_app_a_few_at_a_time(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "STOPS_AT_ONCE_MAX", 2)
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            names = ["one", "two", "three", "four", "five"]
+            for name in names:
+                await here.create(HELLO, name=name)
+            await here.fleet.close()
+            assert [await state(here, name) for name in names] == ["stopped"] * 5
+            assert list(here.sockets.iterdir()) == []
+
+    run(body())

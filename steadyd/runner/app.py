@@ -303,7 +303,7 @@ class AppRuntime:
                 self._tell.happened(self.id, "slow_drain", waited)
             self.requests_before += instance.requests
             await instance.stop(self._timing.grace_seconds)
-            self._tell.happened(self.id, "sleep", "Stopped.")
+            self._tell.happened(self.id, "sleep", f"Version {instance.version} stopped.")
         self._send(Event.GONE)
         if len(self._gate) and not self._swapping:
             self._send(Event.WANTED)

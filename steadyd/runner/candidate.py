@@ -44,11 +44,13 @@ class Trials:
             await self._fleet.ground.link(app, candidate, scratch)
             plan = self._fleet.ground.plan(app, candidate, scratch, environment="trial")
             ground = self._fleet.ground
+            ground.logs.say(app.id, candidate.number, f"Trying version {candidate.number} on a copy of the data.")
             instance = await ground.starter.start(plan, ground.timing.start_seconds)
             try:
                 await check_health(instance, ground.urls.app(app.name))
             finally:
-                await instance.stop(ground.timing.grace_seconds)
+                instance.process.kill()  # it served nobody, and its data goes: there is nothing to end well
+                await instance.gone()
         finally:
             await remove_tree(scratch.root)
 

@@ -141,7 +141,10 @@ class Fleet:
             await asyncio.gather(*self._notes, return_exceptions=True)
 
     def note(self, app_id: str, event: Event) -> None:
-        """Publish an event and remember it; a failure to remember is logged and hurts nothing else."""
+        """Tell it in the app's log, publish and remember it; a failure to remember hurts nothing else."""
+        runtime = self._runtimes.get(app_id)
+        version = runtime.plan.version if runtime and runtime.plan else 0
+        self.ground.logs.say(app_id, version, event.message)
         self.events.publish(app_id, event)
         self._later(self.ground.journal.add_event(app_id, event))
 
@@ -154,13 +157,9 @@ class Fleet:
         return _Operating(runtime)
 
     def _happened(self, app_id: str, kind: str, message: str) -> None:
-        runtime = self._runtimes.get(app_id)
-        version = runtime.plan.version if runtime and runtime.plan else 0
-        self.ground.logs.say(app_id, version, message)
         self.note(app_id, Event(time.time(), kind, message))
 
     def _died(self, app_id: str, death: Death) -> None:
-        self.ground.logs.say(app_id, death.version, death.message)
         self.note(app_id, Event(death.at, "death", death.message, {"cause": death.cause}))
         self._later(self.ground.apps.set_death(app_id, death))
 

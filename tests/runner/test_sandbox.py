@@ -107,7 +107,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(monkeypatch: p
 # ------------------------------------------------------------------------------------------------- seen from inside
 
 SECRET = "canary-of-the-daemon"
-LOOKS = (Path(__file__).parent / "apps" / "looks.ts").read_text()
+LOOKS = (Path(__file__).parent / "looks.ts").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def test_its_tmp_is_its_own_and_small(inside: dict[str, Any]) -> None:
 def test_its_socket_folder_is_its_own_and_taken_away_once_it_listens(inside: dict[str, Any]) -> None:
     found, names = inside["socket_folder"]
     assert names == ["app.sock"] or UID is None
-    assert inside["lists"]["/run/steady"] in (["app.sock"], "EACCES")
+    assert inside["lists"]["/run/steady"] in (["app.sock"], "EACCES") or UID is None
     if UID is not None:
         assert (found.st_uid, found.st_mode & 0o777) == (0, 0o711)
 
@@ -356,7 +356,7 @@ def test_everything_that_an_instance_started_ends_with_it(root: Path, bun: Engin
             await runtime.wake()
             await until(lambda: all(alive(mark) for mark in marks))
             await runtime.sleep()
-            assert none_alive(marks)()
+            await until(none_alive(marks))
 
     run(body())
 

@@ -138,7 +138,10 @@ const show = {
     live("sentence").textContent = item.sentence;
     live("memory").textContent = item.memory_bytes ? `${Math.round(item.memory_bytes / 1048576)} MiB` : "–";
     live("cpu").textContent = `${item.cpu_seconds.toFixed(1)} s`;
-    if (live("version")) live("version").textContent = item.version;
+    if (live("version")) {
+      live("version").textContent = item.version;
+      live("newer").hidden = String(item.version) === live("newer").dataset.base;
+    }
     for (const form of all("[data-when]")) form.hidden = !form.dataset.when.split(" ").includes(item.state);
   },
 };

@@ -85,18 +85,20 @@ async def _events(
     yield b"retry: 2000\n\n" + server_sent("state", state) + b"".join(_event(item) for item in past)
     news: asyncio.Queue[Any] = asyncio.Queue(BATCH_MAX)
     readers = [asyncio.create_task(_read(subscription, news)) for subscription in subscriptions]
-    quiet = 0.0
+    loop = asyncio.get_running_loop()
+    looked = told = loop.time()
     try:
         while not all(reader.done() for reader in readers):
             chunk = b"".join([_event(item) for item in await _some(news) if item not in past])
-            now = await _state(rooms, app)
-            if now != state:
-                state = now
-                chunk += server_sent("state", state)
-            quiet = 0.0 if chunk else quiet + STATE_SECONDS
-            if quiet >= KEEP_ALIVE_SECONDS:
-                quiet, chunk = 0.0, b": still here\n\n"
+            now = loop.time()
+            if now - looked >= STATE_SECONDS:
+                looked, before = now, state
+                state = await _state(rooms, app)
+                chunk += server_sent("state", state) if state != before else b""
+            if not chunk and now - told >= KEEP_ALIVE_SECONDS:
+                chunk = b": still here\n\n"
             if chunk:
+                told = now
                 yield chunk
                 await asyncio.sleep(PACE_SECONDS)
     finally:

@@ -39,13 +39,15 @@ QUERIES = [
 ]  # fmt: skip
 TYPES = [
     "application/json", "text/plain", "application/gzip", "application/zip", "multipart/form-data; boundary=b",
-    "application/x-www-form-urlencoded", "multipart/form-data; boundary=", "", ";;;", "application/json; charset=utf-16",
+    "application/x-www-form-urlencoded", "multipart/form-data; boundary=", "", ";;;",
+    "application/json; charset=utf-16",
 ]  # fmt: skip
 BODIES = [
     b"", b"{}", b"[]", b"null", b"\xff", b"0" * 10, b'{"version":1e400}', b'{"version":99999999999999999999999}',
     b'{"files":{"\\ud800":"x"}}', b'{"files":{"a":{"base64":"!!"}}}', b'{"hold":[]}', b'{"merge":true,"files":{}}',
     b'{"merge":true,"files":{"nope":null}}', b'{"files":{"index.ts":"x"},"base_version":-1}', b"[" * 50_000,
-    b"\x1f\x8b" + bytes(50), b"PK\x03\x04" + bytes(40), b"PK\x05\x06" + bytes(18), b"a=b&c=d", bytes(70_000),
+    b"\x1f\x8b" + bytes(50), b"PK\x03\x04" + bytes(40), b"PK\x05\x06" + bytes(18), b"a=b&c=d",
+    bytes(70_000),
 ]  # fmt: skip
 ACCEPTS = ["*/*", "text/html", "application/json", "text/event-stream", "application/x-ndjson", ""]
 

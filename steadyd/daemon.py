@@ -55,6 +55,8 @@ STOP_SECONDS_MAX = 12.0
 SWITCH_INTERVAL_SECONDS = 0.0005
 """Threads (log, telemetry, database) give the interpreter back to the loop after this."""
 
+COOKIE = "A cookie for more than {} was made one for this host only: other apps must not get it."
+
 logger = logging.getLogger("steadyd")
 
 
@@ -91,13 +93,13 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         built = engine.prepare(config.data / "engine")
         sandboxed = await sandbox_works(config, built)
 
-        ring, sockets = RequestRing(), bind(config.listen)
-        listener = Listener(RouteTable(), ring, Limits(body_bytes_max=config.request_body_bytes))
-        urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
-        control = ControlPlane(corner.control, config.request_body_bytes)
-
         logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
         stack.push_async_callback(logs.close)
+        ring, sockets = RequestRing(), bind(config.listen)
+        limits = Limits(body_bytes_max=config.request_body_bytes)
+        listener = Listener(RouteTable(), ring, limits, lambda app, host: logs.say(app.id, 0, COOKIE.format(host)))
+        urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
+        control = ControlPlane(corner.control, config.request_body_bytes)
         requests = Requests(lambda app_id: config.data / SERVICE_ID if app_id == SERVICE_ID else config.apps / app_id)
         telemetry = Telemetry(ring, requests)
         stack.push_async_callback(telemetry.close)

@@ -255,6 +255,18 @@ def test_websocket_ends_with_1012_at_a_swap(daemon: Daemon) -> None:
     asyncio.run(body())
 
 
+def test_a_cookie_for_the_whole_domain_is_narrowed_and_the_log_says_so(daemon: Daemon) -> None:
+    """Promise 6: an app cannot set a cookie for its neighbours."""
+    source = """
+    export default { fetch: () => new Response("x", { headers: { "set-cookie": "session=mine; Domain=localhost" } }) };
+    """
+    daemon.create("tosser", {"index.ts": source})
+    for _ in range(2):
+        assert "domain" not in daemon.ask("tosser").headers["set-cookie"].lower()
+    lines = daemon.api("GET", "/apps/tosser/logs?tail=50").text.splitlines()
+    assert sum("A cookie for more than tosser.localhost" in line for line in lines) == 1
+
+
 def test_stop_hold_and_start(daemon: Daemon) -> None:
     """A stopped app wakes by a request, a held one does not."""
     daemon.create("sleeper", {"index.ts": HELLO})

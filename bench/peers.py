@@ -19,11 +19,13 @@ http {{
   access_log off; client_max_body_size 100m;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  map $http_upgrade $to_app {{ default upgrade; "" ""; }}
   upstream app {{ server unix:{socket}; keepalive 512; keepalive_requests 1000000000; }}
   server {{
     listen 127.0.0.1:{port}; keepalive_requests 1000000000;
     location / {{
-      proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_pass http://app; proxy_http_version 1.1;
+      proxy_set_header Connection $to_app; proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
     }}
   }}
@@ -38,6 +40,7 @@ defaults
   timeout connect 5s
   timeout client 75s
   timeout server 120s
+  timeout tunnel 1h
   http-reuse always
 frontend front
   bind 127.0.0.1:{port}

@@ -54,12 +54,14 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        contestants = _start(stack, folder, options.only)
+        contestants = start(stack, folder, options.only, "hello.ts")
+        for contestant in contestants:
+            run_wrk(contestant.port, 8, WARM_UP_SECONDS, "small", folder)
         results: dict[tuple[str, int, str], Series] = defaultdict(Series)
         for scenario in options.scenarios:
             for connections in options.connections:
                 for number in range(options.rounds):
-                    for contestant in _rotated(contestants, number):
+                    for contestant in rotated(contestants, number):
                         _measure(
                             contestant,
                             results[scenario, connections, contestant.name],
@@ -81,12 +83,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start(stack: contextlib.ExitStack, folder: Path, names: list[str]) -> list[Contestant]:
+def start(stack: contextlib.ExitStack, folder: Path, names: list[str], app: str) -> list[Contestant]:
     """The app and every proxy that is installed."""
     socket, app_port = folder / "app.sock", free_port()
     environment = {"BENCH_SOCKET": str(socket), "BENCH_PORT": str(app_port)}
     log = folder / "app.log"
-    command = [_bun(), "--no-install", str(Path(__file__).with_name("hello.ts"))]
+    command = [_bun(), "--no-install", str(Path(__file__).with_name(app))]
     wait_for_port(stack.enter_context(running(command, log, environment)), app_port, log)
     at_home = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     contestants = []
@@ -100,7 +102,6 @@ def _start(stack: contextlib.ExitStack, folder: Path, names: list[str]) -> list[
         log = folder / f"{name}.log"
         child = stack.enter_context(running(command, log, at_home))
         wait_for_port(child, place.port, log)
-        run_wrk(place.port, 8, WARM_UP_SECONDS, "small", folder)
         contestants.append(Contestant(name, child.pid, place.port))
     return contestants
 
@@ -142,7 +143,7 @@ def _report(results: dict[tuple[str, int, str], Series], memory: dict[str, float
     return 1 if missed else 0
 
 
-def _rotated(contestants: list[Contestant], number: int) -> list[Contestant]:
+def rotated(contestants: list[Contestant], number: int) -> list[Contestant]:
     at = number % len(contestants)
     return contestants[at:] + contestants[:at]
 

@@ -12,10 +12,8 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
 import uvloop
-from hypercorn.typing import ASGIFramework
 
 from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
@@ -127,7 +125,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await fleet.load()
 
         rooms = _rooms(config, ground, people, requests, fleet, deployer)
-        await control.open(cast(ASGIFramework, build(rooms)))
+        await control.open(build(rooms))
         stack.push_async_callback(control.close)
         for work in (fleet.run(), telemetry.run()):
             stack.callback(asyncio.create_task(work).cancel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from steadyd.proxy.ring import RECORD_PATH_BYTES_MAX, RequestRing
+from steadyd.proxy.ring import RECORD_PATH_BYTES_MAX, TEXTS_MAX, RequestRing
 
 
 def write(ring: RequestRing, path: bytes = b"/x", total: int = 9, status: int = 200) -> None:
@@ -76,3 +76,11 @@ def test_draining_in_another_thread_sees_each_record_once_and_whole() -> None:
     assert len(rows) + ring.lost == total
     assert [row.number for row in rows] == sorted({row.number for row in rows})
     assert all(row.path == f"/{row.number}" and row.total_us == row.number for row in rows)
+
+
+def test_decoded_texts_are_bounded() -> None:
+    ring = RequestRing(16)
+    for number in range(TEXTS_MAX + 50):
+        write(ring, b"/%d" % number)
+        assert [row.path for row in ring.drain()] == [f"/{number}"]
+        assert len(ring._texts) <= TEXTS_MAX

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
+from steadyd.runner import install
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import Place
 from steadyd.runner.install import (
     DEPENDENCIES_MAX,
+    INSTALL_SECONDS_MAX,
     LOCK,
+    SCAN_SECONDS_MAX,
     Installed,
     Installer,
     declared_dependencies,
@@ -20,6 +23,7 @@ from steadyd.runner.install import (
     modules_path,
     resolved,
 )
+from steadyd.runner.process import Exit
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import Result, Tools
 from tests.runner.conftest import UID, run, tree
@@ -232,3 +236,48 @@ def test_no_script_of_the_package_runs_and_a_lock_that_fits_is_kept(root: Path, 
         assert "renewed" in renewed.notes[0]
 
     run(body())
+
+
+# ------------------------------------------------------------------------------------------------- limits
+
+
+class SlowTools(Tools):
+    """Tools that are killed at the deadline they were given, whatever they were asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine, sandboxed=False)
+        self.seconds: list[float] = []
+
+    async def run(self, room: Room, words: Sequence[str], seconds: float) -> Result:
+        self.seconds.append(seconds)
+        return Result(Exit(None, "SIGKILL"), b"", True)
+
+
+@pytest.mark.parametrize(
+    ("files", "seconds", "step"),
+    [
+        ({"index.ts": HONO.encode()}, SCAN_SECONDS_MAX, "check"),
+        ({"package.json": b'{"dependencies": {"hono": "^4"}}'}, INSTALL_SECONDS_MAX, "install"),
+    ],
+)
+def test_what_takes_too_long_says_so(
+    root: Path, bun: Engine, files: dict[str, bytes], seconds: float, step: str
+) -> None:
+    async def body() -> None:
+        slow = SlowTools(bun)
+        with pytest.raises(SteadyError) as caught:
+            await Installer(slow).install(Place(root / "app", UID), files)
+        assert (caught.value.code, caught.value.details["step"]) == ("deploy_failed", step)
+        assert slow.seconds == [seconds]
+
+    run(body())
+
+
+def test_a_lock_is_read_up_to_its_limit_and_never_through_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "LOCK_BYTES_MAX", 4)
+    (tmp_path / "lock").write_bytes(b"123456")
+    (tmp_path / "link").symlink_to(tmp_path / "lock")
+    assert install._read_plain(tmp_path / "lock") == b"1234"
+    assert install._read_plain(tmp_path / "link") == b""

@@ -21,6 +21,7 @@ from steadyd.errors import SteadyError
 
 DESCRIPTORS_MAX = 65_536
 """Two for each connection that a listener takes, and some more."""
+RELAYED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Process:
         self.pid = pid
         self.group = pid
         """The process group that is asked to end; a sandbox's inner group once it is known."""
+        self.relays = False
+        """True for a launcher that ends with 128 + the number of the signal that its child died of (bubblewrap)."""
         self.ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._pidfd = -1
         self._watch()
@@ -99,10 +102,11 @@ class Process:
 
     def _set(self, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
-        if code >= 0:
-            self.ended.set_result(Exit(code, None))
+        number = code - RELAYED if self.relays and code > RELAYED else -code
+        if number in set(signal.Signals):
+            self.ended.set_result(Exit(None, signal.Signals(number).name))
         else:
-            self.ended.set_result(Exit(None, signal.Signals(-code).name))
+            self.ended.set_result(Exit(code, None))
 
 
 def settle_descriptors() -> None:

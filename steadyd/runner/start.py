@@ -159,6 +159,7 @@ class Starter:
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: info_end}
                 command = [*sandbox.launcher(plan.uid), *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
                 process = spawn(command, {}, descriptors)
+                process.relays = True
             else:
                 linux = sys.platform == "linux"
                 command = [

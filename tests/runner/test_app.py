@@ -49,8 +49,13 @@ async def state_is(runtime: AppRuntime, state: AppState) -> None:
 
 
 def kill(runtime: AppRuntime) -> None:
+    """End Bun itself, which in a sandbox is the last of its descendants."""
     assert runtime.instance is not None
-    os.kill(runtime.instance.process.pid, signal.SIGKILL)
+    pid, children = 0, [runtime.instance.process.pid]
+    while children:
+        pid = children[-1]
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    os.kill(pid, signal.SIGKILL)
 
 
 @BOTH

@@ -27,7 +27,7 @@ ENTRIES_MAX = 50_000
 DIRECTORY_BYTES_MAX = 4 << 20
 """A zip's list of contents, which is read at once."""
 LEFT_OUT_MAX = 200
-"""Paths that are listed as left out; more are only counted."""
+"""Paths that are listed as left out; that there are more is said in a note."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -48,10 +48,14 @@ class Unpacked:
 
     files: dict[str, bytes] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    unlisted: bool = False
+    """More was left out than `left_out` lists."""
 
     def leave_out(self, path: str, reason: str) -> None:
         if len(self.left_out) < LEFT_OUT_MAX:
             self.left_out[path] = reason
+        elif path not in self.left_out:
+            self.unlisted = True
 
 
 def is_archive(head: bytes) -> bool:
@@ -245,7 +249,8 @@ def _strip(unpacked: Unpacked) -> Unpacked:
     if len(tops) == 1 and "" not in tops:
         cut = len(tops.pop()) + 1
         lifted = {(path[cut:] or path): reason for path, reason in unpacked.left_out.items()}
-        unpacked = Unpacked({path[cut:]: content for path, content in unpacked.files.items()}, lifted)
+        files = {path[cut:]: content for path, content in unpacked.files.items()}
+        unpacked = Unpacked(files, lifted, unpacked.unlisted)
     for path in list(unpacked.files):
         side = next((end for end in SQLITE_SIDES if path.endswith(end)), "")
         if side and path.removesuffix(side) in unpacked.left_out:

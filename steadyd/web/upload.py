@@ -154,7 +154,8 @@ async def _from_bytes(request: Request, allowance: Allowance, limit: int) -> Upl
             spool.seek(0)
             if _archived(kind, head):
                 unpacked = await asyncio.to_thread(unpack, cast("BinaryIO", spool))
-                return Upload(dict(unpacked.files), "archive", left_out=unpacked.left_out)
+                notes = ["More was left out than is listed."] if unpacked.unlisted else []
+                return Upload(dict(unpacked.files), "archive", left_out=unpacked.left_out, notes=notes)
             return Upload({SOURCE_PATH: _source(spool.read())}, "paste")
 
 

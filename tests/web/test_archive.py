@@ -192,7 +192,10 @@ def test_ignore_files_are_read_as_git_reads_them() -> None:
 
 def test_the_list_of_what_is_left_out_is_bounded() -> None:
     packed = tar(("index.ts", HELLO), *((f"{n}/.env", b"") for n in range(LEFT_OUT_MAX + 50)))
-    assert len(unpack(io.BytesIO(packed)).left_out) == LEFT_OUT_MAX
+    unpacked = unpack(io.BytesIO(packed))
+    assert len(unpacked.left_out) == LEFT_OUT_MAX
+    assert unpacked.unlisted
+    assert not unpack(io.BytesIO(tar(("app/index.ts", HELLO), ("app/.env", b"")))).unlisted
 
 
 def tar_bomb() -> bytes:

@@ -34,6 +34,9 @@ class Instance:
     def unreachable(self) -> None:
         print("the app is gone", file=sys.stderr)
 
+    def broke_off(self) -> None:
+        print("the app broke off", file=sys.stderr)
+
     def release(self, holder: Holder) -> None:
         self.holders.discard(holder)
 

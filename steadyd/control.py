@@ -34,6 +34,9 @@ class ControlUpstream:
     def unreachable(self) -> None:
         """Only while the daemon stops."""
 
+    def broke_off(self) -> None:
+        """Only while the daemon stops."""
+
     def release(self, holder: Holder) -> None:
         """Nothing to count: the control plane never sleeps."""
 

@@ -171,6 +171,8 @@ class Exchange(Answering):
             self._retried = True
             self._connect()
         else:
+            if self._upstream is not None:
+                self._upstream.broke_off()
             self.fail(_died())
 
     def upstream_failed(self, error: SteadyError) -> None:

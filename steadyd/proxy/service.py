@@ -32,6 +32,10 @@ class Upstream(Protocol):
         """Its socket refuses connections: whatever the process still does, it serves nobody. The data plane then
         releases its claim and asks the service again, since nothing of the request was sent."""
 
+    def broke_off(self) -> None:
+        """A connection ended in the middle of a request: it counts as in flight if the instance now proves dead. The
+        release of the claim follows."""
+
     def release(self, holder: Holder) -> None:
         """End `holder`'s claim. Called exactly once for each `granted`."""
 

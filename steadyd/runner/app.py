@@ -277,7 +277,7 @@ class AppRuntime:
         await asyncio.shield(instance.process.ended)
         if self.instance is not instance:
             return
-        in_flight, uptime = instance.claims, instance.uptime_seconds or 0.0
+        in_flight, uptime = instance.in_flight, instance.uptime_seconds or 0.0
         proven = instance.proven
         self._open = self.instance = None
         self.requests_before += instance.requests

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,9 @@ from steadyd.runner.status import StatusReader
 
 CUT_SECONDS_MAX = 1.0
 """How long a cut exchange may take to give its claim back before the process is stopped under it."""
+LAST_SECONDS = 1.0
+"""A request that broke off this long before a death was cut by it."""
+BROKEN_MAX = 4_096
 
 
 class Instance:
@@ -38,6 +42,8 @@ class Instance:
         """Called once, when the last trace of the process on this host can be removed."""
         self.on_unreachable: Callable[[], None] = lambda: None
         self._claims: set[Holder] = set()
+        self._broken = 0
+        self._broken_at: deque[float] = deque(maxlen=BROKEN_MAX)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -48,7 +54,13 @@ class Instance:
     @property
     def proven(self) -> bool:
         """Whether it has answered somebody while it lived."""
-        return self.requests > len(self._claims)
+        return self.requests > len(self._claims) + self._broken
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that its end now cuts: claims held, and those that broke off just before."""
+        since = time.monotonic() - LAST_SECONDS
+        return len(self._claims) + sum(at >= since for at in self._broken_at)
 
     @property
     def uptime_seconds(self) -> float | None:
@@ -65,6 +77,12 @@ class Instance:
     def unreachable(self) -> None:
         """A connection to its socket was refused: it serves nobody any more."""
         self.on_unreachable()
+
+    def broke_off(self) -> None:
+        """A request's connection ended in its middle. The kernel closes a dying process's sockets before it tells that
+        it is dead, so this is how most requests in flight end."""
+        self._broken += 1
+        self._broken_at.append(time.monotonic())
 
     def release(self, holder: Holder) -> None:
         """The request is over, however it ended."""

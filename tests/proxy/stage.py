@@ -58,9 +58,13 @@ class StagedUpstream:
         self.holders: set[Holder] = set()
         self.releases = 0
         self.misses = 0
+        self.breaks = 0
 
     def unreachable(self) -> None:
         self.misses += 1
+
+    def broke_off(self) -> None:
+        self.breaks += 1
 
     def release(self, holder: Holder) -> None:
         self.holders.remove(holder)  # KeyError: a claim released twice, or never granted

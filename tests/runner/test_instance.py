@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from steadyd.runner import instance as module
 from steadyd.runner.engine import Engine
 from steadyd.runner.instance import CUT_SECONDS_MAX, Instance
 from tests.runner.conftest import HELLO, Visitor, alive, run, stage, until
@@ -47,6 +48,27 @@ def test_claims_are_counted_and_given_back(root: Path, bun: Engine) -> None:
             assert (instance.claims, instance.requests, instance.proven) == (1, 2, True)
             assert instance.last_used > before
             second.leave()
+
+    run(body())
+
+
+def test_what_broke_off_just_before_the_end_was_in_flight_and_proves_nothing(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data plane sees a dying instance's sockets close before anybody knows that it is dead."""
+
+    async def body() -> None:
+        async with started(root, bun) as instance:
+            broken, held = Visitor(), Visitor()
+            for visitor in (broken, held):
+                instance.claim(visitor)
+            instance.broke_off()
+            broken.leave()
+            assert (instance.claims, instance.in_flight, instance.proven) == (1, 2, False)
+            held.leave()
+            assert (instance.in_flight, instance.proven) == (1, True)
+            monkeypatch.setattr(module, "LAST_SECONDS", 0.0)
+            assert instance.in_flight == 0, "an app may close a connection and live on"
 
     run(body())
 

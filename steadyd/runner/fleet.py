@@ -160,8 +160,8 @@ class Fleet:
         self.note(app_id, Event(time.time(), kind, message))
 
     def _died(self, app_id: str, death: Death) -> None:
-        self.note(app_id, Event(death.at, "death", death.message, {"cause": death.cause}))
         self._later(self.ground.apps.set_death(app_id, death))
+        self.note(app_id, Event(death.at, "death", death.message, {"cause": death.cause}))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -38,6 +38,8 @@ class Blobs:
                 digest = hashlib.sha256(content).hexdigest()
                 target = self.path(digest)
                 if not target.exists():
+                    if not target.parent.exists():
+                        folders |= {self._folder, self._folder.parent}
                     _write(target, content)
                     folders.add(target.parent)
                 files.append(File(path, digest, len(content)))

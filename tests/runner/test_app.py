@@ -375,6 +375,24 @@ def test_a_swap_ends_what_is_long_waits_for_the_rest_and_answers_who_comes(root:
     run(body())
 
 
+def test_a_swap_that_takes_too_long_refuses_who_waited_for_it(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with stage(root, bun, sandboxed=False) as ground:
+            runtime = ground.runtime(ground.plan(HELLO), Timing(10.0, 0.05, 0.3, 0.3))
+            await runtime.wake()
+            visitor = Visitor()
+
+            async def wait() -> None:
+                runtime.claim(visitor)
+                await visitor.settled.wait()
+
+            await swap(runtime, wait)
+            assert refusal(visitor) == "gate_timeout"
+            assert await ask(runtime) == (200, "hello")
+
+    run(body())
+
+
 def test_a_claim_that_is_never_given_back_does_not_stop_a_swap(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with stage(root, bun, sandboxed=False) as ground:

@@ -40,6 +40,30 @@ def test_a_content_is_written_once_and_never_again(blobs: Blobs) -> None:
     assert stat.S_IMODE(after.st_mode) == 0o444
 
 
+def test_a_content_is_on_disk_before_it_has_its_name_and_its_name_before_we_return(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 4, with the power gone at any moment: the file, its name, and the new folder that holds the name."""
+    done: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, os.rename
+
+    def watched_fsync(descriptor: int) -> None:
+        done.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    def watched_rename(source: str, target: Path) -> None:
+        done.append(("rename", str(source)))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "rename", watched_rename)
+    [file] = blobs.put({"a": b"content"})
+    target = blobs.path(file.sha256)
+    part = done[0][1]
+    assert done[:2] == [("fsync", part), ("rename", part)]
+    assert {("fsync", str(folder)) for folder in list(target.parents)[:3]} == set(done[2:])
+
+
 def test_a_damaged_or_missing_content_is_never_served(blobs: Blobs) -> None:
     blobs.put({"a": b"good"})
     path = blobs.path(address(b"good"))

@@ -53,6 +53,30 @@ def test_what_cannot_happen_is_an_error_that_names_it() -> None:
     assert "stopped" in caught.value.message
 
 
+@pytest.mark.parametrize(("state", "event"), [(state, event) for state in TRANSITIONS for event in Event])
+def test_every_pair_is_in_the_table_or_an_error(state: AppState, event: Event) -> None:
+    if event in TRANSITIONS[state]:
+        assert step(state, event)[0] in TRANSITIONS
+    else:
+        with pytest.raises(SteadyError):
+            step(state, event)
+
+
+@given(st.sampled_from(sorted(TRANSITIONS)), st.lists(st.sampled_from(list(Event)), max_size=30))
+def test_no_history_leaves_a_waiter_without_an_answer(state: AppState, events: list[Event]) -> None:
+    """Somebody waits from WANTED on, until the gate opens or refuses. Till then an instance is on its way, in every
+    state; where the owner stops or frees the app, whoever sends that looks at the gate afterwards (test_app.py)."""
+    waiting = False
+    for event in events:
+        if event not in TRANSITIONS[state]:
+            continue
+        state, actions = step(state, event)
+        answered = state is S.RUNNING or {A.OPEN, A.REFUSE} & set(actions)
+        looked_after = event in (E.GONE, E.STOP, E.RELEASE) and state is S.STOPPED
+        waiting = (waiting or event is E.WANTED) and not answered and not looked_after
+        assert not waiting or state in (S.STARTING, S.STOPPING, S.BACKOFF)
+
+
 @pytest.mark.parametrize("state", TRANSITIONS)
 def test_every_state_of_the_table_can_be_wanted_and_stopped(state: AppState) -> None:
     assert {E.WANTED, E.STOP} <= TRANSITIONS[state].keys()

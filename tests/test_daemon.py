@@ -67,6 +67,7 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert "--data" in refused(tmp_path / "file" / "data", "--listen", "127.0.0.1:0")
 
 
+@pytest.mark.slow
 def test_it_stops_in_time_though_a_request_never_ends(data: Path) -> None:
     """SIGTERM: drained, everything stopped, exit code 0, well within 15 s."""
     daemon = Daemon(data)

@@ -57,6 +57,7 @@ def test_thousand_requests_wake_one_instance(daemon: Daemon) -> None:
     assert len({body for _, body in answers}) == 1
 
 
+@pytest.mark.slow
 def test_deploys_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
     """Promise 2: 30 deploys while 8 clients write: no failed request, each acknowledged row exactly once."""
     daemon.create("busy", {"index.ts": COUNTER})
@@ -99,6 +100,7 @@ def test_deploys_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -
     assert len(acknowledged) > 100
 
 
+@pytest.mark.slow
 def test_killed_app_comes_back(daemon: Daemon) -> None:
     """Promise 3: kill -9 of the app at random moments, 20 times: the next answers are right, the card is there."""
     daemon.create("mortal", {"index.ts": COUNTER})
@@ -132,6 +134,7 @@ def own_daemon() -> Iterator[Daemon]:
         remove(data)
 
 
+@pytest.mark.slow
 def test_killed_daemon_leaves_no_orphan_and_serves_again(own_daemon: Daemon) -> None:
     """Promise 4: kill -9 of the daemon at random moments (also mid-deploy), 20 times."""
     daemon = own_daemon
@@ -168,6 +171,7 @@ def test_killed_daemon_leaves_no_orphan_and_serves_again(own_daemon: Daemon) -> 
     assert {deploy["status"] for deploy in deploys} <= {"live", "failed"}
 
 
+@pytest.mark.slow
 def test_failed_deploy_changes_nothing(daemon: Daemon) -> None:
     """Promise 2: a candidate that does not parse, exits or never listens leaves the old version serving."""
     daemon.create("steadfast", {"index.ts": HELLO})

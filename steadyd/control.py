@@ -75,7 +75,7 @@ class ControlPlane:
         config.keep_alive_timeout = KEEP_ALIVE_SECONDS
         config.graceful_timeout = GRACEFUL_SECONDS
         config.include_server_header = False
-        config.include_date_header = False
+        config.include_date_header = True
         config.accesslog = None
         config.errorlog = "-"
         config.loglevel = "WARNING"

@@ -116,7 +116,8 @@ class Listener:
     async def _until_empty(self, seconds: float) -> None:
         if self._plane.clients:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._plane.empty.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._plane.empty.wait()
 
     def _stop(self) -> None:
         if self._sweeper is not None:

@@ -88,7 +88,8 @@ async def check_health(instance: Instance, origin: str) -> None:
     """
     problem = ""
     try:
-        status = await asyncio.wait_for(_ask(instance.address, origin.partition("://")[2]), HEALTH_SECONDS_MAX)
+        async with asyncio.timeout(HEALTH_SECONDS_MAX):
+            status = await _ask(instance.address, origin.partition("://")[2])
         if status >= 500:
             problem = f"GET / answered {status}."
     except TimeoutError:

@@ -97,12 +97,14 @@ class Instance:
         for holder in list(self._claims):
             holder.wind_down()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
         late = list(self._claims)
         for holder in late:
             holder.cut()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), CUT_SECONDS_MAX)
+            async with asyncio.timeout(CUT_SECONDS_MAX):
+                await self._idle.wait()
         return len(late)
 
     async def stop(self, grace_seconds: float) -> Exit:

@@ -64,7 +64,8 @@ class Process:
         if not self.ended.done():
             self.terminate()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self.ended), grace_seconds)
+                async with asyncio.timeout(grace_seconds):
+                    await asyncio.shield(self.ended)
         self.kill()
         return await asyncio.shield(self.ended)
 

@@ -176,7 +176,7 @@ def test_closing_ends_the_idle_and_the_endless_and_lets_the_rest_finish() -> Non
             assert content == b"late"
             assert b"Connection: close" in head
             await closing
-            assert stage.listener.connections == stage.listener.upstream_connections == 0
+            await until(lambda: stage.listener.connections == stage.listener.upstream_connections == 0)
 
     run(body())
 

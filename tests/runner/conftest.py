@@ -46,6 +46,21 @@ AS_ROOT = os.geteuid() == 0
 UID = UID_FIRST + 7 if AS_ROOT else None
 """The app's uid on the host; as an ordinary user everything runs as that user."""
 HELLO = 'export default { fetch: () => new Response("hello") };\n'
+COUNTER = """
+import { Database } from "bun:sqlite";
+const db = new Database("data.sqlite");
+db.run("PRAGMA journal_mode = WAL");
+db.run("CREATE TABLE IF NOT EXISTS visits (id INTEGER PRIMARY KEY, at TEXT)");
+const VERSION = 1;
+export default {
+  async fetch(request: Request) {
+    if (request.url.endsWith("/write")) await Bun.write("page.html", "the app's own");
+    if (request.method === "POST") db.run("INSERT INTO visits (at) VALUES ('now')");
+    const { count } = db.query("SELECT count(*) AS count FROM visits").get() as { count: number };
+    return new Response(`${VERSION} ${count}`);
+  },
+};
+"""
 QUICK = Timing(start_seconds=10.0, hold_seconds=5.0, drain_seconds=0.3, grace_seconds=0.5)
 
 

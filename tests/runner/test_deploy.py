@@ -1,32 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
-from steadyd.records.journal import Journal
 from steadyd.runner.engine import Engine
-from tests.runner.conftest import BOTH, HELLO, World, run, tree, until, world
+from tests.runner.conftest import BOTH, COUNTER, HELLO, World, run, tree, until, world
 
-COUNTER = """
-import { Database } from "bun:sqlite";
-const db = new Database("data.sqlite");
-db.run("PRAGMA journal_mode = WAL");
-db.run("CREATE TABLE IF NOT EXISTS visits (id INTEGER PRIMARY KEY, at TEXT)");
-const VERSION = 1;
-export default {
-  async fetch(request: Request) {
-    if (request.url.endsWith("/write")) await Bun.write("page.html", "the app's own");
-    if (request.method === "POST") db.run("INSERT INTO visits (at) VALUES ('now')");
-    const { count } = db.query("SELECT count(*) AS count FROM visits").get() as { count: number };
-    return new Response(`${VERSION} ${count}`);
-  },
-};
-"""
 BROKEN = {
     "exits": ("process.exit(3);\n", "exit code 3"),
     "throws": ('throw new Error("no such luck");\n', "no such luck"),
@@ -467,89 +451,3 @@ def test_whoever_asked_may_go_away(root: Path, bun: Engine) -> None:
             assert await here.ask() == "two"
 
     run(body())
-
-
-# ------------------------------------------------------------------------------------------------------- after a crash
-
-
-class Crashing(Exception):
-    """The machine stops here."""
-
-
-CALLS = ("begin", "step", "begin_deploy", "finish_deploy", "finish")
-
-
-@pytest.mark.parametrize("kind", ["create", "deploy", "purge"])
-def test_what_a_crash_interrupts_is_as_before_or_done_after_the_next_start(
-    kind: str, root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Promise 4: stopped before the first, second, third … entry of the journal, until none is left."""
-    number, crashed = 0, True
-    while crashed:
-        number += 1
-        home = root / str(number)
-        home.mkdir(mode=0o711)
-        crashed = run(_crash(kind, home, bun, number, monkeypatch))
-        run(_look(kind, home, bun))
-    assert number > 1
-
-
-async def _crash(kind: str, home: Path, bun: Engine, number: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    count = 0
-
-    def watched(call: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
-        async def step(*arguments: object) -> object:
-            nonlocal count
-            count += 1
-            if count >= number:  # from then on nothing is written any more
-                raise Crashing
-            return await call(*arguments)
-
-        return step
-
-    async with world(home, bun, sandboxed=False) as here:
-        if kind != "create":
-            await here.create(COUNTER)
-            await here.ask(method="POST")
-        with monkeypatch.context() as patched:
-            for name in CALLS:
-                patched.setattr(Journal, name, watched(getattr(Journal, name)))
-            patched.setattr(here.apps, "remove", watched(here.apps.remove))
-            patched.setattr(here.apps, "set_live", watched(here.apps.set_live))
-            patched.setattr(here.apps, "drop_versions_never_live", watched(here.apps.drop_versions_never_live))
-            try:
-                await _work(kind, here)
-            except (Crashing, SteadyError):
-                return True
-    return False
-
-
-async def _work(kind: str, here: World) -> None:
-    if kind == "create":
-        await here.create(COUNTER)
-    elif kind == "deploy":
-        await here.deploy(COUNTER.replace("VERSION = 1", "VERSION = 2"))
-    else:
-        await here.deployer.delete(await here.operator(), await here.app(), purge=True)
-
-
-async def _look(kind: str, home: Path, bun: Engine) -> None:
-    """After the next start: one of the two states, whole, and everything works."""
-    async with world(home, bun, sandboxed=False) as here:
-        assert await here.journal.unfinished() == []
-        assert await here.rows("SELECT 1 FROM deploys WHERE status = 'running'") == []
-        app = await here.apps.by_name("hello")
-        if app is not None and app.deleted_at is not None:
-            await here.deployer.undelete(await here.operator(), app)
-        if app is None:
-            assert kind in ("create", "purge")
-            assert list((home / "apps").iterdir()) == []
-            await here.create(COUNTER)
-            return
-        assert [row[0] for row in await here.rows("SELECT number FROM versions")] == list(range(1, app.version + 1))
-        visits = 0 if kind == "create" else 1
-        assert await here.ask() == f"{app.version} {visits}"
-        scratch = here.fleet.ground.place(app).scratch
-        assert not scratch.exists() or list(scratch.iterdir()) == []
-        await here.deploy(COUNTER.replace("VERSION = 1", "VERSION = 9"))
-        assert await here.ask() == f"9 {visits}"

@@ -73,6 +73,16 @@ def test_what_broke_off_just_before_the_end_was_in_flight_and_proves_nothing(
     run(body())
 
 
+def test_only_so_many_that_broke_off_are_remembered(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with started(root, bun) as instance:
+            for _ in range(module.BROKEN_MAX + 1):
+                instance.broke_off()
+            assert instance.in_flight == module.BROKEN_MAX
+
+    run(body())
+
+
 def test_draining_an_idle_instance_takes_no_time_and_closes_its_pool(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with started(root, bun) as instance:

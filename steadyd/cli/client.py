@@ -96,6 +96,8 @@ class Client:
     ) -> dict[str, Any]:
         """One call; `path` is below /api. Answers the JSON object ({} for an empty answer).
 
+        A `body` of bytes is a tar.gz, anything else goes as JSON.
+
         Raises:
             Refused: the server's error answer.
             Failure: no answer, or one that is not the API's.
@@ -103,8 +105,9 @@ class Client:
         request = self._http.build_request(
             method,
             f"/api{path}",
-            json=body,
-            headers=self._headers(app),
+            json=None if isinstance(body, bytes) else body,
+            content=body if isinstance(body, bytes) else None,
+            headers=self._headers(app) | ({"Content-Type": "application/gzip"} if isinstance(body, bytes) else {}),
             timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS_MAX),
         )
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -60,6 +61,19 @@ def test_the_life_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> Non
     assert operator("delete", "typed").exit_code == 0
     assert operator("show", "typed", "--json").exit_code == 1 or "deleted" in operator("apps", "--deleted").stdout
     assert operator("undelete", "typed").exit_code == 0
+
+
+def test_a_large_folder_goes_as_an_archive(operator: Steadyd, daemon: Daemon, app: Path) -> None:
+    """More than JSON may hold, in files of more than text."""
+    content = os.urandom(9 << 20)
+    for number in range(4):
+        (app / f"{number}.bin").write_bytes(content)
+    deployed = operator("deploy", str(app), "--name", "large", "--no-trial")
+    assert deployed.exit_code == 0, deployed.stderr
+    answer = daemon.api("GET", "/apps/large/versions/1/files/3.bin")
+    assert answer.content == content
+    steps = daemon.api("GET", "/apps/large/deploys").json()["deploys"][0]["steps"]
+    assert "trial" not in [step["name"] for step in steps]
 
 
 def test_logs_and_requests(operator: Steadyd, daemon: Daemon, app: Path) -> None:

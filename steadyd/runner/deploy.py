@@ -81,14 +81,16 @@ class Deployer:
         self._blobs = fleet.ground.blobs
         self._running: set[asyncio.Task[Deployed]] = set()
 
-    async def create(self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool) -> Deployed:
+    async def create(
+        self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool, trial: bool = True
+    ) -> Deployed:
         """A new app that answers.
 
         Raises:
             SteadyError: `name_taken`, anything `check_tree` says, or `deploy_failed`; then nothing is kept.
         """
         check_tree(tree)
-        return await self._finish(self._create(by, name, tree, source, temporary))
+        return await self._finish(self._create(Request(by, "create", source, tree, trial=trial), name, temporary))
 
     async def deploy(
         self, by: Principal, app: App, tree: Tree, source: str, base_version: int | None = None, trial: bool = True
@@ -193,12 +195,12 @@ class Deployer:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _create(self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool) -> Deployed:
-        app = await self._apps.create(name, by, temporary, time.time())
+    async def _create(self, request: Request, name: str | None, temporary: bool) -> Deployed:
+        app = await self._apps.create(name, request.by, temporary, time.time())
         runtime = await self._fleet.add(app)
         async with runtime.operation:
             try:
-                done = await self._deploy(app, Request(by, "create", source, tree))
+                done = await self._deploy(app, request)
             except BaseException:
                 await self._forget(app)
                 raise

@@ -52,7 +52,7 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
         if again is not None:
             deployed = await rooms.deployer.deploy(owner, again, tree, upload.source, trial=upload.trial)
         else:
-            deployed = await rooms.deployer.create(owner, upload.name, tree, upload.source, temporary)
+            deployed = await rooms.deployer.create(owner, upload.name, tree, upload.source, temporary, upload.trial)
     except BaseException as error:
         if caller.principal is None:
             await rooms.people.remove(owner)

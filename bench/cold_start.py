@@ -1,6 +1,6 @@
 """Cold start through the front door against bare Bun, and POST-to-live, in one interleaved run.
 
-    python bench/cold_start.py [ROUNDS]
+    python -m bench.cold_start [ROUNDS]
 
 Each round does, in turn: start bare `bun index.ts` until the first answer; put the app to sleep
 and ask it through the proxy; deploy a changed file; create an app. Prints medians, p95 and ratios.
@@ -21,11 +21,8 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from steadyd.runner.engine import find_bun  # noqa: E402
-from tests.served import Daemon, data_folder, remove  # noqa: E402
+from steadyd.runner.engine import find_bun
+from tests.served import Daemon, data_folder, remove
 
 HELLO = 'export default { fetch: () => new Response("hello") };\n'
 POLL_SECONDS = 0.0001

@@ -8,8 +8,8 @@ RUN_READY := .venv/.ready-run
 TEST_READY := .venv/.ready-test
 BENCH_READY := .venv/.ready-bench
 SOAK_ROUNDS ?= 1000
-# What `make quick` leaves out: tests that want root, a sandbox, the npm registry, Chromium, or minutes.
-QUICK := not (sandbox or network or browser or slow)
+# What `make quick` leaves out: tests that want a sandbox, the npm registry, Chromium, a real Bun, or seconds.
+QUICK := not (sandbox or network or browser or process or slow)
 
 .PHONY: help setup run test quick check fix bench soak bare-root clean
 
@@ -37,7 +37,7 @@ test: $(TEST_READY) ## All tests
 	@$(PY) -m pytest -rs $(ARGS)
 
 quick: $(TEST_READY) ## The tests that need no root, no network and less than 30 seconds
-	@$(PY) -m pytest -m "$(QUICK)" $(ARGS)
+	@$(PY) -m pytest -n auto -m "$(QUICK)" $(ARGS)
 
 check: $(TEST_READY) ## Format, lint, types and the rules of the house
 	@$(PY) -m ruff format --check .

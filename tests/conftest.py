@@ -15,6 +15,14 @@ def pytest_sessionstart() -> None:
     settle_descriptors()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what starts Bun or a daemon: by a fixture that does, or by a class of the module that does."""
+    for item in items:
+        starts = {"daemon", "own_daemon", "bun"} & set(getattr(item, "fixturenames", ()))
+        if starts or {"BunApp", "Daemon", "Run"} & vars(getattr(item, "module", item)).keys():
+            item.add_marker("process")
+
+
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """One real daemon for the tests of a module; tests use app names of their own."""

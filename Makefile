@@ -50,8 +50,7 @@ fix: $(TEST_READY) ## Mend what ruff can mend
 	@$(PY) -m ruff format .
 
 bench: $(BENCH_READY) ## Measure against nginx, HAProxy, Caddy, Traefik and bare Bun
-	@$(PY) -m bench.proxy $(ARGS)
-	@$(PY) -m bench.cold_start
+	@$(PY) -m bench $(ARGS)
 
 soak: $(TEST_READY) ## All tests again and again (SOAK_ROUNDS=1000) until one fails or Ctrl-C
 	@round=1; while [ $$round -le $(SOAK_ROUNDS) ]; do \

@@ -107,11 +107,12 @@ export default { fetch: () => new Response([STEADY_APP, STEADY_URL, STEADY_VERSI
     run(body())
 
 
-def test_no_request_is_lost_while_versions_change(root: Path, bun: Engine) -> None:
+@BOTH
+def test_no_request_is_lost_while_versions_change(root: Path, bun: Engine, sandboxed: bool) -> None:
     """Promise 2, without the listener: eight clients write all the time; every row is there once."""
 
     async def body() -> None:
-        async with world(root, bun) as here:
+        async with world(root, bun, sandboxed) as here:
             await here.create(COUNTER)
             done, written = asyncio.Event(), 0
 
@@ -248,11 +249,14 @@ def test_a_trial_sees_the_rows_of_a_database_that_was_shipped_as_a_seed(root: Pa
     run(body())
 
 
-def test_what_the_app_wrote_is_put_aside_and_told_if_the_version_ships_it(root: Path, bun: Engine) -> None:
+@BOTH
+def test_what_the_app_wrote_is_put_aside_and_told_if_the_version_ships_it(
+    root: Path, bun: Engine, sandboxed: bool
+) -> None:
     writes = 'await Bun.write("page.html", "mine"); await Bun.write("data.txt", "mine");\n' + HELLO
 
     async def body() -> None:
-        async with world(root, bun) as here:
+        async with world(root, bun, sandboxed) as here:
             await here.create(writes)
             await here.ask()
             deployed = await here.deploy({"index.ts": HELLO, "page.html": "shipped"})

@@ -100,8 +100,10 @@ def passable_folder() -> Iterator[Path]:
     """A short path that every app's uid can pass through; pytest's own are 0700 and too long for sockets."""
     path = Path(tempfile.mkdtemp(prefix="steady-", dir="/tmp"))
     path.chmod(0o711)
-    yield path
-    shutil.rmtree(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
 
 
 @pytest.fixture

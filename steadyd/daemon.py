@@ -42,6 +42,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.process import settle_descriptors
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
+from steadyd.stopping import on_signals
 from steadyd.store import Database
 from steadyd.telemetry import Telemetry
 from steadyd.urls import Urls
@@ -69,7 +70,7 @@ def serve(config: Config) -> int:
 
 async def _serve(config: Config) -> int:
     settle_descriptors()
-    stopping = _on_signals()
+    stopping = on_signals(signal.SIGTERM, signal.SIGINT)
     with data_folder(config), runtime_folder(config) as corner:
         async with _running(config, corner) as ready_line:
             sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
@@ -155,21 +156,6 @@ def _rooms(
         host_name=socket.gethostname(),
         body_bytes_max=config.request_body_bytes,
     )
-
-
-def _on_signals() -> asyncio.Event:
-    """SIGTERM and Ctrl-C only set a flag; the second one ends the process at once."""
-    stopping = asyncio.Event()
-
-    def on_signal() -> None:
-        if stopping.is_set():
-            os._exit(1)
-        stopping.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    return stopping
 
 
 def _set_routes(listener: Listener, routes: Routes, control: ControlPlane, urls: Urls) -> None:

@@ -30,6 +30,7 @@ from steadyd.runner.local import APP_ID, LocalApp, Source, engine_in
 from steadyd.runner.logs import LogLine, Logs
 from steadyd.runner.process import settle_descriptors
 from steadyd.runner.start import Starter
+from steadyd.stopping import on_signals
 from steadyd.urls import Urls
 
 __all__ = ["Laptop", "LogLine", "RequestRecord", "Show", "Source", "listen", "run"]
@@ -114,7 +115,7 @@ def scratch_folder() -> Iterator[Path]:
 
 async def _run(laptop: Laptop, show: Show) -> None:
     settle_descriptors()
-    stopping = _on_signals()
+    stopping = on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     sockets = listen(laptop.port)
     urls = Urls("localhost", "localhost", sockets[0].getsockname()[1])
     ring = RequestRing()
@@ -143,20 +144,6 @@ async def _run(laptop: Laptop, show: Show) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
-
-
-def _on_signals() -> asyncio.Event:
-    """The first signal stops in order; the second ends the process at once, and the kernel ends Bun."""
-    stopping = asyncio.Event()
-
-    def on_signal() -> None:
-        if stopping.is_set():
-            os._exit(1)
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, on_signal)
-    return stopping
 
 
 def _sweep(left: Path) -> None:

@@ -38,9 +38,10 @@ ALLOWED: Mapping[str, str] = {
     "control": "errors",
     "telemetry": "errors feed proxy records",
     "premises": "errors config runner control",
-    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry premises",
+    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry premises stopping",
     "changes": "errors runner",
-    "laptop": "errors urls feed proxy runner changes",
+    "stopping": "",
+    "laptop": "errors urls feed proxy runner changes stopping",
     "cli": "errors model tree urls config runner daemon laptop",
     "__main__": "cli",
 }
@@ -86,9 +87,9 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "os.popen": (),
     "os.posix_spawn": ("steadyd.runner.process",),
     "os.system": (),
-    "signal.signal": ("steadyd.daemon",),
+    "signal.signal": (),
     "time.sleep": ("steadyd.proxy.ring",),  # of 0 seconds, in a thread of its own, to let the loop go on
-    ".add_signal_handler": ("steadyd.daemon", "steadyd.laptop"),
+    ".add_signal_handler": ("steadyd.stopping",),
     ".create_subprocess_exec": (),
     ".create_subprocess_shell": (),
 }

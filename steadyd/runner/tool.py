@@ -18,6 +18,9 @@ from steadyd.runner.process import Exit, spawn
 from steadyd.runner.start import filled_pipe
 
 OUTPUT_BYTES_MAX = 1 << 20
+READ_BYTES = 64 << 10
+READS_AT_END = 32
+"""More than a pipe holds (pipe(7): 1 MiB at most)."""
 PROBE_SECONDS_MAX = 10.0
 SCRIPT = ("--no-install", "--no-env-file", "--config=/dev/null")
 """How Bun runs a script of ours: nothing is fetched, no .env is read, and no bunfig.toml (its `preload` names code)."""
@@ -78,13 +81,14 @@ class Tools:
         finally:
             for descriptor in closing:
                 os.close(descriptor)
-        reader = asyncio.ensure_future(_read(output))
+        collector = Collector(output)
         try:
             done, _ = await asyncio.wait({process.ended}, timeout=seconds)
         finally:
             process.kill()
             ended = await asyncio.shield(process.ended)
-        return Result(ended, await reader, not done)
+            said = collector.finish()
+        return Result(ended, said, not done)
 
     # Private
 
@@ -94,6 +98,38 @@ class Tools:
         paths = {"app": folder, "engine": engine}
         paths |= {inner.strip("/"): inner if inside else str(outer) for inner, outer in room.extra.items()}
         return [f"{engine}/bun", *(word.format(**paths) for word in words)]
+
+
+class Collector:
+    """What a tool writes: read as it comes, so that nothing stalls, and cut at the limit. Owns the descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._kept = bytearray()
+        os.set_blocking(descriptor, False)
+        asyncio.get_running_loop().add_reader(descriptor, self._read)
+
+    def finish(self) -> bytes:
+        """Everything so far. Does not wait for the pipe's end: a child of the tool may hold it for ever."""
+        for _ in range(READS_AT_END):
+            if not self._read():
+                break
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        return bytes(self._kept)
+
+    # Private
+
+    def _read(self) -> bool:
+        """Take one piece; false where there is none."""
+        try:
+            piece = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return False
+        self._kept += piece[: max(0, OUTPUT_BYTES_MAX - len(self._kept))]
+        if not piece:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+        return bool(piece)
 
 
 async def probe(tools: Tools, room: sandbox.Room) -> None:
@@ -107,21 +143,3 @@ async def probe(tools: Tools, room: sandbox.Room) -> None:
     if not result.ok:
         said = " ".join(result.last_lines(2)) or str(result.ended)
         raise SteadyError("cannot_start", f"A program cannot be started in the sandbox: {said}")
-
-
-# Private
-
-
-async def _read(descriptor: int) -> bytes:
-    """Everything a pipe brings, cut at the limit but read to the end."""
-    loop = asyncio.get_running_loop()
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        reader = asyncio.StreamReader()
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
-        try:
-            kept = bytearray()
-            while piece := await reader.read(64 << 10):
-                kept += piece[: max(0, OUTPUT_BYTES_MAX - len(kept))]
-            return bytes(kept)
-        finally:
-            transport.close()

@@ -119,9 +119,9 @@ class Instance:
         self.heads: list[bytes] = []
 
     async def serve(self, path: str) -> asyncio.Server:
-        return await asyncio.start_unix_server(self._connected, path, limit=1 << 20)
+        return await asyncio.start_unix_server(self.connected, path, limit=1 << 20)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.open += 1
         try:

@@ -12,7 +12,7 @@ import pytest
 
 from steadyd.proxy import dialer
 from steadyd.proxy.limits import DIALING_MAX
-from tests.proxy.stage import StagedUpstream, answer, canned, run, staged, until
+from tests.proxy.stage import Instance, StagedUpstream, answer, canned, run, staged, until
 
 GET = b"GET / HTTP/1.1\r\nHost: app.localhost\r\n\r\n"
 
@@ -30,6 +30,7 @@ def fill(path: str) -> list[socket.socket]:
 
 def test_a_full_accept_queue_is_tried_again() -> None:
     async def body() -> None:
+        late = Instance(canned(answer(b"late")))
         with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
             path = str(Path(folder, "s"))
             listening.bind(path)
@@ -44,9 +45,10 @@ def test_a_full_accept_queue_is_tried_again() -> None:
                 assert stage.listener.exchanges == 1
                 for filler in fillers:
                     filler.close()
-                server = await asyncio.start_unix_server(canned(answer(b"late")), sock=listening.dup())
+                server = await asyncio.start_unix_server(late.connected, sock=listening.dup())
                 assert (await client.answer())[2] == b"late"
                 server.close()
+            await server.wait_closed()
 
     run(body())
 

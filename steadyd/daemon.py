@@ -30,7 +30,7 @@ from steadyd.records.journal import Journal
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
-from steadyd.runner import engine
+from steadyd.runner import engine, process
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
@@ -38,8 +38,9 @@ from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet, Routes
 from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
+from steadyd.runner.launcher import Launcher
 from steadyd.runner.logs import Logs
-from steadyd.runner.process import settle_descriptors
+from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.stopping import on_signals
@@ -90,7 +91,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         people, apps, journal = People(database), Apps(database), Journal(database)
         operator = await people.operator(time.time())
         built = engine.prepare(config.data / "engine")
-        sandboxed = await sandbox_works(config, built)
+        spawn = await _spawner(stack)
+        sandboxed = await sandbox_works(config, Tools(built, True, spawn))
 
         logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
         stack.push_async_callback(logs.close)
@@ -109,7 +111,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             apps=apps,
             journal=journal,
             logs=logs,
-            starter=Starter(built, corner.instances, logs, sandboxed),
+            starter=Starter(built, corner.instances, logs, sandboxed, spawn),
             urls=urls,
             timing=Timing(config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds),
             idle_seconds=config.idle_seconds,
@@ -119,7 +121,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         )
         fleet = Fleet(ground, lambda routes: _set_routes(listener, routes, control, urls))
         stack.push_async_callback(fleet.close)
-        tools = Tools(built, sandboxed)
+        tools = Tools(built, sandboxed, spawn)
         deployer = Deployer(fleet, Installer(tools), Trials(fleet, tools))
         stack.push_async_callback(deployer.close)
         await deployer.recover()
@@ -137,6 +139,16 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 
 
 # Private
+
+
+async def _spawner(stack: contextlib.AsyncExitStack) -> Spawn:
+    """How children are started: by a parent process that lets none outlive us, where the system has such a thing."""
+    if sys.platform != "linux":
+        return process.spawn
+    launcher = Launcher()
+    stack.push_async_callback(launcher.close)
+    await launcher.open()
+    return launcher.spawn
 
 
 def _rooms(

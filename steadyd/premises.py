@@ -18,7 +18,6 @@ from steadyd.config import Address, Config, runtime_parent
 from steadyd.control import SERVICE_ID
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
-from steadyd.runner.engine import Engine
 from steadyd.runner.ground import UID_FIRST
 from steadyd.runner.tool import Tools, probe
 
@@ -90,8 +89,8 @@ def runtime_folder(config: Config) -> Iterator[Corner]:
         shutil.rmtree(corner.root, ignore_errors=True)
 
 
-async def sandbox_works(config: Config, built: Engine) -> bool:
-    """Decide by really starting a program under the full policy.
+async def sandbox_works(config: Config, tools: Tools) -> bool:
+    """Decide by really starting a program of `tools` under the full policy.
 
     Raises:
         SteadyError: `cannot_start` where the sandbox is required, or the listener is open to others without it.
@@ -100,7 +99,7 @@ async def sandbox_works(config: Config, built: Engine) -> bool:
         problem = "it is switched off"
     else:
         try:
-            await _probe(config, built)
+            await _probe(config, tools)
             return True
         except SteadyError as error:
             problem = error.message
@@ -137,7 +136,7 @@ def write_private(path: Path, text: str) -> None:
 # Private
 
 
-async def _probe(config: Config, built: Engine) -> None:
+async def _probe(config: Config, tools: Tools) -> None:
     uid = UID_FIRST if os.geteuid() == 0 else None
     if uid is not None:
         for folder in (config.data.resolve(), *config.data.resolve().parents):
@@ -145,5 +144,5 @@ async def _probe(config: Config, built: Engine) -> None:
                 raise SteadyError("cannot_start", f"Apps cannot pass through {folder}. Run: chmod o+x {folder}")
     folder = config.data / "engine" / "probe"
     folder.mkdir(mode=0o755, exist_ok=True)
-    room = sandbox.Room(folder, built.folder, uid, {"PATH": "/usr/bin:/bin"}, folder_read_only=True)
-    await probe(Tools(built, sandboxed=True), room)
+    room = sandbox.Room(folder, tools.engine.folder, uid, {"PATH": "/usr/bin:/bin"}, folder_read_only=True)
+    await probe(tools, room)

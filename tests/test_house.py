@@ -85,10 +85,10 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "os.getenv": ("steadyd.cli", "steadyd.config"),
     "os.fork": (),
     "os.popen": (),
-    "os.posix_spawn": ("steadyd.runner.process",),
+    "os.posix_spawn": ("steadyd.runner.process", "steadyd.runner.parent"),
     "os.system": (),
-    "signal.signal": (),
-    "time.sleep": ("steadyd.proxy.ring",),  # of 0 seconds, in a thread of its own, to let the loop go on
+    "signal.signal": ("steadyd.runner.parent",),  # a program of its own
+    "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent"),  # a thread, and a program, of their own
     ".add_signal_handler": ("steadyd.stopping",),
     ".create_subprocess_exec": (),
     ".create_subprocess_shell": (),

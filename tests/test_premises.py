@@ -14,6 +14,7 @@ from steadyd.config import Address, Config
 from steadyd.errors import SteadyError
 from steadyd.premises import bind, data_folder, runtime_folder, sandbox_works, write_private
 from steadyd.runner.engine import Engine
+from steadyd.runner.tool import Tools
 
 NOWHERE = Engine(Path("/nowhere"), "0")
 
@@ -90,7 +91,7 @@ def test_switched_off_on_loopback_it_starts_and_says_so(tmp_path: Path, caplog: 
 
 async def _works(config: Config) -> bool:
     (config.data / "engine").mkdir()
-    return await sandbox_works(config, NOWHERE)
+    return await sandbox_works(config, Tools(NOWHERE, sandboxed=True))
 
 
 def test_the_port_is_known_before_anything_is_served() -> None:

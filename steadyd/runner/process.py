@@ -1,4 +1,4 @@
-"""One child process: spawned, signalled, and always reaped. The only room that starts anything.
+"""One child process: spawned, signalled, and always reaped. This room and `parent.py` start whatever is started.
 
 `posix_spawn` from the event loop's own thread: 0.15 ms at any heap size, where uvloop's subprocess forks and stalls
 the loop for milliseconds; and a parent-death signal is bound to the thread that spawned, so that thread must live as
@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
@@ -22,6 +22,8 @@ from steadyd.errors import SteadyError
 DESCRIPTORS_MAX = 65_536
 """Two for each connection that a listener takes, and some more."""
 RELAYED = 128
+Spawn = Callable[[Sequence[str], Mapping[str, str], Mapping[int, int]], "Process"]
+"""`spawn` below, or a launcher's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Process:
         self._signal_group(signal.SIGKILL)
         if not self.ended.done():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+                self._kill_self()
 
     async def stop(self, grace_seconds: float) -> Exit:
         """SIGTERM, the grace period, SIGKILL; returns when the child is gone."""
@@ -76,6 +78,9 @@ class Process:
             return  # the child was reaped, its group ended with it, and the number may be somebody else's by now
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.group, number)
+
+    def _kill_self(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()

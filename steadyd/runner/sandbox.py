@@ -76,30 +76,12 @@ def options(room: Room, links: Mapping[str, str]) -> list[str]:
     return words
 
 
-def launcher(uid: int | None, parent: int | None = None) -> list[str]:
-    """The host command that becomes the sandbox: it takes the app's uid, then executes bubblewrap.
-
-    With `parent`, our pid, it ends if we died before bubblewrap could bind its life to ours. An instance needs no such
-    guard, and its start is too hot for a shell: its harness notices by itself.
-    """
+def launcher(uid: int | None) -> list[str]:
+    """The host command that becomes the sandbox: it takes the app's uid, then executes bubblewrap."""
     words = [BWRAP, "--args", str(ARGS_FD), "--"]
-    identity = [] if uid is None else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    if parent is not None:
-        guard = '[ "$PPID" = "$1" ] && shift && exec "$@"'
-        return [
-            SETPRIV,
-            *identity,
-            "--no-new-privs",
-            "--pdeathsig",
-            "KILL",
-            "/bin/sh",
-            "-c",
-            guard,
-            "sh",
-            str(parent),
-            *words,
-        ]
-    return [SETPRIV, *identity, "--no-new-privs", *words] if identity else words
+    if uid is None:
+        return words
+    return [SETPRIV, f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs", *words]
 
 
 def bare(folder: Path, uid: int | None, linux: bool) -> list[str]:

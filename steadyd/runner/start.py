@@ -20,7 +20,7 @@ from steadyd.runner import sandbox
 from steadyd.runner.engine import HARNESS, Engine
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
-from steadyd.runner.process import Exit, spawn
+from steadyd.runner.process import Exit, Spawn, spawn
 from steadyd.runner.status import StatusEvent, StatusReader
 
 STATUS_FD = 3
@@ -73,8 +73,9 @@ class Failure(Exception):
 class Starter:
     """Starts instances on this host. `runtime` is a short path: a Unix socket's path ends at 108 bytes (unix(7))."""
 
-    def __init__(self, engine: Engine, runtime: Path, logs: Logs, sandboxed: bool) -> None:
+    def __init__(self, engine: Engine, runtime: Path, logs: Logs, sandboxed: bool, spawn: Spawn = spawn) -> None:
         self.engine = engine
+        self._spawn_child = spawn
         self.sandboxed = sandboxed
         self._runtime = runtime
         self._logs = logs
@@ -158,7 +159,7 @@ class Starter:
                 closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: info_end}
                 command = [*sandbox.launcher(plan.uid), *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
-                process = spawn(command, {}, descriptors)
+                process = self._spawn_child(command, {}, descriptors)
                 process.relays = True
             else:
                 linux = sys.platform == "linux"
@@ -166,7 +167,7 @@ class Starter:
                     *sandbox.bare(plan.folder, plan.uid, linux),
                     *self._bun(plan, str(self.engine.folder), str(plan.folder)),
                 ]
-                process = spawn(command, self._environ(plan, str(runtime)), descriptors)
+                process = self._spawn_child(command, self._environ(plan, str(runtime)), descriptors)
         except BaseException:
             os.close(output)
             if info >= 0:

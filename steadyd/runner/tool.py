@@ -14,7 +14,7 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
-from steadyd.runner.process import Exit, spawn
+from steadyd.runner.process import Exit, Spawn, spawn
 from steadyd.runner.start import filled_pipe
 
 OUTPUT_BYTES_MAX = 1 << 20
@@ -53,9 +53,10 @@ class Result:
 class Tools:
     """Runs programs of the engine folder on users' files: always in the sandbox, never with a secret."""
 
-    def __init__(self, engine: Engine, sandboxed: bool) -> None:
+    def __init__(self, engine: Engine, sandboxed: bool, spawn: Spawn = spawn) -> None:
         self.engine = engine
         self._sandboxed = sandboxed
+        self._spawn = spawn
         self._links = sandbox.system_links()
 
     async def run(self, room: sandbox.Room, words: Sequence[str], seconds: float) -> Result:
@@ -69,12 +70,12 @@ class Tools:
                 args = filled_pipe(sandbox.options(room, self._links))
                 closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: nowhere}
-                command = [*sandbox.launcher(room.uid, os.getpid()), *self._command(room, words, inside=True)]
-                process = spawn(command, {}, descriptors)
+                command = [*sandbox.launcher(room.uid), *self._command(room, words, inside=True)]
+                process = self._spawn(command, {}, descriptors)
             else:
                 linux = sys.platform == "linux"
                 command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]
-                process = spawn(command, dict(room.environ), descriptors)
+                process = self._spawn(command, dict(room.environ), descriptors)
         except BaseException:
             os.close(output)
             raise

@@ -1,0 +1,178 @@
+"""Starting children through their parent process (`parent.py`), so that none of them outlives the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from steadyd.errors import SteadyError
+from steadyd.runner.parent import DESCRIPTORS_PER_REQUEST_MAX, PACKET_BYTES_MAX
+from steadyd.runner.process import Process, spawn
+
+logger = logging.getLogger("steadyd.launcher")
+
+PROGRAM = Path(__file__).with_name("parent.py")
+CHANNEL = 3
+UP_SECONDS_MAX = 10.0
+ANSWER_SECONDS_MAX = 5.0
+"""For one spawn: 0.3 ms is usual. The loop waits for it, as it would for a spawn of its own."""
+
+
+class LaunchedProcess(Process):
+    """A child of the parent process: who reaps it tells how it ended."""
+
+    def take(self, status: int) -> None:
+        """It was reaped with `status` (waitpid(2))."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if not self.ended.done():
+            self._set(status)
+
+    def _watch(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # reaped already: the news is on its way
+            self._pidfd = os.pidfd_open(self.pid)
+
+    def _kill_self(self) -> None:
+        if self._pidfd >= 0:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+
+class Launcher:
+    """The daemon's side of the parent process. Linux only; elsewhere `process.spawn` starts children directly."""
+
+    def __init__(self) -> None:
+        self._processes: dict[int, LaunchedProcess] = {}
+        self._ended_early: dict[int, int] = {}
+        self._up: asyncio.Future[None] | None = None
+        self._channel: socket.socket | None = None
+        self._parent: Process | None = None
+        self._closing = False
+        self._again: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Start the parent process and wait until it serves.
+
+        Raises:
+            SteadyError: `cannot_start` if it does not.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PACKET_BYTES_MAX)
+        with theirs:
+            command = [sys.executable, "-I", "-S", str(PROGRAM), str(CHANNEL)]
+            self._parent = spawn(command, {}, {CHANNEL: theirs.fileno()})
+        ours.settimeout(ANSWER_SECONDS_MAX)
+        self._channel, self._up = ours, asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
+        try:
+            async with asyncio.timeout(UP_SECONDS_MAX):
+                await self._up
+        except TimeoutError:
+            raise SteadyError("cannot_start", f"{sys.executable} does not start as the parent of apps.") from None
+
+    def spawn(self, argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int]) -> Process:
+        """As `process.spawn`: start `argv` in a session of its own.
+
+        Raises:
+            SteadyError: `cannot_start` if the program cannot be executed, or the parent process is gone.
+        """
+        request = {"argv": list(argv), "environ": dict(environ), "numbers": list(descriptors)}
+        answer = self._ask(json.dumps(request).encode(), list(descriptors.values()))
+        if "pid" not in answer:
+            raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {answer.get('error')}.")
+        process = LaunchedProcess(int(answer["pid"]))
+        self._processes[process.pid] = process
+        if process.pid in self._ended_early:
+            asyncio.get_running_loop().call_soon(self._ended, process.pid, self._ended_early.pop(process.pid))
+        return process
+
+    async def close(self) -> None:
+        """End the parent process, and with it every child that is left."""
+        self._closing = True
+        if self._again is not None:
+            await asyncio.wait({self._again})
+        self._hang_up()
+        if self._parent is not None:
+            await self._parent.ended
+
+    # Private
+
+    def _ask(self, request: bytes, descriptors: list[int]) -> dict[str, Any]:
+        """Send one request and wait for its answer; news that comes before it is taken on the way."""
+        channel = self._channel
+        if channel is None:
+            raise SteadyError("cannot_start", "The parent process of apps is starting again. Try again soon.")
+        if len(descriptors) > DESCRIPTORS_PER_REQUEST_MAX:
+            return {"error": f"more than {DESCRIPTORS_PER_REQUEST_MAX} descriptors"}
+        if len(request) > PACKET_BYTES_MAX:
+            return {"error": f"its arguments and variables are longer than {PACKET_BYTES_MAX >> 10} KiB"}
+        try:
+            socket.send_fds(channel, [request], descriptors)
+            while packet := channel.recv(PACKET_BYTES_MAX):
+                message: dict[str, Any] = json.loads(packet)
+                if "pid" in message or "error" in message:
+                    return message
+                self._take(message)
+        except OSError as error:
+            return {"error": error.strerror or "it did not answer in time"}
+        self._lost()
+        return {"error": "the parent process of apps has ended"}
+
+    def _read(self) -> None:
+        """News, outside of any request."""
+        assert self._channel is not None
+        try:
+            packet = self._channel.recv(PACKET_BYTES_MAX, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if packet:
+            self._take(json.loads(packet))
+        else:
+            self._lost()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "up" in message and self._up is not None and not self._up.done():
+            self._up.set_result(None)
+        elif "ended" in message:
+            self._ended(message["ended"], message["status"])
+
+    def _ended(self, pid: int, status: int) -> None:
+        process = self._processes.pop(pid, None)
+        if process is None:
+            self._ended_early[pid] = status  # its own spawn has not returned yet
+        else:
+            process.take(status)
+
+    def _lost(self) -> None:
+        """The parent process was killed: its children die with it, and another takes its place."""
+        self._hang_up()
+        if not self._closing and self._up is not None and self._up.done():
+            self._again = asyncio.ensure_future(self._open_again())
+        processes, self._processes = self._processes, {}
+        for process in processes.values():
+            process.kill()
+            process.take(signal.SIGKILL)
+
+    async def _open_again(self) -> None:
+        try:
+            await self.open()
+        except SteadyError as error:
+            logger.error("no app can be started any more, restart the daemon: %s", error.message)
+
+    def _hang_up(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            asyncio.get_running_loop().remove_reader(channel.fileno())
+            channel.close()

@@ -1,0 +1,176 @@
+"""Children started through their parent process, and what becomes of them when the daemon dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steadyd.errors import SteadyError
+from steadyd.runner import launcher as module
+from steadyd.runner.launcher import Launcher
+from steadyd.runner.parent import DESCRIPTORS_PER_REQUEST_MAX, PACKET_BYTES_MAX
+from steadyd.runner.process import Exit
+from tests.served import ROOT, until
+
+pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform != "linux", reason="subreapers are Linux's")]
+SECONDS_MAX = 10.0
+
+
+def run(body: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(body, SECONDS_MAX))
+
+
+@contextlib.asynccontextmanager
+async def opened() -> Any:
+    launcher = Launcher()
+    await launcher.open()
+    try:
+        yield launcher
+    finally:
+        await launcher.close()
+
+
+def shell(launcher: Launcher, text: str, descriptors: dict[int, int] | None = None) -> Any:
+    return launcher.spawn(["/bin/sh", "-c", text], {"WORD": "told"}, descriptors or {})
+
+
+def alive(mark: str) -> bool:
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and mark.encode() in Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0"):
+                return True
+    return False
+
+
+def test_how_each_child_ended_is_told() -> None:
+    async def body() -> None:
+        async with opened() as launcher:
+            ends = [shell(launcher, f"exit {code}") for code in range(20)]
+            assert [await process.ended for process in ends] == [Exit(code, None) for code in range(20)]
+            assert await shell(launcher, "kill -9 $$").ended == Exit(None, "SIGKILL")
+            sleeper = shell(launcher, "sleep 100")
+            assert await sleeper.stop(1.0) == Exit(None, "SIGTERM")
+            stubborn = shell(launcher, "trap '' TERM; while :; do sleep 0.01; done")
+            await asyncio.sleep(0.1)
+            assert await stubborn.stop(0.1) == Exit(None, "SIGKILL")
+
+    run(body())
+
+
+def test_descriptors_get_their_numbers_and_no_other_is_there() -> None:
+    async def body() -> None:
+        reading, writing = os.pipe()
+        async with opened() as launcher:
+            done = shell(launcher, "echo $WORD >&7; ls /proc/self/fd >&7", {7: writing})
+            os.close(writing)
+            await done.ended
+        with os.fdopen(reading) as file:
+            words = file.read().split()
+        assert words[0] == "told"
+        assert set(words[1:]) <= {"0", "1", "2", "3", "7"}, "3 is what ls itself opened"
+
+    run(body())
+
+
+def test_what_cannot_be_started_says_so_and_harms_nothing() -> None:
+    async def body() -> None:
+        async with opened() as launcher:
+            with pytest.raises(SteadyError, match="No such file"):
+                launcher.spawn(["/no/such/program"], {}, {})
+            with pytest.raises(SteadyError) as caught:
+                launcher.spawn(["/bin/true", "x" * 3 * PACKET_BYTES_MAX], {}, {})
+            assert caught.value.code == "cannot_start"
+            with pytest.raises(SteadyError, match="descriptors"):
+                shell(launcher, "true", dict.fromkeys(range(20, 21 + DESCRIPTORS_PER_REQUEST_MAX), 1))
+            assert await shell(launcher, "exit 3").ended == Exit(3, None)
+
+    run(body())
+
+
+def test_a_killed_parent_process_is_replaced_and_its_children_are_gone() -> None:
+    async def body() -> None:
+        async with opened() as launcher:
+            mark = f"{time.monotonic_ns()}.5"
+            orphan = shell(launcher, f"sleep {mark}")
+            os.kill(launcher._parent.pid, signal.SIGKILL)
+            assert await orphan.ended == Exit(None, "SIGKILL")
+            async with asyncio.timeout(SECONDS_MAX):
+                while True:
+                    with contextlib.suppress(SteadyError):
+                        assert await shell(launcher, "exit 4").ended == Exit(4, None)
+                        break
+                    await asyncio.sleep(0.01)
+
+    run(body())
+
+
+def test_a_parent_process_that_does_not_come_up_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "parent.py"
+    program.write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(module, "PROGRAM", program)
+    monkeypatch.setattr(module, "UP_SECONDS_MAX", 0.2)
+
+    async def body() -> None:
+        launcher = Launcher()
+        with pytest.raises(SteadyError, match="does not start"):
+            await launcher.open()
+        launcher._parent.kill()  # type: ignore[union-attr]
+        await launcher.close()
+
+    run(body())
+
+
+def test_a_parent_process_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS_MAX", 0.2)
+
+    async def body() -> None:
+        async with opened() as launcher:
+            os.kill(launcher._parent.pid, signal.SIGSTOP)
+            with pytest.raises(SteadyError, match=r"timed out|in time"):
+                shell(launcher, "true")
+            os.kill(launcher._parent.pid, signal.SIGCONT)
+
+    run(body())
+
+
+DAEMON = """
+import asyncio, sys
+from steadyd.runner.launcher import Launcher
+
+async def main():
+    launcher = Launcher()
+    await launcher.open()
+    for text in sys.argv[1:]:
+        launcher.spawn(["/bin/sh", "-c", text], {}, {})
+    print("up", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_nothing_outlives_a_killed_daemon() -> None:
+    """Children, sessions of their own, double-forked orphans, and those that refuse to end."""
+    marks = [f"{time.monotonic_ns()}.{number}" for number in range(4)]
+    texts = [
+        f"exec sleep {marks[0]}",
+        f"setsid sleep {marks[1]} & wait",
+        f"(setsid sh -c 'sleep {marks[2]}; true' &) ; exit 0",
+        f"trap '' TERM HUP INT; while :; do sleep {marks[3]}; done",
+    ]
+    with subprocess.Popen([sys.executable, "-c", DAEMON, *texts], stdout=subprocess.PIPE, cwd=ROOT) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == b"up\n"
+        until(lambda: all(alive(mark) for mark in marks))
+        daemon.kill()
+    until(lambda: not any(alive(mark) for mark in marks), 2)

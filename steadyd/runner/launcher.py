@@ -80,13 +80,15 @@ class Launcher:
         except TimeoutError:
             raise SteadyError("cannot_start", f"{sys.executable} does not start as the parent of apps.") from None
 
-    def spawn(self, argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int]) -> Process:
-        """As `process.spawn`: start `argv` in a session of its own.
+    def spawn(
+        self, argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], uid: int | None = None
+    ) -> Process:
+        """As `process.spawn`: start `argv` in a session of its own, as `uid` (None: as ourselves).
 
         Raises:
             SteadyError: `cannot_start` if the program cannot be executed, or the parent process is gone.
         """
-        request = {"argv": list(argv), "environ": dict(environ), "numbers": list(descriptors)}
+        request = {"argv": list(argv), "environ": dict(environ), "numbers": list(descriptors), "uid": uid}
         answer = self._ask(json.dumps(request).encode(), list(descriptors.values()))
         if "pid" not in answer:
             raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {answer.get('error')}.")

@@ -14,16 +14,24 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from steadyd.errors import SteadyError
 
 DESCRIPTORS_MAX = 65_536
 """Two for each connection that a listener takes, and some more."""
 RELAYED = 128
-Spawn = Callable[[Sequence[str], Mapping[str, str], Mapping[int, int]], "Process"]
-"""`spawn` below, or a launcher's."""
+SETPRIV = "/usr/bin/setpriv"
+
+
+class Spawn(Protocol):
+    """`spawn` below, or a launcher's."""
+
+    def __call__(
+        self, argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], uid: int | None = None
+    ) -> Process: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +137,16 @@ def settle_descriptors() -> None:
                 os.set_inheritable(int(name), False)
 
 
-def spawn(argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int]) -> Process:
-    """Start `argv` in a session of its own. `descriptors` maps the child's numbers to ours; stdin is empty.
+def identity_options(uid: int | None) -> list[str]:
+    """setpriv(1)'s options for the uid and gid `uid` and no other group; none for None."""
+    return [] if uid is None else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+
+
+def spawn(
+    argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], uid: int | None = None
+) -> Process:
+    """Start `argv` in a session of its own, as `uid` (None: as ourselves). `descriptors` maps the child's numbers to
+    ours; stdin is empty.
 
     Raises:
         SteadyError: `cannot_start` if the program cannot be executed.
@@ -139,6 +155,8 @@ def spawn(argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     ]
     actions += [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in descriptors.items()]
+    if uid is not None:
+        argv = [SETPRIV, *identity_options(uid), "--no-new-privs", *argv]
     defaults = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ]
     try:
         pid = os.posix_spawn(argv[0], list(argv), dict(environ), file_actions=actions, setsid=True, setsigdef=defaults)

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.runner.process import SETPRIV, identity_options
 
 INNER_ID = 1000
 ARGS_FD = 4
 INFO_FD = 5
 BWRAP = "/usr/bin/bwrap"
-SETPRIV = "/usr/bin/setpriv"
+COMMAND = (BWRAP, "--args", str(ARGS_FD), "--")
+"""What is executed, under the app's uid; every option comes through the descriptor."""
 TMP_BYTES_MAX = 64 << 20
 """The private /tmp, until memory limits count it."""
 
@@ -76,22 +78,13 @@ def options(room: Room, links: Mapping[str, str]) -> list[str]:
     return words
 
 
-def launcher(uid: int | None) -> list[str]:
-    """The host command that becomes the sandbox: it takes the app's uid, then executes bubblewrap."""
-    words = [BWRAP, "--args", str(ARGS_FD), "--"]
-    if uid is None:
-        return words
-    return [SETPRIV, f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs", *words]
-
-
 def bare(folder: Path, uid: int | None, linux: bool) -> list[str]:
     """The host command that runs a program in `folder` without a sandbox: it dies with the daemon where the system
     can do that, and never runs as root."""
     words = ["/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(folder)]
     if not linux:
         return words
-    identity = [] if uid is None else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    return [SETPRIV, *identity, "--no-new-privs", "--pdeathsig", "KILL", *words]
+    return [SETPRIV, *identity_options(uid), "--no-new-privs", "--pdeathsig", "KILL", *words]
 
 
 def check_installed() -> None:

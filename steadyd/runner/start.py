@@ -158,8 +158,8 @@ class Starter:
                 args = filled_pipe(sandbox.options(self._room(plan, runtime), self._links))
                 closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: info_end}
-                command = [*sandbox.launcher(plan.uid), *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
-                process = self._spawn_child(command, {}, descriptors)
+                command = [*sandbox.COMMAND, *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
+                process = self._spawn_child(command, {}, descriptors, plan.uid)
                 process.relays = True
             else:
                 linux = sys.platform == "linux"

@@ -70,8 +70,8 @@ class Tools:
                 args = filled_pipe(sandbox.options(room, self._links))
                 closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: nowhere}
-                command = [*sandbox.launcher(room.uid), *self._command(room, words, inside=True)]
-                process = self._spawn(command, {}, descriptors)
+                command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]
+                process = self._spawn(command, {}, descriptors, room.uid)
             else:
                 linux = sys.platform == "linux"
                 command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]

@@ -22,7 +22,9 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
-from steadyd.runner.sandbox import Room, bare, check_installed, launcher, options, system_links
+from steadyd.runner.launcher import Launcher
+from steadyd.runner.process import spawn
+from steadyd.runner.sandbox import Room, bare, check_installed, options, system_links
 from tests.runner.conftest import UID, Stage, alive, ask, exchange, needs_root, passable_folder, run, stage, until
 
 LINKS = {"bin": "usr/bin", "lib": "usr/lib", "sbin": ""}
@@ -77,12 +79,38 @@ def test_the_private_tmp_is_limited() -> None:
     assert ("--tmpfs", "/tmp") in pairs
 
 
-def test_the_uid_is_taken_before_bubblewrap_runs() -> None:
-    words = launcher(1_900_000_001)
-    assert words.index("--reuid=1900000001") < words.index(sandbox.BWRAP)
-    assert "--clear-groups" in words
-    assert not any("KEY" in word or str(HOST) in word for word in words), "options go through a descriptor"
-    assert launcher(None)[0] == sandbox.BWRAP
+@needs_root
+@pytest.mark.parametrize("launched", [False, True])
+def test_the_uid_is_taken_before_bubblewrap_runs(launched: bool) -> None:
+    """Bubblewrap run by root is root on the host: whatever is executed as an app has its ids, all of them, nothing
+    else, and cannot gain more; started directly or by the parent process."""
+    uid = 1_900_000_001
+    told = "Uid Gid Groups CapPrm CapEff CapAmb NoNewPrivs".split()
+
+    async def body() -> None:
+        launcher = Launcher()
+        await launcher.open()
+        reading, writing = os.pipe()
+        start = launcher.spawn if launched else spawn
+        ended = start(["/bin/cat", "/proc/self/status"], {}, {1: writing}, uid).ended
+        os.close(writing)
+        assert (await ended).code == 0
+        rows = [line.split(":") for line in os.read(reading, 65_536).decode().splitlines()]
+        os.close(reading)
+        assert {name: value.split() for name, value in rows if name in told} == {
+            "Uid": [str(uid)] * 4,
+            "Gid": [str(uid)] * 4,
+            "Groups": [],
+            "CapPrm": ["0" * 16],
+            "CapEff": ["0" * 16],
+            "CapAmb": ["0" * 16],
+            "NoNewPrivs": ["1"],
+        }
+        ours = start(["/bin/sh", "-c", "test $(id -u) = 0"], {}, {}).ended
+        assert (await ours).code == 0, "the next child is ourselves again"
+        await launcher.close()
+
+    asyncio.run(body())
 
 
 def test_without_a_sandbox_a_child_still_dies_with_the_daemon_and_loses_its_privileges() -> None:

@@ -149,7 +149,7 @@ def test_the_probe_really_starts_a_program(root: Path, bun: Engine, monkeypatch:
     async def body() -> None:
         tools, here = Tools(bun, sandboxed=True), room(root, bun)
         await probe(tools, here)
-        monkeypatch.setattr(sandbox, "BWRAP", "/bin/false")
+        monkeypatch.setattr(sandbox, "COMMAND", ("/bin/false",))
         with pytest.raises(SteadyError) as caught:
             await probe(tools, here)
         assert caught.value.code == "cannot_start"

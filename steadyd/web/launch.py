@@ -42,7 +42,8 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
         check_name(upload.name)
     _refuse_deploy_wishes(upload)
     if caller.principal is None and not rooms.guests:
-        raise SteadyError("unauthorized", "This host makes no apps for strangers: send a token.")
+        advice = "Send “Authorization: Bearer TOKEN”; the operator's token lies in the data folder, in operator.token."
+        raise SteadyError("unauthorized", f"This host makes no apps for strangers. {advice}")
     if caller.principal is None or not caller.principal.is_operator:
         rooms.creations.take(address, rooms.now())
     owner = caller.principal or await rooms.people.add_guest(rooms.now())

@@ -96,7 +96,7 @@ async def sandbox_works(config: Config, tools: Tools) -> bool:
         SteadyError: `cannot_start` where the sandbox is required, or the listener is open to others without it.
     """
     if config.sandbox == "off":
-        problem = "it is switched off"
+        problem = "it is switched off."
     else:
         try:
             await _probe(config, tools)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from steadyd.errors import SteadyError
 from steadyd.model import File
 from steadyd.tree import Tree
 
 BLOB_MODE = 0o444
+T = TypeVar("T")
+
 PART_PREFIX = "part-"
 
 
@@ -72,6 +77,40 @@ class Blobs:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed
+
+
+class Shelf:
+    """Contents on their way into a version, kept apart from the removal of those that no version needs."""
+
+    def __init__(self, blobs: Blobs, in_use: Callable[[], Awaitable[set[str]]]) -> None:
+        self._blobs = blobs
+        self._in_use = in_use
+        self._tidying = asyncio.Lock()
+        self._on_their_way = 0
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """No content is removed inside, though no version needs it yet."""
+        async with self._tidying:
+            self._on_their_way += 1
+        try:
+            yield
+        finally:
+            self._on_their_way -= 1
+
+    async def tidied(self, work: Awaitable[T]) -> T:
+        """`work`; where it fails, what it had brought goes."""
+        try:
+            return await work
+        except BaseException:
+            await self.tidy()
+            raise
+
+    async def tidy(self) -> None:
+        """Remove what no version needs, unless something is on its way: the next time does that as well."""
+        async with self._tidying:
+            if not self._on_their_way:
+                await asyncio.to_thread(self._blobs.sweep, await self._in_use())
 
 
 # Private

@@ -17,6 +17,7 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.model import App, Deploy, Draft, Event, File, Principal, Version
 from steadyd.runner.app import AppRuntime
+from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import remove_tree
@@ -80,6 +81,7 @@ class Deployer:
         self._journal = fleet.ground.journal
         self._blobs = fleet.ground.blobs
         self._running: set[asyncio.Task[Deployed]] = set()
+        self._shelf = Shelf(self._blobs, self._apps.contents_in_use)
 
     async def create(
         self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool, trial: bool = True
@@ -149,6 +151,7 @@ class Deployer:
         if purge:
             await self._journal.begin(app.id, PURGE, by, time.time())
             await self._forget(app)
+            await self._shelf.tidy()
         else:
             self._fleet.note(app.id, Event(time.time(), "delete", f"Deleted by {by.name}."))
 
@@ -179,7 +182,7 @@ class Deployer:
             await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
             await self._apps.drop_versions_never_live(operation.app_id)
             await self._journal.finish(operation.id, "undone", now)
-        await asyncio.to_thread(self._blobs.sweep, await self._apps.contents_in_use())
+        await self._shelf.tidy()
 
     async def close(self) -> None:
         """Wait for the deploys under way."""
@@ -190,7 +193,7 @@ class Deployer:
 
     async def _finish(self, work: Coroutine[Any, Any, Deployed]) -> Deployed:
         """Run a deploy to its end even if whoever asked for it goes away."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.ensure_future(self._shelf.tidied(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
@@ -263,9 +266,10 @@ class Deployer:
         _add_lock(tree, installed)
         await self._journal.step(operation, "stage")
         with steps("stage"):
-            files = await asyncio.to_thread(self._blobs.put, tree)
-            draft = Draft(find_entry(tree), request.source, tuple(files), installed.modules)
-            version = await self._apps.add_version(app, request.by, draft, time.time())
+            async with self._shelf.kept():
+                files = await asyncio.to_thread(self._blobs.put, tree)
+                draft = Draft(find_entry(tree), request.source, tuple(files), installed.modules)
+                version = await self._apps.add_version(app, request.by, draft, time.time())
         return version, installed.notes
 
     async def _lock(self, live: Version) -> bytes:

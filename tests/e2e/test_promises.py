@@ -175,6 +175,7 @@ def test_killed_daemon_leaves_no_orphan_and_serves_again(own_daemon: Daemon) -> 
 def test_failed_deploy_changes_nothing(daemon: Daemon) -> None:
     """Promise 2: a candidate that does not parse, exits or never listens leaves the old version serving."""
     daemon.create("steadfast", {"index.ts": HELLO})
+    kept = sorted(path.name for path in (daemon.data / "blobs").glob("??/*"))
     for source in ("export default {", "process.exit(3)", "await new Promise(() => {})", "throw new Error('no')"):
         answer = daemon.api("POST", "/apps/steadfast/deploys", json={"files": {"index.ts": source}}, timeout=60)
         assert answer.status_code == 422, answer.text
@@ -184,6 +185,8 @@ def test_failed_deploy_changes_nothing(daemon: Daemon) -> None:
         assert error["details"]["reason"]
         assert daemon.ask("steadfast").text == "hello"
     assert daemon.api("GET", "/apps/steadfast").json()["app"]["version"] == 1
+    assert daemon.api("POST", "/apps", json={"files": {"index.ts": "process.exit(4)"}}).status_code == 422
+    assert sorted(path.name for path in (daemon.data / "blobs").glob("??/*")) == kept
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir()))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import stat
@@ -9,7 +10,7 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import File
-from steadyd.runner.blobs import Blobs
+from steadyd.runner.blobs import Blobs, Shelf
 
 
 @pytest.fixture
@@ -96,3 +97,21 @@ def test_sweeping_keeps_what_is_needed(blobs: Blobs) -> None:
     assert blobs.sweep([address(b"kept")]) == 2
     assert blobs.get(address(b"kept")) == b"kept"
     assert not interrupted.exists()
+
+
+def test_what_is_on_its_way_into_a_version_is_not_tidied_away(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+
+    async def nothing() -> set[str]:
+        return set()
+
+    async def body() -> None:
+        shelf = Shelf(blobs, nothing)
+        async with shelf.kept():
+            (file,) = blobs.put({"a": b"on its way"})
+            await shelf.tidy()
+            assert blobs.get(file.sha256) == b"on its way"
+        await shelf.tidy()
+        assert not blobs.path(file.sha256).exists()
+
+    asyncio.run(body())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -51,8 +52,8 @@ class Launcher:
     """The daemon's side of the parent process. Linux only; elsewhere `process.spawn` starts children directly."""
 
     def __init__(self) -> None:
+        self._numbers = itertools.count(1)
         self._processes: dict[int, LaunchedProcess] = {}
-        self._ended_early: dict[int, int] = {}
         self._up: asyncio.Future[None] | None = None
         self._channel: socket.socket | None = None
         self._parent: Process | None = None
@@ -71,7 +72,7 @@ class Launcher:
         with theirs:
             command = [sys.executable, "-I", "-S", str(PROGRAM), str(CHANNEL)]
             self._parent = spawn(command, {}, {CHANNEL: theirs.fileno()})
-        ours.settimeout(ANSWER_SECONDS_MAX)
+        ours.setblocking(False)
         self._channel, self._up = ours, asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
         try:
@@ -88,14 +89,13 @@ class Launcher:
         Raises:
             SteadyError: `cannot_start` if the program cannot be executed, or the parent process is gone.
         """
-        request = {"argv": list(argv), "environ": dict(environ), "numbers": list(descriptors), "uid": uid}
-        answer = self._ask(json.dumps(request).encode(), list(descriptors.values()))
+        number = next(self._numbers)
+        request = {"id": number, "argv": list(argv), "environ": dict(environ), "numbers": list(descriptors), "uid": uid}
+        answer = self._ask(number, json.dumps(request).encode(), list(descriptors.values()))
         if "pid" not in answer:
             raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {answer.get('error')}.")
         process = LaunchedProcess(int(answer["pid"]))
         self._processes[process.pid] = process
-        if process.pid in self._ended_early:
-            asyncio.get_running_loop().call_soon(self._ended, process.pid, self._ended_early.pop(process.pid))
         return process
 
     async def close(self) -> None:
@@ -109,7 +109,7 @@ class Launcher:
 
     # Private
 
-    def _ask(self, request: bytes, descriptors: list[int]) -> dict[str, Any]:
+    def _ask(self, number: int, request: bytes, descriptors: list[int]) -> dict[str, Any]:
         """Send one request and wait for its answer; news that comes before it is taken on the way."""
         channel = self._channel
         if channel is None:
@@ -118,15 +118,18 @@ class Launcher:
             return {"error": f"more than {DESCRIPTORS_PER_REQUEST_MAX} descriptors"}
         if len(request) > PACKET_BYTES_MAX:
             return {"error": f"its arguments and variables are longer than {PACKET_BYTES_MAX >> 10} KiB"}
+        channel.settimeout(ANSWER_SECONDS_MAX)
         try:
             socket.send_fds(channel, [request], descriptors)
             while packet := channel.recv(PACKET_BYTES_MAX):
                 message: dict[str, Any] = json.loads(packet)
-                if "pid" in message or "error" in message:
+                if message.get("id") == number:
                     return message
                 self._take(message)
         except OSError as error:
             return {"error": error.strerror or "it did not answer in time"}
+        finally:
+            channel.setblocking(False)
         self._lost()
         return {"error": "the parent process of apps has ended"}
 
@@ -134,9 +137,9 @@ class Launcher:
         """News, outside of any request."""
         assert self._channel is not None
         try:
-            packet = self._channel.recv(PACKET_BYTES_MAX, socket.MSG_DONTWAIT)
+            packet = self._channel.recv(PACKET_BYTES_MAX)
         except BlockingIOError:
-            return
+            return  # a request in between took it
         except OSError:
             packet = b""
         if packet:
@@ -147,15 +150,13 @@ class Launcher:
     def _take(self, message: dict[str, Any]) -> None:
         if "up" in message and self._up is not None and not self._up.done():
             self._up.set_result(None)
+        elif "pid" in message:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(message["pid"], signal.SIGKILL)  # the answer came too late: nobody knows this child
         elif "ended" in message:
-            self._ended(message["ended"], message["status"])
-
-    def _ended(self, pid: int, status: int) -> None:
-        process = self._processes.pop(pid, None)
-        if process is None:
-            self._ended_early[pid] = status  # its own spawn has not returned yet
-        else:
-            process.take(status)
+            process = self._processes.pop(message["ended"], None)
+            if process is not None:
+                process.take(message["status"])
 
     def _lost(self) -> None:
         """The parent process was killed: its children die with it, and another takes its place."""

@@ -8,8 +8,9 @@ it kills its descendants until there are none.
 
 It runs as `python -I -S parent.py DESCRIPTOR` and imports nothing of ours. One JSON object a packet (SOCK_SEQPACKET):
 
-    request  {"argv": [...], "environ": {...}, "numbers": [child's numbers], "uid": 1 or null}, as many descriptors
-    answer   {"pid": 1} or {"error": "No such file or directory"}
+    request  {"id": 7, "argv": [...], "environ": {...}, "numbers": [child's numbers], "uid": 1 or null}
+             with as many descriptors as numbers
+    answer   {"id": 7, "pid": 1} or {"id": 7, "error": "No such file or directory"}
     news     {"ended": pid, "status": what waitpid(2) said}; {"up": true} once, at the start
 """
 
@@ -72,14 +73,13 @@ class Parent:
             return False
         for descriptor in descriptors:  # recv_fds leaves them inheritable, and its flags unused (3.11)
             os.set_inheritable(descriptor, False)
+        request = json.loads(packet)
         try:
-            pid = spawn(json.loads(packet), descriptors)
+            pid = spawn(request, descriptors)
             self._children.add(pid)
-            self._tell({"pid": pid})
+            self._tell({"id": request["id"], "pid": pid})
         except OSError as error:
-            self._tell({"error": error.strerror})
-        except (ValueError, KeyError, TypeError) as error:
-            self._tell({"error": f"the request is not one: {error}"})
+            self._tell({"id": request["id"], "error": error.strerror})
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -97,6 +98,24 @@ def test_what_cannot_be_started_says_so_and_harms_nothing() -> None:
     run(body())
 
 
+def test_news_that_a_request_took_leaves_nothing_to_wait_for() -> None:
+    """The loop was told of news, then a spawn read them first: the reader must not wait for more."""
+
+    async def body() -> None:
+        async with opened() as launcher:
+            first = shell(launcher, "exit 1")
+            select.select([launcher._channel], [], [], SECONDS_MAX)  # the news of its end, and the loop cannot run
+            second = shell(launcher, "sleep 5")
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            assert await first.ended == Exit(1, None)
+            assert time.monotonic() - began < 2
+            second.kill()
+            assert await second.ended == Exit(None, "SIGKILL")
+
+    run(body())
+
+
 def test_a_killed_parent_process_is_replaced_and_its_children_are_gone() -> None:
     async def body() -> None:
         async with opened() as launcher:
@@ -138,7 +157,14 @@ def test_a_parent_process_that_does_not_answer_is_not_waited_for(monkeypatch: py
             os.kill(launcher._parent.pid, signal.SIGSTOP)
             with pytest.raises(SteadyError, match=r"timed out|in time"):
                 shell(launcher, "true")
+            mark = f"{time.monotonic_ns()}.6"
+            with pytest.raises(SteadyError):
+                shell(launcher, f"exec sleep {mark}")
             os.kill(launcher._parent.pid, signal.SIGCONT)
+            assert await shell(launcher, "exit 6").ended == Exit(6, None), "a late answer is nobody else's"
+            async with asyncio.timeout(SECONDS_MAX):
+                while alive(mark):  # noqa: ASYNC110 - another process's end is no event of this loop
+                    await asyncio.sleep(0.01)
 
     run(body())
 

@@ -191,7 +191,7 @@ def test_nothing_outlives_a_killed_daemon() -> None:
     texts = [
         f"exec sleep {marks[0]}",
         f"setsid sleep {marks[1]} & wait",
-        f"(setsid sh -c 'sleep {marks[2]}; true' &) ; exit 0",
+        f"(setsid sh -c 'sleep {marks[2]}; true' &) ; exec sleep 61",
         f"trap '' TERM HUP INT; while :; do sleep {marks[3]}; done",
     ]
     with subprocess.Popen([sys.executable, "-c", DAEMON, *texts], stdout=subprocess.PIPE, cwd=ROOT) as daemon:

@@ -11,7 +11,7 @@ export const SIDE_FILES = ["-wal", "-shm", "-journal"];
 const MAGIC = "SQLite format 3\0";
 const HEADER_BYTES = 100;
 const WRITE_VERSION_AT = 18; // 1 rollback journal, 2 write-ahead log
-const QUIET_TRIES_MAX = 40;
+const QUIET_MS_MAX = 1_000;
 const QUIET_WAIT_MS = 3;
 const BUSY_MS_MAX = 5_000;
 const CHUNK_BYTES = 1 << 20;
@@ -28,14 +28,15 @@ export function copyDatabase(from: string, to: string): void {
 // Rollback mode, without a lock: right if nothing was written meanwhile. Whoever writes the file keeps a journal
 // beside it from before the first page to after the last one, and leaves a changed header or time behind.
 function copyQuiet(from: string, to: string): boolean {
-  for (let tries = 0; tries < QUIET_TRIES_MAX; tries++) {
+  const deadline = performance.now() + QUIET_MS_MAX;
+  do {
     const before = stillness(from);
     if (before) {
       copyFileSync(from, to, constants.COPYFILE_FICLONE);
       if (stillness(from) === before) return true;
     }
     Bun.sleepSync(QUIET_WAIT_MS * Math.random());
-  }
+  } while (performance.now() < deadline);
   return false;
 }
 

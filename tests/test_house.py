@@ -83,9 +83,10 @@ DOORS: Mapping[str, tuple[str, ...]] = {
 CALLS: Mapping[str, tuple[str, ...]] = {
     "os.environ": ("steadyd.cli", "steadyd.config"),
     "os.getenv": ("steadyd.cli", "steadyd.config"),
-    "os.fork": (),
+    "os.fork": ("steadyd.runner.parent",),  # a program of its own, of one thread
     "os.popen": (),
-    "os.posix_spawn": ("steadyd.runner.process", "steadyd.runner.parent"),
+    "os.execve": ("steadyd.runner.parent",),
+    "os.posix_spawn": ("steadyd.runner.process",),
     "os.system": (),
     "signal.signal": ("steadyd.runner.parent",),  # a program of its own
     "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent"),  # a thread, and a program, of their own

@@ -17,7 +17,7 @@ from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.runner.parent import DESCRIPTORS_PER_REQUEST_MAX, PACKET_BYTES_MAX
-from steadyd.runner.process import Process, spawn
+from steadyd.runner.process import UNCONFINED, Confinement, Process, spawn
 
 logger = logging.getLogger("steadyd.launcher")
 
@@ -82,16 +82,29 @@ class Launcher:
             raise SteadyError("cannot_start", f"{sys.executable} does not start as the parent of apps.") from None
 
     def spawn(
-        self, argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], uid: int | None = None
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        descriptors: Mapping[int, int],
+        confinement: Confinement = UNCONFINED,
     ) -> Process:
-        """As `process.spawn`: start `argv` in a session of its own, as `uid` (None: as ourselves).
+        """As `process.spawn`: start `argv` in a session of its own, confined.
 
         Raises:
             SteadyError: `cannot_start` if the program cannot be executed, or the parent process is gone.
         """
         number = next(self._numbers)
-        request = {"id": number, "argv": list(argv), "environ": dict(environ), "numbers": list(descriptors), "uid": uid}
-        answer = self._ask(number, json.dumps(request).encode(), list(descriptors.values()))
+        request = {
+            "id": number,
+            "argv": list(argv),
+            "environ": dict(environ),
+            "numbers": list(descriptors),
+            "uid": confinement.uid,
+            "join": confinement.join,
+            "limits": confinement.limits,
+        }
+        given = [*confinement.namespaces, *descriptors.values()]
+        answer = self._ask(number, json.dumps(request).encode(), given)
         if "pid" not in answer:
             raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {answer.get('error')}.")
         process = LaunchedProcess(int(answer["pid"]))

@@ -8,8 +8,9 @@ it kills its descendants until there are none.
 
 It runs as `python -I -S parent.py DESCRIPTOR` and imports nothing of ours. One JSON object a packet (SOCK_SEQPACKET):
 
-    request  {"id": 7, "argv": [...], "environ": {...}, "numbers": [child's numbers], "uid": 1 or null}
-             with as many descriptors as numbers
+    request  {"id": 7, "argv": [...], "environ": {...}, "numbers": [child's numbers], "uid": 1 or null,
+              "join": [cgroup files], "limits": [[RLIMIT_…, value]]}
+             with a descriptor for each namespace to enter, then one for each number
     answer   {"id": 7, "pid": 1} or {"id": 7, "error": "No such file or directory"}
     news     {"ended": pid, "status": what waitpid(2) said}; {"up": true} once, at the start
 """
@@ -20,12 +21,13 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import socket
+import struct
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 PACKET_BYTES_MAX = 256 << 10
@@ -34,6 +36,8 @@ KILL_SECONDS_MAX = 10.0
 KILL_AGAIN_SECONDS = 0.002
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+CLONE_INTO_CGROUP = 0x200000000
+SYS_CLONE3 = 435  # on every machine
 DEFAULTS = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGXFSZ)
 
 
@@ -104,40 +108,76 @@ class Parent:
 
 
 def spawn(request: dict[str, Any], descriptors: list[int]) -> int:
-    """Start one child in a session of its own; stdin is empty. Raises OSError."""
-    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-    ]
-    # First out of the way of the numbers that the child wants, then to these.
-    aside = [os.dup2(ours, 100 + place, inheritable=False) for place, ours in enumerate(descriptors)]
-    try:
-        pairs = zip(aside, request["numbers"], strict=True)
-        actions += [(os.POSIX_SPAWN_DUP2, ours, int(theirs)) for ours, theirs in pairs]
-        argv, environ = request["argv"], request["environ"]
-        with identity(request["uid"]):
-            return os.posix_spawn(argv[0], argv, environ, file_actions=actions, setsid=True, setsigdef=DEFAULTS)
-    finally:
-        for descriptor in aside:
-            os.close(descriptor)
+    """Start one child in a session of its own; stdin is empty. Raises OSError.
 
-
-@contextlib.contextmanager
-def identity(uid: int | None) -> Iterator[None]:
-    """Be `uid` while a child is made, which saves it the execution of a program for that (1 ms of its 13).
-
-    Only the saved id stays ours, to come back by; execve(2) replaces the child's with its effective one, and with it
-    goes every capability (capabilities(7)). This process has one thread and no supplementary groups.
+    A fork of so small a process costs half a millisecond, and lets the child confine itself before it runs anything.
     """
-    if uid is None:
-        yield
-        return
+    reading, writing = os.pipe()  # says why, if there is something to say; a program that was executed closes it
+    group = next((path for path in request["join"] if path.endswith("/cgroup.procs")), "")
+    pid = fork_into(os.path.dirname(group)) if group else os.fork()
+    if pid == 0:
+        try:
+            become(request, descriptors)
+        except OSError as error:
+            os.write(writing, str(error.errno).encode())
+        finally:
+            os._exit(127)
+    os.close(writing)
     try:
-        os.setresgid(uid, uid, 0)
-        os.setresuid(uid, uid, 0)
-        yield
+        said = os.read(reading, 16)
     finally:
-        os.setresuid(0, 0, 0)
-        os.setresgid(0, 0, 0)
+        os.close(reading)
+    if said:
+        os.waitpid(pid, 0)
+        raise OSError(int(said), os.strerror(int(said)))
+    return pid
+
+
+def become(request: dict[str, Any], descriptors: list[int]) -> None:
+    """In the child: be confined as asked, then the program. Only returns by raising OSError."""
+    os.setsid()
+    for path in request["join"]:
+        if path.endswith("/cgroup.procs"):
+            continue  # born there
+        # One's own single thread, named “0”, is moved without the lock that moving another's takes (14 ms at worst).
+        with open(path, "wb", buffering=0) as file:
+            file.write(b"0")
+    count = len(descriptors) - len(request["numbers"])
+    for namespace in descriptors[:count]:
+        if ctypes.CDLL(None, use_errno=True).setns(namespace, 0) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+    # First out of the way of the numbers that the child wants, then to these.
+    aside = [os.dup2(ours, 100 + place, inheritable=False) for place, ours in enumerate(descriptors[count:])]
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for ours, theirs in zip(aside, request["numbers"], strict=True):
+        os.dup2(ours, int(theirs))
+    for limit, value in request["limits"]:
+        hard = resource.getrlimit(limit)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # raising it is root's only
+        resource.setrlimit(limit, (value, value))
+    if (uid := request["uid"]) is not None:  # with the uid go all capabilities (capabilities(7))
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    for number in DEFAULTS:
+        signal.signal(number, signal.SIG_DFL)
+    os.execve(request["argv"][0], request["argv"], request["environ"])
+
+
+def fork_into(folder: str) -> int:
+    """fork(2) into a cgroup of version 2 (clone3(2), CLONE_INTO_CGROUP): to move there afterwards takes a global lock.
+
+    Returns like fork. Raises OSError. This process has one thread, and ctypes.PyDLL keeps the interpreter's lock.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        arguments = struct.pack("11Q", CLONE_INTO_CGROUP, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, descriptor)
+        libc = ctypes.PyDLL(None, use_errno=True)
+        pid: int = libc.syscall(SYS_CLONE3, ctypes.c_char_p(arguments), ctypes.c_size_t(len(arguments)))
+        if pid < 0:
+            raise OSError(ctypes.get_errno(), "clone3")
+        return pid
+    finally:
+        os.close(descriptor)
 
 
 def descendants(root: int) -> list[int]:

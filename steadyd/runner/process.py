@@ -24,13 +24,42 @@ DESCRIPTORS_MAX = 65_536
 """Two for each connection that a listener takes, and some more."""
 RELAYED = 128
 SETPRIV = "/usr/bin/setpriv"
+PRLIMIT = "/usr/bin/prlimit"
+PRLIMIT_NAMES = {
+    resource.RLIMIT_CORE: "core",
+    resource.RLIMIT_FSIZE: "fsize",
+    resource.RLIMIT_MEMLOCK: "memlock",
+    resource.RLIMIT_NOFILE: "nofile",
+}
+"""prlimit(1)'s options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What a child gets before its first instruction."""
+
+    uid: int | None = None
+    """Host uid and gid, and no other group; None keeps our own."""
+    join: tuple[str, ...] = ()
+    """Files of cgroups into which the starting child writes itself: `tasks` of v1 hierarchies, `cgroup.procs` of v2."""
+    namespaces: tuple[int, ...] = ()
+    """Descriptors of namespaces to enter, in this order (setns(2))."""
+    limits: tuple[tuple[int, int], ...] = ()
+    """(resource.RLIMIT_…, value), soft and hard alike."""
+
+
+UNCONFINED = Confinement()
 
 
 class Spawn(Protocol):
     """`spawn` below, or a launcher's."""
 
     def __call__(
-        self, argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], uid: int | None = None
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        descriptors: Mapping[int, int],
+        confinement: Confinement = UNCONFINED,
     ) -> Process: ...
 
 
@@ -143,20 +172,27 @@ def identity_options(uid: int | None) -> list[str]:
 
 
 def spawn(
-    argv: Sequence[str], environ: Mapping[str, str], descriptors: Mapping[int, int], uid: int | None = None
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    descriptors: Mapping[int, int],
+    confinement: Confinement = UNCONFINED,
 ) -> Process:
-    """Start `argv` in a session of its own, as `uid` (None: as ourselves). `descriptors` maps the child's numbers to
-    ours; stdin is empty.
+    """Start `argv` in a session of its own. `descriptors` maps the child's numbers to ours; stdin is empty.
+
+    posix_spawn knows no cgroup and no namespace: only a launcher's `spawn` can give a child those.
 
     Raises:
         SteadyError: `cannot_start` if the program cannot be executed.
     """
+    assert (*confinement.join, *confinement.namespaces) == (), "only a launcher confines so"
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
     ]
     actions += [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in descriptors.items()]
-    if uid is not None:
-        argv = [SETPRIV, *identity_options(uid), "--no-new-privs", *argv]
+    if confinement.uid is not None:
+        argv = [SETPRIV, *identity_options(confinement.uid), "--no-new-privs", *argv]
+    if confinement.limits:
+        argv = [PRLIMIT, *(f"--{PRLIMIT_NAMES[limit]}={value}" for limit, value in confinement.limits), "--", *argv]
     defaults = [signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXFSZ]
     try:
         pid = os.posix_spawn(argv[0], list(argv), dict(environ), file_actions=actions, setsid=True, setsigdef=defaults)

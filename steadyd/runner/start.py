@@ -20,7 +20,7 @@ from steadyd.runner import sandbox
 from steadyd.runner.engine import HARNESS, Engine
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
-from steadyd.runner.process import Exit, Spawn, spawn
+from steadyd.runner.process import Confinement, Exit, Spawn, spawn
 from steadyd.runner.status import StatusEvent, StatusReader
 
 STATUS_FD = 3
@@ -159,7 +159,7 @@ class Starter:
                 closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: info_end}
                 command = [*sandbox.COMMAND, *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
-                process = self._spawn_child(command, {}, descriptors, plan.uid)
+                process = self._spawn_child(command, {}, descriptors, Confinement(plan.uid))
                 process.relays = True
             else:
                 linux = sys.platform == "linux"

@@ -14,7 +14,7 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
-from steadyd.runner.process import Exit, Spawn, spawn
+from steadyd.runner.process import Confinement, Exit, Spawn, spawn
 from steadyd.runner.start import filled_pipe
 
 OUTPUT_BYTES_MAX = 1 << 20
@@ -71,7 +71,7 @@ class Tools:
                 closing.append(args)
                 descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: nowhere}
                 command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]
-                process = self._spawn(command, {}, descriptors, room.uid)
+                process = self._spawn(command, {}, descriptors, Confinement(room.uid))
             else:
                 linux = sys.platform == "linux"
                 command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -20,11 +21,12 @@ from steadyd.errors import SteadyError
 from steadyd.runner import launcher as module
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.parent import DESCRIPTORS_PER_REQUEST_MAX, PACKET_BYTES_MAX
-from steadyd.runner.process import Exit
+from steadyd.runner.process import Confinement, Exit
 from tests.served import ROOT, until
 
 pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform != "linux", reason="subreapers are Linux's")]
 SECONDS_MAX = 10.0
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may confine so")
 
 
 def run(body: Coroutine[Any, Any, None]) -> None:
@@ -167,6 +169,63 @@ def test_a_parent_process_that_does_not_answer_is_not_waited_for(monkeypatch: py
                     await asyncio.sleep(0.01)
 
     run(body())
+
+
+async def output(launcher: Launcher, text: str, confinement: Confinement) -> str:
+    reading, writing = os.pipe()
+    process = launcher.spawn(["/bin/sh", "-c", text], {}, {1: writing}, confinement)
+    os.close(writing)
+    await process.ended
+    with os.fdopen(reading) as file:
+        return file.read().strip()
+
+
+def test_a_child_has_its_limits_from_the_start() -> None:
+    async def body() -> None:
+        async with opened() as launcher:
+            limits = ((resource.RLIMIT_NOFILE, 77), (resource.RLIMIT_CORE, 0))
+            text = "ulimit -n; ulimit -Hn; ulimit -c"
+            assert await output(launcher, text, Confinement(limits=limits)) == "77\n77\n0"
+
+    run(body())
+
+
+@needs_root
+def test_a_child_enters_the_namespaces_that_it_is_given() -> None:
+    async def body(pid: int, namespace: int) -> None:
+        async with opened() as launcher:
+            text = "id -u; readlink /proc/self/ns/net"
+            told = await output(launcher, text, Confinement(65534, namespaces=(namespace,)))
+            assert told == f"65534\n{os.readlink(f'/proc/{pid}/ns/net')}"
+            assert told != await output(launcher, text, Confinement(65534))
+
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        namespace = os.open(f"/proc/{other.pid}/ns/net", os.O_RDONLY)
+        run(body(other.pid, namespace))
+        os.close(namespace)
+        other.kill()
+
+
+@needs_root
+def test_a_child_is_in_its_cgroup_from_the_start_or_is_not_started() -> None:
+    folder = Path("/sys/fs/cgroup/pids", f"steadyd-test-{os.getpid()}")
+    if not folder.parent.is_dir():
+        pytest.skip("no cgroup of version 1 here; version 2 is tested in a machine of its own")
+
+    async def body() -> None:
+        async with opened() as launcher:
+            confinement = Confinement(join=(str(folder / "tasks"),))
+            assert f":pids:/{folder.name}" in await output(launcher, "cat /proc/self/cgroup", confinement)
+            with pytest.raises(SteadyError, match="No such file"):
+                launcher.spawn(["/bin/true"], {}, {}, Confinement(join=(f"{folder}/nothing/tasks",)))
+
+    folder.mkdir()
+    try:
+        run(body())
+    finally:
+        folder.rmdir()
 
 
 DAEMON = """

@@ -23,7 +23,7 @@ from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
 from steadyd.runner.launcher import Launcher
-from steadyd.runner.process import spawn
+from steadyd.runner.process import Confinement, spawn
 from steadyd.runner.sandbox import Room, bare, check_installed, options, system_links
 from tests.runner.conftest import UID, Stage, alive, ask, exchange, needs_root, passable_folder, run, stage, until
 
@@ -92,7 +92,7 @@ def test_the_uid_is_taken_before_bubblewrap_runs(launched: bool) -> None:
         await launcher.open()
         reading, writing = os.pipe()
         start = launcher.spawn if launched else spawn
-        ended = start(["/bin/cat", "/proc/self/status"], {}, {1: writing}, uid).ended
+        ended = start(["/bin/cat", "/proc/self/status"], {}, {1: writing}, Confinement(uid)).ended
         os.close(writing)
         assert (await ended).code == 0
         rows = [line.split(":") for line in os.read(reading, 65_536).decode().splitlines()]

@@ -105,7 +105,7 @@ class Installer:
             os.chown(cache, place.uid, place.uid)
         files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
         _fill(folder, {**files, LOCK: lock} if lock else files, place.uid)
-        room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, network=True)
+        room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, network="host")
         words = ["install", "--ignore-scripts", "--no-progress", "--cache-dir={cache}", "--linker=hoisted"]
         result = await self._tools.run(room, words, INSTALL_SECONDS_MAX)
         if not result.ok or not (folder / MODULES).is_dir():

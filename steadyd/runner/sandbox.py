@@ -12,13 +12,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from steadyd.errors import SteadyError
-from steadyd.runner.process import SETPRIV, identity_options
+from steadyd.runner.process import SETPRIV, identity_options, run_now
 
 INNER_ID = 1000
 ARGS_FD = 4
 INFO_FD = 5
+SECCOMP_FD = 6
+"""Where bubblewrap reads the filter of linux/seccomp.py: callers pass a pipe that holds it."""
 BWRAP = "/usr/bin/bwrap"
 COMMAND = (BWRAP, "--args", str(ARGS_FD), "--")
 """What is executed, under the app's uid; every option comes through the descriptor."""
@@ -30,6 +33,10 @@ ENGINE = "/steady"
 RUNTIME = "/run/steady"
 SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 NETWORK_FILES = ("/etc/resolv.conf", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/usr/share/ca-certificates")
+
+Network = Literal["own", "entered", "host"]
+"""A namespace of its own with nothing in it; one that was entered before bubblewrap started; the host's, which only
+the installing of dependencies gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +59,27 @@ class Room:
     extra: Mapping[str, Path] = field(default_factory=dict)
     """Further writable folders: inner path → host path."""
     folder_read_only: bool = False
-    network: bool = False
-    """The host's network, for installing dependencies only."""
+    network: Network = "own"
 
 
-def options(room: Room, links: Mapping[str, str]) -> list[str]:
-    """bubblewrap's options for `room`. `links` are the host's top-level system links (see `system_links`)."""
+@dataclass(frozen=True, slots=True)
+class System:
+    """What the policy must know of this host."""
+
+    links: Mapping[str, str]
+    """Top-level system folders: name → link target, or "" where it is a real folder."""
+    disables_userns: bool = True
+    """Whether bubblewrap knows --disable-userns (since 0.8)."""
+
+
+def options(room: Room, system: System) -> list[str]:
+    """bubblewrap's options for `room`."""
     words = ["--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
-    words += [] if room.network else ["--unshare-net"]
+    words += ["--unshare-net"] if room.network == "own" else []
+    words += ["--disable-userns"] if system.disables_userns else []
     words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "steady"]
-    words += ["--uid", str(INNER_ID), "--gid", str(INNER_ID), "--info-fd", str(INFO_FD)]
-    words += _system(room, links)
+    words += ["--uid", str(INNER_ID), "--gid", str(INNER_ID), "--info-fd", str(INFO_FD), "--seccomp", str(SECCOMP_FD)]
+    words += _system(room, system.links)
     words += ["--ro-bind" if room.folder_read_only else "--bind", str(room.folder), APP]
     for name in room.read_only:
         words += ["--ro-bind", str(room.folder / name), f"{APP}/{name}"]
@@ -94,16 +111,17 @@ def check_installed() -> None:
             raise SteadyError("cannot_start", f"{program} is missing. Install it with: apt-get install {package}")
 
 
-def system_links() -> dict[str, str]:
-    """Top-level system folders of this host: name → link target, or "" where it is a real folder."""
-    found = {}
+def look_at_system() -> System:
+    """What this host is like, asked once at start-up."""
+    links = {}
     for name in SYSTEM_LINKS:
         path = f"/{name}"
         if os.path.islink(path):
-            found[name] = os.readlink(path)
+            links[name] = os.readlink(path)
         elif os.path.isdir(path):
-            found[name] = ""
-    return found
+            links[name] = ""
+    knows = os.path.exists(BWRAP) and run_now([BWRAP, "--disable-userns", "--version"]) == 0
+    return System(links, knows)
 
 
 # Private
@@ -118,7 +136,7 @@ def _system(room: Room, links: Mapping[str, str]) -> list[str]:
         )
     words += ["--proc", "/proc", "--dev", "/dev", "--size", str(TMP_BYTES_MAX), "--tmpfs", "/tmp"]
     words += ["--ro-bind", str(room.engine), ENGINE]
-    if not room.network:
+    if room.network != "host":
         return [*words, "--ro-bind", str(room.engine / "etc"), "/etc"]
     for name in ("passwd", "group", "hosts", "nsswitch.conf"):
         words += ["--ro-bind", str(room.engine / "etc" / name), f"/etc/{name}"]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.linux import seccomp
 from steadyd.runner import sandbox
 from steadyd.runner.engine import HARNESS, Engine
 from steadyd.runner.instance import Instance
@@ -79,7 +80,7 @@ class Starter:
         self.sandboxed = sandboxed
         self._runtime = runtime
         self._logs = logs
-        self._links = sandbox.system_links()
+        self._system = sandbox.look_at_system()
         self._numbers = itertools.count(1)
         self._slots = asyncio.Semaphore(STARTS_AT_ONCE_MAX)
 
@@ -155,9 +156,9 @@ class Starter:
             if self.sandboxed and not plan.local:
                 info, info_end = os.pipe()
                 closing.append(info_end)
-                args = filled_pipe(sandbox.options(self._room(plan, runtime), self._links))
-                closing.append(args)
-                descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: info_end}
+                pipes = sandbox_pipes(self._room(plan, runtime), self._system)
+                closing += pipes.values()
+                descriptors |= {**pipes, sandbox.INFO_FD: info_end}
                 command = [*sandbox.COMMAND, *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
                 process = self._spawn_child(command, {}, descriptors, Confinement(plan.uid))
                 process.relays = True
@@ -243,13 +244,27 @@ class Starter:
             raise Failure("exit", "it says that it listens, but there is no socket of it.", 0.0, None, None, lines)
 
 
-def filled_pipe(words: list[str]) -> int:
-    """The reading end of a pipe that holds `words`, each ended by NUL, for `--args`.
+def sandbox_pipes(room: sandbox.Room, system: sandbox.System) -> dict[int, int]:
+    """What bubblewrap reads, each from a pipe: its number for it → our descriptor, which the caller closes.
 
     Raises:
-        SteadyError: `too_large` if they do not fit: a pipe holds 64 KiB (pipe(7)).
+        SteadyError: `too_large` if the options do not fit; `cannot_start` if this machine has no filter.
     """
-    content = b"".join(word.encode() + b"\0" for word in words)
+    options = b"".join(word.encode() + b"\0" for word in sandbox.options(room, system))
+    rules = filled_pipe(seccomp.program())
+    try:
+        return {sandbox.ARGS_FD: filled_pipe(options), sandbox.SECCOMP_FD: rules}
+    except BaseException:
+        os.close(rules)
+        raise
+
+
+def filled_pipe(content: bytes) -> int:
+    """The reading end of a pipe that holds `content`.
+
+    Raises:
+        SteadyError: `too_large` if it does not fit: a pipe holds 64 KiB (pipe(7)).
+    """
     reading, writing = os.pipe()
     try:
         os.set_blocking(writing, False)

@@ -15,7 +15,7 @@ from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
 from steadyd.runner.process import Confinement, Exit, Spawn, spawn
-from steadyd.runner.start import filled_pipe
+from steadyd.runner.start import sandbox_pipes
 
 OUTPUT_BYTES_MAX = 1 << 20
 READ_BYTES = 64 << 10
@@ -57,7 +57,7 @@ class Tools:
         self.engine = engine
         self._sandboxed = sandboxed
         self._spawn = spawn
-        self._links = sandbox.system_links()
+        self._system = sandbox.look_at_system()
 
     async def run(self, room: sandbox.Room, words: Sequence[str], seconds: float) -> Result:
         """Run `bun WORDS…` in `room`; a word may name paths with {app}, {engine} and the keys of `room.extra`."""
@@ -67,9 +67,9 @@ class Tools:
         descriptors = {1: output_end, 2: output_end}
         try:
             if self._sandboxed:
-                args = filled_pipe(sandbox.options(room, self._links))
-                closing.append(args)
-                descriptors |= {sandbox.ARGS_FD: args, sandbox.INFO_FD: nowhere}
+                pipes = sandbox_pipes(room, self._system)
+                closing += pipes.values()
+                descriptors |= {**pipes, sandbox.INFO_FD: nowhere}
                 command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]
                 process = self._spawn(command, {}, descriptors, Confinement(room.uid))
             else:

@@ -24,10 +24,10 @@ from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.process import Confinement, spawn
-from steadyd.runner.sandbox import Room, bare, check_installed, options, system_links
+from steadyd.runner.sandbox import Room, System, bare, check_installed, look_at_system, options
 from tests.runner.conftest import UID, Stage, alive, ask, exchange, needs_root, passable_folder, run, stage, until
 
-LINKS = {"bin": "usr/bin", "lib": "usr/lib", "sbin": ""}
+SYSTEM = System({"bin": "usr/bin", "lib": "usr/lib", "sbin": ""})
 HOST = Path("/host/secret/place")
 ROOM = Room(HOST / "app", HOST / "engine", 1_900_000_001, {"KEY": "value"}, runtime=HOST / "run")
 
@@ -39,7 +39,7 @@ def binds(words: list[str]) -> dict[str, tuple[str, str]]:
 
 
 def test_nothing_is_shared_but_what_is_named() -> None:
-    words = options(ROOM, LINKS)
+    words = options(ROOM, SYSTEM)
     for space in ("user", "ipc", "pid", "uts", "net"):
         assert f"--unshare-{space}" in words
     assert ("--cap-drop", "ALL") in list(pairwise(words))
@@ -47,13 +47,13 @@ def test_nothing_is_shared_but_what_is_named() -> None:
 
 
 def test_only_the_app_s_own_places_can_be_written() -> None:
-    writable = {inner for inner, (how, _) in binds(options(ROOM, LINKS)).items() if how == "--bind"}
+    writable = {inner for inner, (how, _) in binds(options(ROOM, SYSTEM)).items() if how == "--bind"}
     assert writable == {sandbox.APP, sandbox.RUNTIME}
-    assert ("--remount-ro", "/") in list(pairwise(options(ROOM, LINKS)))
+    assert ("--remount-ro", "/") in list(pairwise(options(ROOM, SYSTEM)))
 
 
 def test_host_paths_appear_as_sources_only() -> None:
-    words = options(ROOM, LINKS)
+    words = options(ROOM, SYSTEM)
     inside = [inner for inner in binds(words) if str(HOST) in inner]
     assert inside == []
     assert not any(str(HOST) in word for word in words[-6:]), "not in the environment"
@@ -61,20 +61,20 @@ def test_host_paths_appear_as_sources_only() -> None:
 
 def test_dependencies_and_protected_names_are_read_only() -> None:
     room = Room(HOST / "app", HOST / "engine", None, modules=HOST / "modules", read_only=("index.ts",))
-    seen = binds(options(room, LINKS))
+    seen = binds(options(room, SYSTEM))
     assert seen["/app/node_modules"] == ("--ro-bind", str(HOST / "modules"))
     assert seen["/app/index.ts"] == ("--ro-bind", str(HOST / "app" / "index.ts"))
 
 
 def test_only_an_installation_has_a_network() -> None:
-    room = Room(HOST / "app", HOST / "engine", None, network=True)
-    assert "--unshare-net" not in options(room, LINKS)
-    assert "/etc/resolv.conf" in binds(options(room, LINKS))
-    assert "/etc/resolv.conf" not in binds(options(ROOM, LINKS))
+    room = Room(HOST / "app", HOST / "engine", None, network="host")
+    assert "--unshare-net" not in options(room, SYSTEM)
+    assert "/etc/resolv.conf" in binds(options(room, SYSTEM))
+    assert "/etc/resolv.conf" not in binds(options(ROOM, SYSTEM))
 
 
 def test_the_private_tmp_is_limited() -> None:
-    pairs = list(pairwise(options(ROOM, LINKS)))
+    pairs = list(pairwise(options(ROOM, SYSTEM)))
     assert ("--size", str(sandbox.TMP_BYTES_MAX)) in pairs
     assert ("--tmpfs", "/tmp") in pairs
 
@@ -120,7 +120,7 @@ def test_without_a_sandbox_a_child_still_dies_with_the_daemon_and_loses_its_priv
 
 
 def test_system_links_are_this_host_s() -> None:
-    found = system_links()
+    found = look_at_system().links
     assert "bin" in found
     assert all(os.path.islink(f"/{name}") == bool(target) for name, target in found.items())
 

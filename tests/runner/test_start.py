@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
+from steadyd.linux.seccomp import program
+from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
-from steadyd.runner.start import STARTS_AT_ONCE_MAX, Failure, Plan, filled_pipe
+from steadyd.runner.start import STARTS_AT_ONCE_MAX, Failure, Plan, sandbox_pipes
 from steadyd.runner.status import PATHS_MAX
 from tests.runner.conftest import BOTH, HELLO, UID, Stage, alive, exchange, needs_root, run, stage
 
@@ -212,9 +214,13 @@ def test_variables_have_a_limit(root: Path, bun: Engine) -> None:
     run(body())
 
 
-def test_a_pipe_of_words_is_read_as_they_were() -> None:
-    with open(filled_pipe(["--a", "ü b", ""]), "rb") as pipe:
-        assert pipe.read() == "--a\0ü b\0\0".encode()
+def test_what_bubblewrap_reads_is_its_options_and_the_filter() -> None:
+    room = sandbox.Room(Path("/folder"), Path("/engine"), None, {"A": "ü b", "B": ""})
+    system = sandbox.System({})
+    pipes = sandbox_pipes(room, system)
+    with open(pipes[sandbox.ARGS_FD], "rb") as words, open(pipes[sandbox.SECCOMP_FD], "rb") as rules:
+        assert words.read().decode().split("\0") == [*sandbox.options(room, system), ""]
+        assert rules.read() == program()
 
 
 def test_as_many_as_there_are_places_hang_in_their_start_and_others_start_all_the_same(root: Path, bun: Engine) -> None:

@@ -1,0 +1,5 @@
+"""The runner's fixtures, for what is asked of the kernel on behalf of its apps."""
+
+from tests.runner.conftest import bun, pytest_runtest_setup, root
+
+__all__ = ["bun", "pytest_runtest_setup", "root"]

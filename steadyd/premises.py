@@ -123,6 +123,17 @@ def bind(listen: Address) -> list[socket.socket]:
         raise SteadyError("cannot_start", f"Cannot listen on {listen}: {reason}. Choose another --listen.") from error
 
 
+def check_passable(folder: Path) -> None:
+    """Apps have uids of their own: they must get to their folders below `folder`.
+
+    Raises:
+        SteadyError: `cannot_start` with the folder that is closed to them.
+    """
+    for passed in (folder.resolve(), *folder.resolve().parents):
+        if not passed.stat().st_mode & 0o001:
+            raise SteadyError("cannot_start", f"Apps cannot pass through {passed}. Run: chmod o+x {passed}")
+
+
 def write_private(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -139,9 +150,7 @@ def write_private(path: Path, text: str) -> None:
 async def _probe(config: Config, tools: Tools) -> None:
     uid = UID_FIRST if os.geteuid() == 0 else None
     if uid is not None:
-        for folder in (config.data.resolve(), *config.data.resolve().parents):
-            if not folder.stat().st_mode & 0o001:
-                raise SteadyError("cannot_start", f"Apps cannot pass through {folder}. Run: chmod o+x {folder}")
+        check_passable(config.data)
     folder = config.data / "engine" / "probe"
     folder.mkdir(mode=0o755, exist_ok=True)
     room = sandbox.Room(folder, tools.engine.folder, uid, {"PATH": "/usr/bin:/bin"}, folder_read_only=True)

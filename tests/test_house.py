@@ -44,7 +44,7 @@ ALLOWED: Mapping[str, str] = {
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors urls feed proxy runner changes stopping",
-    "cli": "errors model tree urls config runner daemon laptop linux",
+    "cli": "errors model tree urls config runner premises daemon laptop linux",
     "__main__": "cli",
 }
 """Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which
@@ -76,7 +76,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "multiprocessing": (),
     "rich": ("steadyd.cli",),
     "starlette": ("steadyd.web",),
-    "subprocess": ("steadyd.runner.process", "steadyd.cli.checks"),  # the doctor has no loop
+    "subprocess": ("steadyd.runner.process", "steadyd.cli.finding"),  # the doctor
     "watchfiles": ("steadyd.changes",),
     "webbrowser": ("steadyd.cli",),
 }

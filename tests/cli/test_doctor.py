@@ -7,7 +7,7 @@ import json
 import pytest
 
 from steadyd.cli import checks
-from steadyd.cli.checks import Finding
+from steadyd.cli.finding import Finding
 from tests.cli.conftest import Steadyd
 
 WELL = Finding("kernel", "ok", "Linux 6.18")
@@ -31,14 +31,24 @@ def test_only_what_is_required_fails(
 def test_a_line_has_the_fix(steadyd: Steadyd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "examine", lambda data, listen: [WANTING])
     line = steadyd("doctor").stdout
-    assert line == "problem  sandbox       no bubblewrap  fix: sudo apt-get install -y bubblewrap\n"
+    assert line == "problem  sandbox         no bubblewrap  fix: sudo apt-get install -y bubblewrap\n"
 
 
+@pytest.mark.sandbox
 def test_this_machine(steadyd: Steadyd) -> None:
     result = steadyd("doctor", "--listen", "127.0.0.1:0", "--json")
     names = [check["name"] for check in json.loads(result.stdout)["checks"]]
-    assert names == ["kernel", "Bun", "sandbox", "cgroups", "Litestream", "data folder", "port", "*.localhost"]
+    assert names == [
+        *("kernel", "Bun", "user namespaces", "sandbox", "cgroups", "network", "/dev/net/tun", "open files", "users"),
+        *("Litestream", "data folder", "port", "*.localhost"),
+    ]
     assert result.exit_code == 0
+
+
+def test_the_unit_carries_the_options_over(steadyd: Steadyd) -> None:
+    result = steadyd("doctor", "--unit", "--listen", "127.0.0.1:9", "--data", "/srv/steady")
+    assert result.exit_code == 0
+    assert "serve --sandbox required --listen 127.0.0.1:9 --data /srv/steady\n" in result.stdout
 
 
 def test_a_wrong_address_is_a_usage_error(steadyd: Steadyd) -> None:

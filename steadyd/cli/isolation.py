@@ -1,0 +1,220 @@
+"""What full isolation of strangers' apps needs of a Linux machine. Each check really does what the daemon will do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from steadyd.cli.finding import PROBE_SECONDS_MAX, Finding, first_line
+from steadyd.errors import SteadyError
+
+TUN = Path("/dev/net/tun")
+SETTINGS = Path("/proc/sys")
+APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
+APPARMOR_FIX = (
+    r"printf 'abi <abi/4.0>,\nprofile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }\n'"
+    " | sudo tee /etc/apparmor.d/bwrap && sudo apparmor_parser -r /etc/apparmor.d/bwrap"
+)
+"""For bubblewrap alone, as Ubuntu does it for browsers; the sysctl would open the door for every program."""
+SWITCHES = (
+    ("kernel/unprivileged_userns_clone", "0", "1"),
+    ("user/max_user_namespaces", "0", "15000"),
+)
+"""What closes user namespaces: the name below /proc/sys, its closed value, and an open one."""
+CONTAINER_FIX = "allow user namespaces here (in a container: --security-opt seccomp=unconfined, or --privileged)"
+SCRIPT_NAME = "probe.js"
+SCRIPT_TEXT = 'console.log(JSON.stringify({ status: require("fs").readFileSync("/proc/self/status", "utf8") }));\n'
+"""Run inside, as an app would be: proc(5)'s status says what confines its reader."""
+NO_CAPABILITIES = "0000000000000000"
+SECCOMP_FILTER = "2"
+
+
+def isolation(data: Path) -> list[tuple[str, Callable[[], Finding]]]:
+    """The checks of this machine, by name, in the order in which they are shown."""
+    if sys.platform != "linux":
+        detail = "none on this system: only the operator's own apps run, `steadyd run` does not need it"
+        return [("sandbox", lambda: Finding("sandbox", "ok", detail))]
+    return [
+        ("user namespaces", user_namespaces),
+        ("sandbox", lambda: sandbox(data)),
+        ("cgroups", cgroups),
+        ("network", network),
+        ("/dev/net/tun", lambda: tun(TUN)),
+        ("open files", open_files),
+        ("users", users),
+    ]
+
+
+def user_namespaces(settings: Path = SETTINGS) -> Finding:
+    """Make one as an app's uid and use its power: AppArmor lets anybody make one, and then refuses every use."""
+    from steadyd.runner.process import SETPRIV, identity_options
+
+    command = ["/usr/bin/unshare", "--user", "--map-root-user", "--mount", "/bin/true"]
+    uid = _app_uid()
+    if uid is not None:
+        command = [SETPRIV, *identity_options(uid), *command]
+    try:
+        first_line(command)
+    except SteadyError as error:
+        return Finding("user namespaces", "problem", f"refused: {error.message}", namespace_fix(settings))
+    return Finding("user namespaces", "ok", "can be made without privilege")
+
+
+def namespace_fix(settings: Path = SETTINGS) -> str:
+    """The command that opens what this machine has closed."""
+    if _read(settings / APPARMOR) == "1":
+        return APPARMOR_FIX
+    for name, closed, opened in SWITCHES:
+        if _read(settings / name) == closed:
+            return f"sudo sysctl -w {name.replace('/', '.')}={opened}"
+    return CONTAINER_FIX
+
+
+def sandbox(data: Path) -> Finding:
+    """Run Bun under the daemon's own policy, through its own parent process, and read what confines it."""
+    from steadyd.premises import check_passable
+
+    existing = next(folder for folder in (data, *data.absolute().parents) if folder.exists())
+    if not shutil.which("bwrap", path="/usr/bin"):
+        detail = "bubblewrap is not installed: only the operator's own apps run"
+        return Finding("sandbox", "problem", detail, "sudo apt-get install -y bubblewrap")
+    try:
+        check_passable(existing)
+    except SteadyError as error:
+        detail, _, fix = error.message.partition(" Run: ")
+        return Finding("sandbox", "problem", detail, f"sudo {fix}")
+    try:
+        status = asyncio.run(_status_inside())
+    except SteadyError as error:
+        return Finding("sandbox", "problem", error.message, namespace_fix())
+    wrong = confinement_gaps(status)
+    if wrong:
+        return Finding("sandbox", "problem", f"a program inside {' and '.join(wrong)}", "upgrade bubblewrap")
+    version = first_line(["/usr/bin/bwrap", "--version"])
+    return Finding(
+        "sandbox", "ok", f"{version}: an app has no capabilities, gains none, and makes filtered system calls"
+    )
+
+
+def confinement_gaps(status: str) -> list[str]:
+    """What is missing in a confined program's /proc/self/status (proc(5)), as ends of a sentence."""
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    gaps = []
+    if fields.get("CapEff") != NO_CAPABILITIES or fields.get("CapBnd") != NO_CAPABILITIES:
+        gaps.append("has capabilities")
+    if fields.get("NoNewPrivs") != "1":
+        gaps.append("may gain privileges")
+    if fields.get("Seccomp") != SECCOMP_FILTER:
+        gaps.append("may make any system call")
+    return gaps
+
+
+def cgroups() -> Finding:
+    root = Path("/sys/fs/cgroup")
+    if (root / "cgroup.controllers").is_file():
+        controllers = (root / "cgroup.controllers").read_text().split()
+        return Finding("cgroups", "ok", f"v2 with {', '.join(controllers) or 'no controllers'}")
+    return Finding("cgroups", "ok", "v1")
+
+
+def network() -> Finding:
+    """The programs that make an app's network; nftables really takes a table, in a namespace of its own."""
+    missing = [
+        package
+        for program, package in (("pasta", "passt"), ("nft", "nftables"), ("ip", "iproute2"))
+        if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    ]
+    if missing:
+        detail = f"without {', '.join(missing)} apps have no network"
+        return Finding("network", "problem", detail, f"sudo apt-get install -y {' '.join(missing)}")
+    command = ["/usr/bin/unshare", "--net", "--map-root-user", "/usr/sbin/nft", "add table inet steadyd"]
+    try:
+        first_line(command)
+    except SteadyError as error:
+        return Finding("network", "problem", f"nftables refuses a filter: {error.message}", "sudo modprobe nf_tables")
+    return Finding("network", "ok", f"{first_line(['/usr/bin/pasta', '--version'])}, nftables takes filters")
+
+
+def tun(device: Path) -> Finding:
+    """pasta's way into a network namespace."""
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        fix = f"sudo modprobe tun (in a container: --device {device})"
+        return Finding("/dev/net/tun", "problem", f"apps have no network: {error.strerror}", fix)
+    return Finding("/dev/net/tun", "ok", "opens")
+
+
+def open_files() -> Finding:
+    from steadyd.runner.process import DESCRIPTORS_MAX
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard >= DESCRIPTORS_MAX:
+        return Finding("open files", "ok", f"{DESCRIPTORS_MAX:,} for the daemon")
+    detail = f"{hard:,} at most: two for each visitor, so about {hard // 2:,} at once"
+    return Finding(
+        "open files", "problem", detail, f"ulimit -Hn {DESCRIPTORS_MAX} (the unit of `doctor --unit` has it)"
+    )
+
+
+def users() -> Finding:
+    if _app_uid() is not None:
+        return Finding("users", "ok", "each app has a uid of its own")
+    detail = "not root: all apps share your uid, only namespaces part them"
+    return Finding("users", "problem", detail, "run `sudo steadyd serve`, or by the unit of `steadyd doctor --unit`")
+
+
+# Private
+
+
+def _app_uid() -> int | None:
+    from steadyd.runner.ground import UID_FIRST
+
+    return UID_FIRST if os.geteuid() == 0 else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+async def _status_inside() -> str:
+    """/proc/self/status of a program under the full policy.
+
+    Raises:
+        SteadyError: `cannot_start` with what the sandbox said.
+    """
+    from steadyd.runner import engine
+    from steadyd.runner.launcher import Launcher
+    from steadyd.runner.sandbox import Room, check_installed
+    from steadyd.runner.tool import SCRIPT, Tools
+
+    check_installed()
+    launcher = Launcher()
+    with tempfile.TemporaryDirectory(prefix="steadyd-doctor-") as name:
+        parent = Path(name)
+        folder = parent / "app"
+        folder.mkdir()
+        (folder / SCRIPT_NAME).write_text(SCRIPT_TEXT)
+        for path, mode in ((parent, 0o711), (folder, 0o755), (folder / SCRIPT_NAME, 0o644)):
+            path.chmod(mode)
+        try:
+            await launcher.open()
+            tools = Tools(engine.prepare(parent / "engine"), True, launcher.spawn)
+            room = Room(folder, tools.engine.folder, _app_uid(), {"PATH": "/usr/bin:/bin"}, folder_read_only=True)
+            result = await tools.run(room, [*SCRIPT, f"{{app}}/{SCRIPT_NAME}"], PROBE_SECONDS_MAX)
+        finally:
+            await launcher.close()
+    status = result.answer().get("status")
+    if not isinstance(status, str):
+        said = " ".join(result.last_lines(2)) or str(result.ended)
+        raise SteadyError("cannot_start", f"bubblewrap cannot start a program: {said}")
+    return status

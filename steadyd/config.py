@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.model import Limits
+from steadyd.settings import Policy
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_DOMAIN = "localhost"
+DEFAULT_MEMORY_BYTES = 256 << 20
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 SANDBOX_MODES = ("auto", "required", "off")
+
+
+def memory_ceiling() -> int:
+    """The most memory that one app may be given where the operator says nothing: half of the machine's."""
+    half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return max(half >> 20 << 20, DEFAULT_MEMORY_BYTES)
+
+
+def cpus_ceiling() -> float:
+    """The same for processors: all of them."""
+    return float(os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,24 @@ class Config:
     grace_seconds: float = 5.0
     log_bytes: int = 100 << 20
     request_body_bytes: int = 100 << 20
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+    cpus: float = 1.0
+    processes: int = 64
+    disk_bytes: int = 1 << 30
+    guest_memory_bytes: int = 128 << 20
+    guest_disk_bytes: int = 100 << 20
+    memory_bytes_ceiling: int = field(default_factory=memory_ceiling)
+    cpus_ceiling: float = field(default_factory=cpus_ceiling)
+    processes_ceiling: int = 1_024
+    disk_bytes_ceiling: int = 10 << 30
+
+    @property
+    def policy(self) -> Policy:
+        """What an app gets, and the most that settings may give it."""
+        limits = Limits(self.memory_bytes, self.cpus, self.processes, self.disk_bytes)
+        guest = replace(limits, memory_bytes=self.guest_memory_bytes, disk_bytes=self.guest_disk_bytes)
+        ceilings = Limits(self.memory_bytes_ceiling, self.cpus_ceiling, self.processes_ceiling, self.disk_bytes_ceiling)
+        return Policy(limits, guest, ceilings, self.idle_seconds)
 
     @property
     def database(self) -> Path:

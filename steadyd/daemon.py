@@ -88,7 +88,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         database = Database(config.database, STEADY)
         stack.callback(database.close)
-        people, apps, journal = People(database), Apps(database), Journal(database)
+        people, apps, journal = People(database), Apps(database, config.policy), Journal(database)
         operator = await people.operator(time.time())
         built = engine.prepare(config.data / "engine")
         spawn = await _spawner(stack)
@@ -114,7 +114,6 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             starter=Starter(built, corner.instances, logs, sandboxed, spawn),
             urls=urls,
             timing=Timing(config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds),
-            idle_seconds=config.idle_seconds,
             as_root=os.geteuid() == 0,
             forget=requests.forget,
             only_owner="" if sandboxed else operator.id,

@@ -71,16 +71,47 @@ class Principal:
         return self.kind is Kind.OPERATOR
 
 
+class Network(enum.StrEnum):
+    """What an app reaches: nothing, the public internet, or that and its owner's other apps by name."""
+
+    NONE = "none"
+    INTERNET = "internet"
+    PRIVATE = "private"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one instance may use. Bytes, cores, counts and seconds."""
+    """What one instance may use. Bytes, cores and counts; 0 means no limit."""
 
     memory_bytes: int = 256 << 20
     cpus: float = 1.0
     processes: int = 64
     disk_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is true of an app now, whoever said so."""
+
+    limits: Limits = Limits()
     idle_seconds: float = 15 * 60.0
     """Seconds without a request until the app sleeps; 0 means never."""
+    network: Network = Network.INTERNET
+    notify: str = ""
+    """Where its owner is told what goes wrong: an https address, or "" for nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What one of those who may say (the owner, a version's own file) said. None: nothing."""
+
+    memory_bytes: int | None = None
+    cpus: float | None = None
+    processes: int | None = None
+    disk_bytes: int | None = None
+    idle_seconds: float | None = None
+    network: Network | None = None
+    notify: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +131,17 @@ class App:
     updated_at: float
     expires_at: float | None = None
     deleted_at: float | None = None
-    limits: Limits = field(default_factory=Limits)
+    owner_kind: Kind = Kind.USER
+    chosen: Choices = Choices()
+    """What its owner set."""
+    shipped: Choices = Choices()
+    """What the live version's own file says."""
+    settings: Settings = Settings()
+    """What follows from both, within the host's ceilings."""
+
+    @property
+    def limits(self) -> Limits:
+        return self.settings.limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +167,7 @@ class Version:
     author_id: str
     modules: str = ""
     """Key of the installed dependencies in the module cache; "" for none."""
+    shipped: Choices = Choices()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +178,7 @@ class Draft:
     source: str
     files: tuple[File, ...]
     modules: str = ""
+    shipped: Choices = Choices()
 
 
 @dataclass(frozen=True, slots=True)

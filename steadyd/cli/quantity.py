@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
-SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
-SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:([kmgt])(?:i?b)?|b)?")
+from steadyd import quantity
+from steadyd.errors import SteadyError
+
 SWITCH = {"on": True, "true": True, "1": True, "yes": True, "off": False, "false": False, "0": False, "no": False}
 
 
@@ -19,11 +16,10 @@ def duration(value: object) -> float:
     Raises:
         click.BadParameter: for anything else.
     """
-    text = str(value).strip().lower()
-    match = DURATION.fullmatch("0" if text == "never" else text)
-    if not match or match[2] not in SECONDS:
-        raise click.BadParameter(f"“{value}” is not a duration; write 30s, 15min or 2h")
-    return float(match[1]) * SECONDS[match[2]]
+    try:
+        return quantity.duration(value)
+    except SteadyError as error:
+        raise click.BadParameter(error.message) from None
 
 
 def size(value: object) -> int:
@@ -32,10 +28,10 @@ def size(value: object) -> int:
     Raises:
         click.BadParameter: for anything else.
     """
-    match = SIZE.fullmatch(str(value).strip().lower())
-    if not match:
-        raise click.BadParameter(f"“{value}” is not a size; write 512K, 100MiB or 1G")
-    return int(float(match[1]) * BYTES[match[2] or ""])
+    try:
+        return quantity.size(value)
+    except SteadyError as error:
+        raise click.BadParameter(error.message) from None
 
 
 def switch(value: object) -> bool:

@@ -11,7 +11,16 @@ import click
 
 from steadyd.cli.quantity import duration, size, switch
 from steadyd.cli.verb import Verb
-from steadyd.config import DEFAULT_DOMAIN, DEFAULT_LISTEN, SANDBOX_MODES, Config, default_data, parse_address
+from steadyd.config import (
+    DEFAULT_DOMAIN,
+    DEFAULT_LISTEN,
+    SANDBOX_MODES,
+    Config,
+    cpus_ceiling,
+    default_data,
+    memory_ceiling,
+    parse_address,
+)
 from steadyd.errors import SteadyError
 
 SIGNUP_MODES = ("open", "invite", "closed")
@@ -38,6 +47,26 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--grace", type=duration, default="5s", show_default=True, help="Between SIGTERM and SIGKILL.")
 @click.option("--logs", type=size, default="100MiB", show_default=True, help="Log kept per app.")
 @click.option("--request-body", type=size, default="100MiB", show_default=True, help="Largest request body.")
+@click.option("--memory", type=size, default="256MiB", show_default=True, help="An app's memory; 0: no limit.")
+@click.option(
+    "--cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="An app's processors; 0: no limit."
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=0),
+    default=64,
+    show_default=True,
+    help="Its processes and threads; 0: no limit.",
+)
+@click.option("--disk", type=size, default="1GiB", show_default=True, help="What an app may write; 0: no limit.")
+@click.option("--memory-max", type=size, help="The most that settings may give an app; 0: any.  [default: half of all]")
+@click.option("--cpus-max", type=click.FloatRange(min=0), help="The same for processors.  [default: all of them]")
+@click.option(
+    "--processes-max", type=click.IntRange(min=0), default=1024, show_default=True, help="The same for processes."
+)
+@click.option("--disk-max", type=size, default="10GiB", show_default=True, help="The same for what it may write.")
+@click.option("--guest-memory", type=size, default="128MiB", show_default=True, help="A guest's app has this at most.")
+@click.option("--guest-disk", type=size, default="100MiB", show_default=True, help="The same for what it may write.")
 def serve(**options: Any) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     try:
@@ -53,11 +82,11 @@ def config_from(options: dict[str, Any]) -> Config:
     """The daemon's configuration; guests and sign-up follow the listener where nobody said otherwise.
 
     Raises:
-        SteadyError: `invalid` for an address that is none.
+        SteadyError: `invalid` for an address that is none, or a default above its ceiling.
     """
     listen = parse_address(options["listen"])
     guests = options["guests"]
-    return Config(
+    config = Config(
         data=(options["data"] or default_data(os.environ)).absolute(),
         listen=listen,
         app_domain=options["app_domain"].lower(),
@@ -73,4 +102,24 @@ def config_from(options: dict[str, Any]) -> Config:
         grace_seconds=options["grace"],
         log_bytes=options["logs"],
         request_body_bytes=options["request_body"],
+        memory_bytes=options["memory"],
+        cpus=options["cpus"],
+        processes=options["processes"],
+        disk_bytes=options["disk"],
+        guest_memory_bytes=options["guest_memory"],
+        guest_disk_bytes=options["guest_disk"],
+        memory_bytes_ceiling=_ceiling(options["memory_max"], memory_ceiling(), options["memory"]),
+        cpus_ceiling=_ceiling(options["cpus_max"], cpus_ceiling(), options["cpus"]),
+        processes_ceiling=options["processes_max"],
+        disk_bytes_ceiling=options["disk_max"],
     )
+    config.policy.check_itself()
+    return config
+
+
+# Private
+
+
+def _ceiling(said: Any, machine: float, default: float) -> Any:
+    """What was said; else what the machine has, or the default where that is more (0: no limit)."""
+    return said if said is not None else max(machine, default) if default else 0

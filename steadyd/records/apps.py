@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Death, Draft, File, Limits, Principal, Version, check_name, random_id, random_name
+from steadyd.model import (
+    App,
+    Choices,
+    Death,
+    Draft,
+    File,
+    Kind,
+    Principal,
+    Version,
+    check_name,
+    random_id,
+    random_name,
+)
+from steadyd.settings import Policy, from_json, to_json
 from steadyd.store import Connection, ConstraintError, Database, Row, one
 
 RANDOM_NAME_TRIES_MAX = 20
 TEMPORARY_SECONDS = 7 * 86_400.0
 COLUMNS = (
     "a.id, a.number, a.name, a.owner_id, p.name, a.version, a.temporary, a.held, a.created_at, a.updated_at, "
-    "a.expires_at, a.deleted_at, a.settings"
+    "a.expires_at, a.deleted_at, a.settings, p.kind, coalesce(v.settings, '{}')"
 )
-FROM = "FROM apps a JOIN principals p ON p.id = a.owner_id"
+FROM = (
+    "FROM apps a JOIN principals p ON p.id = a.owner_id "
+    "LEFT JOIN versions v ON v.app_id = a.id AND v.number = a.version"
+)
 
 
 class Apps:
-    """What exists. Every method is one transaction."""
+    """What exists. Every method is one transaction. `policy` makes settings from what was chosen."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, policy: Policy = Policy()) -> None:
+        self.policy = policy
         self._database = database
 
     async def create(self, name: str | None, owner: Principal, temporary: bool, now: float) -> App:
@@ -33,25 +50,34 @@ class Apps:
         """
         if name is not None:
             check_name(name)
-        return await self._database.write(lambda db: _create(db, name, owner, temporary, now))
+        sql = f"SELECT {COLUMNS} {FROM} WHERE a.id = ?"
+
+        def write(db: Connection) -> App:
+            app = _app(one(db, sql, (_create(db, name, owner, temporary, now),)), self.policy)
+            assert app is not None
+            return app
+
+        return await self._database.write(write)
 
     async def by_id(self, app_id: str) -> App | None:
-        return await self._database.read(lambda db: _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.id = ?", (app_id,))))
+        sql = f"SELECT {COLUMNS} {FROM} WHERE a.id = ?"
+        return await self._database.read(lambda db: _app(one(db, sql, (app_id,)), self.policy))
 
     async def by_name(self, name: str) -> App | None:
         """The app of that name, deleted ones too."""
-        return await self._database.read(lambda db: _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.name = ?", (name,))))
+        sql = f"SELECT {COLUMNS} {FROM} WHERE a.name = ?"
+        return await self._database.read(lambda db: _app(one(db, sql, (name,)), self.policy))
 
     async def everything(self, deleted: bool = False) -> list[App]:
         """All apps of this host, oldest first."""
         sql = f"SELECT {COLUMNS} {FROM} WHERE (a.deleted_at IS NOT NULL) = ? ORDER BY a.number"
-        return await self._database.read(lambda db: _apps(db.execute(sql, (deleted,))))
+        return await self._database.read(lambda db: _apps(db.execute(sql, (deleted,)), self.policy))
 
     async def of_owner(self, owner_id: str, deleted: bool = False) -> list[App]:
         """One owner's apps, last changed first."""
         where = "a.owner_id = ? AND (a.deleted_at IS NOT NULL) = ?"
         sql = f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY a.updated_at DESC"
-        return await self._database.read(lambda db: _apps(db.execute(sql, (owner_id, deleted))))
+        return await self._database.read(lambda db: _apps(db.execute(sql, (owner_id, deleted)), self.policy))
 
     async def hostnames(self) -> dict[str, str]:
         """Host name → app id for every app that may be asked. A name without a dot lies under the app domain."""
@@ -64,11 +90,14 @@ class Apps:
         def write(db: Connection) -> Version:
             row = one(db, "SELECT coalesce(max(number), 0) + 1 FROM versions WHERE app_id = ?", (app.id,))
             assert row is not None
-            version = Version(app.id, row[0], draft.entry, draft.source, draft.files, now, author.id, draft.modules)
+            version = Version(
+                app.id, row[0], draft.entry, draft.source, draft.files, now, author.id, draft.modules, draft.shipped
+            )
+            shipped = json.dumps(to_json(draft.shipped))
             db.execute(
-                "INSERT INTO versions (app_id, number, entry, source, author_id, created_at, modules) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (app.id, version.number, draft.entry, draft.source, author.id, now, draft.modules),
+                "INSERT INTO versions (app_id, number, entry, source, author_id, created_at, modules, settings) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (app.id, version.number, draft.entry, draft.source, author.id, now, draft.modules, shipped),
             )
             rows = [(app.id, version.number, file.path, file.sha256, file.size) for file in draft.files]
             db.executemany("INSERT INTO version_files VALUES (?, ?, ?, ?, ?)", rows)
@@ -82,12 +111,17 @@ class Apps:
     async def versions(self, app_id: str) -> list[Version]:
         """All versions, newest first, without their file lists."""
         sql = (
-            "SELECT entry, source, created_at, author_id, modules, number FROM versions WHERE app_id = ? "
+            "SELECT entry, source, created_at, author_id, modules, number, settings FROM versions WHERE app_id = ? "
             "ORDER BY number DESC"
         )
-        return await self._database.read(
-            lambda db: [Version(app_id, r[5], r[0], r[1], (), r[2], r[3], r[4]) for r in db.execute(sql, (app_id,))]
-        )
+
+        def query(db: Connection) -> list[Version]:
+            return [
+                Version(app_id, row[5], row[0], row[1], (), row[2], row[3], row[4], from_json(json.loads(row[6])))
+                for row in db.execute(sql, (app_id,))
+            ]
+
+        return await self._database.read(query)
 
     async def drop_versions_never_live(self, app_id: str) -> None:
         """A version exists only if some deploy made it live: what failed or was interrupted leaves none."""
@@ -103,6 +137,17 @@ class Apps:
         expires = now + TEMPORARY_SECONDS if app.temporary else None
         sql = "UPDATE apps SET version = ?, held = 0, updated_at = ?, expires_at = ? WHERE id = ?"
         await self._database.write(lambda db: db.execute(sql, (version, now, expires, app.id)))
+
+    async def choose(self, app_id: str, change: Callable[[Choices], Choices]) -> None:
+        """Change what the owner set, all at once. `change` may raise, and then nothing is changed."""
+
+        def write(db: Connection) -> None:
+            row = one(db, "SELECT settings FROM apps WHERE id = ?", (app_id,))
+            if row is not None:
+                chosen = json.dumps(to_json(change(from_json(json.loads(row[0])))))
+                db.execute("UPDATE apps SET settings = ? WHERE id = ?", (chosen, app_id))
+
+        await self._database.write(write)
 
     async def set_held(self, app_id: str, held: bool) -> None:
         await self._database.write(lambda db: db.execute("UPDATE apps SET held = ? WHERE id = ?", (held, app_id)))
@@ -136,7 +181,7 @@ class Apps:
 # Private
 
 
-def _create(db: Connection, name: str | None, owner: Principal, temporary: bool, now: float) -> App:
+def _create(db: Connection, name: str | None, owner: Principal, temporary: bool, now: float) -> str:
     expires = now + TEMPORARY_SECONDS if temporary else None
     for _ in range(RANDOM_NAME_TRIES_MAX):
         app_id, chosen = random_id(), name or random_name()
@@ -151,9 +196,7 @@ def _create(db: Connection, name: str | None, owner: Principal, temporary: bool,
             if name is not None:
                 raise _taken(db, name, owner) from None
             continue
-        app = _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.id = ?", (app_id,)))
-        assert app is not None
-        return app
+        return app_id
     raise SteadyError("conflict", "No free random name was found. Give the app a name.")
 
 
@@ -169,9 +212,10 @@ def _taken(db: Connection, name: str, owner: Principal) -> SteadyError:
     return SteadyError("name_taken", f"The name “{name}” is taken. {advice}", {"name": name, "yours": yours})
 
 
-def _app(row: Row | None) -> App | None:
+def _app(row: Row | None, policy: Policy) -> App | None:
     if row is None:
         return None
+    chosen, kind, shipped = from_json(json.loads(row[12])), Kind(row[13]), from_json(json.loads(row[14]))
     return App(
         id=row[0],
         number=row[1],
@@ -185,19 +229,22 @@ def _app(row: Row | None) -> App | None:
         updated_at=row[9],
         expires_at=row[10],
         deleted_at=row[11],
-        limits=Limits(**json.loads(row[12])),
+        owner_kind=kind,
+        chosen=chosen,
+        shipped=shipped,
+        settings=policy.settings(chosen, shipped, kind),
     )
 
 
-def _apps(rows: Iterable[Row]) -> list[App]:
-    return [app for row in rows if (app := _app(row)) is not None]
+def _apps(rows: Iterable[Row], policy: Policy) -> list[App]:
+    return [app for row in rows if (app := _app(row, policy)) is not None]
 
 
 def _version(db: Connection, app_id: str, number: int) -> Version | None:
-    sql = "SELECT entry, source, created_at, author_id, modules FROM versions WHERE app_id = ? AND number = ?"
+    sql = "SELECT entry, source, created_at, author_id, modules, settings FROM versions WHERE app_id = ? AND number = ?"
     row = one(db, sql, (app_id, number))
     if row is None:
         return None
     sql = "SELECT path, sha256, size FROM version_files WHERE app_id = ? AND number = ? ORDER BY path"
     files = tuple(File(*file) for file in db.execute(sql, (app_id, number)))
-    return Version(app_id, number, row[0], row[1], files, row[2], row[3], row[4])
+    return Version(app_id, number, row[0], row[1], files, row[2], row[3], row[4], from_json(json.loads(row[5])))

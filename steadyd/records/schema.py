@@ -68,6 +68,9 @@ STEADY = (
     ) STRICT;
     CREATE INDEX events_of_app ON events (app_id, id);
     """,
+    """
+    ALTER TABLE versions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
+    """,
 )
 
 TELEMETRY = (

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
-from steadyd.model import AppState, Death
+from steadyd.model import AppState, Death, Settings
 from steadyd.proxy.service import Holder
 from steadyd.runner.death import death_of
 from steadyd.runner.gate import Gate
@@ -65,7 +65,8 @@ class AppRuntime:
         self.state = AppState.STOPPED
         self.plan: Plan | None = None
         """What is started next; None until the folder was linked once."""
-        self.idle_seconds = 15 * 60.0
+        self.settings = Settings()
+        """Assigned whole when they change."""
         self.instance: Instance | None = None
         self.failure: Failure | None = None
         self.requests_before = 0
@@ -113,9 +114,10 @@ class AppRuntime:
     def tick(self, now: float) -> None:
         """Put an idle app to sleep. `now` is monotonic seconds."""
         instance = self._open
-        if instance is None or self.idle_seconds <= 0 or instance.claims:
+        idle_seconds = self.settings.idle_seconds
+        if instance is None or idle_seconds <= 0 or instance.claims:
             return
-        if now - instance.last_used >= self.idle_seconds:
+        if now - instance.last_used >= idle_seconds:
             self._send(Event.STOP)
 
     async def wake(self) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from steadyd.errors import SteadyError
+from steadyd.manifest import read_manifest
 from steadyd.model import App, Deploy, Draft, Event, File, Principal, Version
 from steadyd.runner.app import AppRuntime
 from steadyd.runner.blobs import Shelf
@@ -259,6 +260,7 @@ class Deployer:
             return request.version, ()
         assert request.tree is not None
         tree, place = dict(request.tree), self._fleet.ground.place(app)
+        manifest = read_manifest(tree, self._apps.policy, app.owner_kind)
         await self._journal.step(operation, "install")
         with steps("install"):
             pinned = b"" if live is None or request.source == "merge" else await self._lock(live)
@@ -268,9 +270,10 @@ class Deployer:
         with steps("stage"):
             async with self._shelf.kept():
                 files = await asyncio.to_thread(self._blobs.put, tree)
-                draft = Draft(find_entry(tree), request.source, tuple(files), installed.modules)
+                entry = find_entry(tree)
+                draft = Draft(entry, request.source, tuple(files), installed.modules, manifest.choices)
                 version = await self._apps.add_version(app, request.by, draft, time.time())
-        return version, installed.notes
+        return version, (*manifest.notes, *installed.notes)
 
     async def _lock(self, live: Version) -> bytes:
         """What pins the live version's dependencies: a whole tree without a lock keeps them, a merge can remove it."""
@@ -284,6 +287,7 @@ class Deployer:
             try:
                 await runtime.adopt(self._fleet.ground.plan(app, version))
                 await self._apps.set_live(app, version.number, time.time())
+                runtime.settings = self._fleet.ground.settings(app, version)
             except BaseException:
                 await self._put_back(runtime, app, live)
                 raise

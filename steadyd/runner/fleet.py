@@ -55,7 +55,7 @@ class Fleet:
         if runtime is None:
             tell = Tell(self._happened, self._died)
             runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.ground.prepare, tell)
-            runtime.idle_seconds = self.ground.idle_seconds
+            runtime.settings = app.settings
             self._runtimes[app.id] = runtime
             if app.held:
                 await runtime.sleep(hold=True)
@@ -118,6 +118,20 @@ class Fleet:
             async with runtime.swap():
                 pass
             await runtime.wake()
+
+    async def apply(self, app: App) -> None:
+        """Make true what the records now say of its settings, without losing a request: limits and sleep at once,
+        another network with a fresh instance."""
+        async with self._operate(app) as runtime:
+            app = await self.ground.apps.by_id(app.id) or app
+            version = await self.ground.apps.version(app.id, app.version)
+            if runtime.plan is not None and version is not None:
+                runtime.plan = self.ground.plan(app, version)
+            before = runtime.settings.network
+            runtime.settings = app.settings
+            if before is not app.settings.network and runtime.state is AppState.RUNNING:
+                async with runtime.swap():
+                    pass
 
     async def run(self) -> None:
         """The fleet's only loop: idle apps go to sleep."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Version
+from steadyd.model import App, Settings, Version
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.runner.app import Timing
@@ -36,7 +36,6 @@ class Ground:
     starter: Starter
     urls: Urls
     timing: Timing
-    idle_seconds: float
     as_root: bool
     """Each app has a uid of its own."""
     forget: Callable[[str], None] = lambda app_id: None
@@ -47,6 +46,10 @@ class Ground:
     def place(self, app: App) -> Place:
         """Where the app lives on this host, and as whom."""
         return Place(self.folder / app.id, UID_FIRST + app.number if self.as_root else None)
+
+    def settings(self, app: App, version: Version) -> Settings:
+        """What is true of the app while `version` is live."""
+        return self.apps.policy.settings(app.chosen, version.shipped, app.owner_kind)
 
     async def prepare(self, app_id: str) -> Plan:
         """The live version's plan, its folder linked: done once after the daemon's start, by the first request."""

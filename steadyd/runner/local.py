@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.model import Settings
 from steadyd.runner.app import AppRuntime, Tell, Timing
 from steadyd.runner.engine import SCRIPTS, Engine, find_bun
 from steadyd.runner.lifecycle import Event
@@ -44,7 +45,7 @@ class LocalApp(AppRuntime):
     def __init__(self, source: Source, starter: Starter, logs: Logs, environ: Mapping[str, str]) -> None:
         tell = Tell(happened=self._heard, died=lambda app, death: self.say(death.message))
         super().__init__(APP_ID, source.name, starter, TIMING, self._plan, tell)
-        self.idle_seconds = 0.0
+        self.settings = Settings(idle_seconds=0)
         self.source = source
         self.starts = 0
         self._logs = logs

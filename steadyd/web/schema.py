@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from steadyd.model import AppState
+from steadyd.model import AppState, Network
+from steadyd.settings import Source
 
 TAIL_LINES_MAX = 10_000
 
@@ -63,6 +64,24 @@ class StopBody(Strict):
     hold: bool = False
 
 
+Amount = Annotated[int | float | str, Meta(description="A number, or a text such as `256MiB`, `15min` or `never`.")]
+
+
+class SettingsBody(Strict):
+    """Only what is named changes; `null` takes the owner's choice back. Names with a unit are understood too."""
+
+    memory: Amount | UnsetType | None = UNSET
+    cpus: Amount | UnsetType | None = UNSET
+    processes: Amount | UnsetType | None = UNSET
+    disk: Amount | UnsetType | None = UNSET
+    idle: Amount | UnsetType | None = UNSET
+    network: str | UnsetType | None = UNSET
+    notify: str | UnsetType | None = UNSET
+    memory_bytes: Amount | UnsetType | None = UNSET
+    disk_bytes: Amount | UnsetType | None = UNSET
+    idle_seconds: Amount | UnsetType | None = UNSET
+
+
 class Nothing(Strict):
     """An empty object, or no body at all."""
 
@@ -108,15 +127,60 @@ class DomainQuery(Strict):
 
 
 class Settings(Strict):
+    """`idle_seconds` 0 means that it never sleeps."""
+
     visibility: Literal["public", "unlisted", "private-source"]
     idle_seconds: float
+    network: Network
+    notify: str
 
 
 class Limits(Strict):
+    """0 means no limit."""
+
     memory_bytes: int
     cpus: float
     processes: int
     disk_bytes: int
+
+
+class EffectiveSettings(Strict):
+    """What is true now. Memory and disk are bytes (0: no limit), `idle` is seconds or `never`."""
+
+    memory: int
+    cpus: float
+    processes: int
+    disk: int
+    idle: float | Literal["never"]
+    network: Network
+    notify: str
+
+
+class SettingSources(Strict):
+    """Who said so: the owner, the live version's own file, or the host."""
+
+    memory: Source
+    cpus: Source
+    processes: Source
+    disk: Source
+    idle: Source
+    network: Source
+    notify: Source
+
+
+class SettingCeilings(Strict):
+    """The most that this host allows; 0 is no limit."""
+
+    memory: int
+    cpus: float
+    processes: int
+    disk: int
+
+
+class SettingsAnswer(Strict):
+    settings: EffectiveSettings
+    sources: SettingSources
+    ceilings: SettingCeilings
 
 
 class Usage(Strict):

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from steadyd import model
 from steadyd.records.requests import Request
 from steadyd.runner.logs import LogLine
+from steadyd.settings import sources
 from steadyd.web import schema
 from steadyd.web.rooms import Rooms
 
@@ -38,7 +39,12 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
         expires_at=None if app.expires_at is None else moment(app.expires_at),
         created_at=moment(app.created_at),
         updated_at=moment(app.updated_at),
-        settings=schema.Settings(visibility="private-source", idle_seconds=limits.idle_seconds),
+        settings=schema.Settings(
+            visibility="private-source",
+            idle_seconds=app.settings.idle_seconds,
+            network=app.settings.network,
+            notify=app.settings.notify,
+        ),
         limits=schema.Limits(
             memory_bytes=limits.memory_bytes,
             cpus=limits.cpus,
@@ -50,6 +56,26 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
         ),
         deleted_at=UNSET if app.deleted_at is None else moment(app.deleted_at),
         last_death=UNSET if death is None else _death(death),
+    )
+
+
+def settings(rooms: Rooms, app: model.App) -> schema.SettingsAnswer:
+    """What is set, by whom, and how far it may go."""
+    now, ceiling = app.settings, rooms.apps.policy.ceiling(app.owner_kind)
+    return schema.SettingsAnswer(
+        settings=schema.EffectiveSettings(
+            memory=now.limits.memory_bytes,
+            cpus=now.limits.cpus,
+            processes=now.limits.processes,
+            disk=now.limits.disk_bytes,
+            idle=now.idle_seconds or "never",
+            network=now.network,
+            notify=now.notify,
+        ),
+        sources=schema.SettingSources(**sources(app.chosen, app.shipped)),
+        ceilings=schema.SettingCeilings(
+            memory=ceiling.memory_bytes, cpus=ceiling.cpus, processes=ceiling.processes, disk=ceiling.disk_bytes
+        ),
     )
 
 

@@ -310,7 +310,6 @@ class World:
             starter=Starter(built, self.sockets, self.logs, sandboxed),
             urls=Urls("localhost", "localhost", 8080),
             timing=timing,
-            idle_seconds=900.0,
             as_root=AS_ROOT,
         )
         self.fleet = Fleet(ground, self._set_routes)

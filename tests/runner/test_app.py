@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import AppState
+from steadyd.model import AppState, Settings
 from steadyd.runner import lifecycle
 from steadyd.runner.app import AppRuntime, Timing
 from steadyd.runner.engine import Engine
@@ -264,13 +264,13 @@ def test_an_idle_app_sleeps_and_the_next_request_wakes_it(root: Path, bun: Engin
         async with stage(root, bun, sandboxed=False) as ground:
             runtime = ground.runtime(ground.plan(HELLO))
             await ask(runtime)
-            runtime.tick(time.monotonic() + runtime.idle_seconds - 1)
+            runtime.tick(time.monotonic() + runtime.settings.idle_seconds - 1)
             assert state(runtime) == "running"
-            runtime.tick(time.monotonic() + runtime.idle_seconds)
+            runtime.tick(time.monotonic() + runtime.settings.idle_seconds)
             await state_is(runtime, AppState.STOPPED)
             assert runtime.instance is None
             assert await ask(runtime) == (200, "hello")
-            runtime.idle_seconds = 0
+            runtime.settings = Settings(idle_seconds=0)
             runtime.tick(time.monotonic() + 1e9)
             assert state(runtime) == "running", "0 means never"
 

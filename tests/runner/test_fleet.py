@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import AppState
+from steadyd.model import AppState, Settings
 from steadyd.runner import fleet
 from steadyd.runner.app import Timing
 from steadyd.runner.engine import Engine
@@ -173,7 +173,7 @@ def test_idle_apps_go_to_sleep_by_themselves(root: Path, bun: Engine, monkeypatc
         async with world(root, bun, sandboxed=False) as here:
             await here.create(HELLO)
             ticking = asyncio.create_task(here.fleet.run())
-            here.routes["hello.localhost"].idle_seconds = 0.05
+            here.routes["hello.localhost"].settings = Settings(idle_seconds=0.05)
             await until(lambda: here.routes["hello.localhost"].state is AppState.STOPPED, "its sleep")
             assert await here.ask() == "hello"
             ticking.cancel()

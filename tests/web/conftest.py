@@ -134,7 +134,7 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     timing = Timing(start_seconds=10.0)
     ground = Ground(
         folder=folder / "apps", blobs=Blobs(folder / "blobs"), apps=apps, journal=journal, logs=logs, starter=starter,
-        urls=urls, timing=timing, idle_seconds=900.0, as_root=False, forget=requests.forget,
+        urls=urls, timing=timing, as_root=False, forget=requests.forget,
     )  # fmt: skip
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)

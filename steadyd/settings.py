@@ -1,0 +1,224 @@
+"""What is set of an app: read from what people write, merged by who said it, kept within the host's ceilings. No I/O.
+
+The owner's own choice goes before the version's file, and that before the host's default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from steadyd.errors import SteadyError
+from steadyd.model import Choices, Kind, Limits, Network, Settings
+from steadyd.quantity import duration, size, written_size
+
+Source = Literal["owner", "version", "host"]
+
+MEMORY_BYTES_MIN = 32 << 20
+"""Less does not even start Bun."""
+CPUS_MIN = 0.05
+PROCESSES_MIN = 16
+"""Threads count, and Bun alone has a dozen."""
+DISK_BYTES_MIN = 1 << 20
+IDLE_SECONDS_MIN = 1.0
+AMOUNT_MAX = 1 << 50
+"""Of anything; what JSON and SQLite carry exactly."""
+NOTIFY_CHARACTERS_MAX = 2_048
+NONE = Limits(0, 0.0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What this host's operator gives and allows; 0 is no limit."""
+
+    limits: Limits = Limits()
+    guest_limits: Limits = Limits(memory_bytes=128 << 20, disk_bytes=100 << 20)
+    """What a guest's app gets, and no more."""
+    ceilings: Limits = NONE
+    idle_seconds: float = 15 * 60.0
+
+    def defaults(self, owner: Kind) -> Settings:
+        """What an app has of which nobody said anything."""
+        limits = self.guest_limits if owner is Kind.GUEST else self.limits
+        return Settings(limits, self.idle_seconds)
+
+    def ceiling(self, owner: Kind) -> Limits:
+        """The most that an app of such an owner may have."""
+        return _lower(self.guest_limits, self.ceilings) if owner is Kind.GUEST else self.ceilings
+
+    def settings(self, chosen: Choices, shipped: Choices, owner: Kind) -> Settings:
+        """What is true. A choice above a ceiling (which was lowered since) counts as the ceiling."""
+        default = self.defaults(owner)
+        said = {**_flat(default), **_said(shipped), **_said(chosen)}
+        limits = Limits(*(said.pop(name) for name in LIMITS))
+        return Settings(_lower(limits, self.ceiling(owner)), **said)
+
+    def check(self, choices: Choices, owner: Kind) -> Choices:
+        """Return `choices` if the host allows them.
+
+        Raises:
+            SteadyError: `invalid` with `details` {field, ceiling}.
+        """
+        ceiling = self.ceiling(owner)
+        for name, value in _said(choices).items():
+            most = getattr(ceiling, name, 0)
+            if most and (value > most or value == 0):
+                raise _too_much(NAMES[name], value, most, owner)
+        return choices
+
+    def check_itself(self) -> Policy:
+        """Return it if its defaults lie below its ceilings.
+
+        Raises:
+            SteadyError: `invalid`, naming the option.
+        """
+        for name in LIMITS:
+            value, most = getattr(self.limits, name), getattr(self.ceilings, name)
+            if most and (value > most or value == 0):
+                option = NAMES[name]
+                said = f"--{option} {_written(option, value)} is more than --{option}-max {_written(option, most)}"
+                raise SteadyError("invalid", said)
+        return self
+
+
+def sources(chosen: Choices, shipped: Choices) -> dict[str, Source]:
+    """Setting → who said it."""
+    owner, version = _said(chosen), _said(shipped)
+    return {name: "owner" if of in owner else "version" if of in version else "host" for of, name in NAMES.items()}
+
+
+def change(chosen: Choices, wishes: Mapping[str, object]) -> Choices:
+    """`chosen` with some settings changed; None takes a choice back.
+
+    Raises:
+        SteadyError: `invalid` with `details.field` for an unknown setting or a bad value.
+    """
+    changes: dict[str, Any] = {}
+    for said, value in wishes.items():
+        name = ALSO.get(said, said)
+        if name not in READERS:
+            known = ", ".join(READERS)
+            shown = said[:60].encode("utf-8", "replace").decode()
+            raise SteadyError("invalid", f"There is no setting “{shown}”. There are: {known}.", {"field": shown})
+        changes[FIELDS[name]] = None if value is None else read(name, value)
+    return replace(chosen, **changes)
+
+
+def read(name: str, value: object) -> Any:
+    """One setting's value as people write it, such as `memory`, `256MiB`.
+
+    Raises:
+        SteadyError: `invalid` with `details.field`.
+    """
+    try:
+        return READERS[name](value)
+    except SteadyError as error:
+        raise SteadyError("invalid", f"“{name}”: {error.message}.", {"field": name}) from None
+
+
+def to_json(choices: Choices) -> dict[str, Any]:
+    """What was said, as it is kept in a record."""
+    return _said(choices)
+
+
+def from_json(kept: Mapping[str, Any]) -> Choices:
+    """The inverse of `to_json`."""
+    network = kept.get("network")
+    return Choices(**{**kept, "network": None if network is None else Network(network)})
+
+
+# Private
+
+
+def _bytes(least: int) -> Callable[[object], int]:
+    def read_bytes(value: object) -> int:
+        return int(_within(size(value), least, AMOUNT_MAX, written_size))
+
+    return read_bytes
+
+
+def _cpus(value: object) -> float:
+    try:
+        cpus = math.nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        cpus = math.nan
+    if not math.isfinite(cpus):
+        raise SteadyError("invalid", f"“{str(value)[:40]}” is not a number of processors; write 0.5 or 2")
+    return float(_within(cpus, CPUS_MIN, AMOUNT_MAX, lambda number: f"{number:g}"))
+
+
+def _processes(value: object) -> int:
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise SteadyError("invalid", f"“{str(value)[:40]}” is not a number of processes; write 64")
+    return int(_within(int(text), PROCESSES_MIN, AMOUNT_MAX, str))
+
+
+def _idle(value: object) -> float:
+    return float(_within(duration(value), IDLE_SECONDS_MIN, AMOUNT_MAX, lambda seconds: f"{seconds:g} s"))
+
+
+def _network(value: object) -> Network:
+    try:
+        return Network(str(value))
+    except ValueError:
+        known = ", ".join(Network)
+        raise SteadyError("invalid", f"“{str(value)[:40]}” is none of {known}") from None
+
+
+def _notify(value: object) -> str:
+    text = str(value)
+    if text and not (text.startswith("https://") and text.isprintable() and len(text) <= NOTIFY_CHARACTERS_MAX):
+        raise SteadyError("invalid", "it must be an https address, or “” for nowhere")
+    return text
+
+
+def _within(value: float, least: float, most: float, written: Callable[[Any], str]) -> float:
+    """0 is off, whatever the least is."""
+    if value and not least <= value <= most:
+        raise SteadyError("invalid", f"it must be from {written(least)} to {written(most)}")
+    return value
+
+
+READERS: Mapping[str, Callable[[object], Any]] = {
+    "memory": _bytes(MEMORY_BYTES_MIN),
+    "cpus": _cpus,
+    "processes": _processes,
+    "disk": _bytes(DISK_BYTES_MIN),
+    "idle": _idle,
+    "network": _network,
+    "notify": _notify,
+}
+"""Setting, as people call it → its reader."""
+FIELDS: Mapping[str, str] = dict(zip(READERS, (field.name for field in fields(Choices)), strict=True))
+NAMES: Mapping[str, str] = {of: name for name, of in FIELDS.items()}
+ALSO: Mapping[str, str] = {of: name for of, name in NAMES.items() if of != name}
+"""Names with their unit, as answers have them, are understood too."""
+LIMITS = tuple(field.name for field in fields(Limits))
+
+
+def _said(choices: Choices) -> dict[str, Any]:
+    return {name: value for name, value in asdict(choices).items() if value is not None}
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    return {**asdict(settings.limits), "idle_seconds": settings.idle_seconds, "network": settings.network,
+            "notify": settings.notify}  # fmt: skip
+
+
+def _lower(wanted: Limits, ceiling: Limits) -> Limits:
+    """The lower of each; 0 is the highest of all."""
+    pairs = ((getattr(wanted, name), getattr(ceiling, name)) for name in LIMITS)
+    return Limits(*(most if most and (not value or value > most) else value for value, most in pairs))
+
+
+def _written(name: str, value: float) -> str:
+    return "no limit" if not value else written_size(int(value)) if name in ("memory", "disk") else f"{value:g}"
+
+
+def _too_much(name: str, value: float, most: float, owner: Kind) -> SteadyError:
+    whose = "a guest's app" if owner is Kind.GUEST else "an app on this host"
+    said = f"“{name}”: {_written(name, value)} is more than {whose} may have, which is {_written(name, most)}."
+    return SteadyError("invalid", said, {"field": name, "ceiling": most})

@@ -34,7 +34,7 @@ class Instance:
     def unreachable(self) -> None:
         print("the app is gone", file=sys.stderr)
 
-    def broke_off(self) -> None:
+    def broke_off(self, holder: Holder) -> None:
         print("the app broke off", file=sys.stderr)
 
     def release(self, holder: Holder) -> None:

@@ -34,7 +34,7 @@ class ControlUpstream:
     def unreachable(self) -> None:
         """Only while the daemon stops."""
 
-    def broke_off(self) -> None:
+    def broke_off(self, holder: Holder) -> None:
         """Only while the daemon stops."""
 
     def release(self, holder: Holder) -> None:

@@ -199,13 +199,39 @@ class Deploy:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as a death card names it. `path` has no query and may be cut."""
+
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What an instance had used when it ended, and of how much. None is unknown, or no limit."""
+
+    memory_peak_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    memory_refusals: int = 0
+    """Times that it met its memory limit, refused or made to wait."""
+    processes: int | None = None
+    processes_limit: int | None = None
+    process_refusals: int = 0
+    disk_bytes: int | None = None
+    disk_limit_bytes: int | None = None
+    throttled_periods: int = 0
+    """Tenths of a second in which it had used up its share of cpu."""
+    throttled_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Death:
     """The death card: how an instance ended badly."""
 
     at: float
     version: int
     cause: str
-    """exit, signal, start_timeout or stop_timeout (memory, processes and disk come with the limits)."""
+    """exit, signal, memory, processes, disk, start_timeout or stop_timeout."""
     exit_code: int | None
     signal: str | None
     uptime_seconds: float
@@ -214,6 +240,9 @@ class Death:
     message: str
     memory_peak_bytes: int | None = None
     memory_limit_bytes: int | None = None
+    requests: tuple[Asked, ...] = ()
+    """Some of those in flight."""
+    reached: Reached = field(default_factory=Reached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ class Asker:
     def refused(self, error: SteadyError) -> None:
         raise AssertionError(error)
 
+    def describe(self) -> tuple[str, str]:
+        return "GET", "/"
+
     def wind_down(self) -> None: ...
 
     def cut(self) -> None: ...

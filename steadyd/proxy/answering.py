@@ -115,6 +115,10 @@ class Answering(Sending):
 
     # A swap
 
+    def describe(self) -> tuple[str, str]:
+        request = self._request
+        return request.method.decode("latin-1"), request.path.decode(errors="replace")
+
     def wind_down(self) -> None:
         self._winding = True
         if self._splice is not None:

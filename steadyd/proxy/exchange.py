@@ -172,7 +172,7 @@ class Exchange(Answering):
             self._connect()
         else:
             if self._upstream is not None:
-                self._upstream.broke_off()
+                self._upstream.broke_off(self)
             self.fail(_died())
 
     def upstream_failed(self, error: SteadyError) -> None:

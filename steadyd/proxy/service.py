@@ -32,9 +32,9 @@ class Upstream(Protocol):
         """Its socket refuses connections: whatever the process still does, it serves nobody. The data plane then
         releases its claim and asks the service again, since nothing of the request was sent."""
 
-    def broke_off(self) -> None:
-        """A connection ended in the middle of a request: it counts as in flight if the instance now proves dead. The
-        release of the claim follows."""
+    def broke_off(self, holder: Holder) -> None:
+        """`holder`'s connection ended in the middle of its request: it counts as in flight if the instance now proves
+        dead. The release of the claim follows."""
 
     def release(self, holder: Holder) -> None:
         """End `holder`'s claim. Called exactly once for each `granted`."""
@@ -48,6 +48,9 @@ class Holder(Protocol):
 
     def refused(self, error: SteadyError) -> None:
         """There will be no instance: answer with `error`. Nothing is held."""
+
+    def describe(self) -> tuple[str, str]:
+        """(method, path) of the request, the path without its query. Only asked when something went wrong."""
 
     def wind_down(self) -> None:
         """A swap begins: end what is long-lived now (WebSocket: close 1012 at a frame boundary; event stream or an

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.model import (
     App,
+    Asked,
     Choices,
     Death,
     Draft,
     File,
     Kind,
     Principal,
+    Reached,
     Version,
     check_name,
     random_id,
@@ -169,8 +172,7 @@ class Apps:
         row = await self._database.read(lambda db: one(db, "SELECT last_death FROM apps WHERE id = ?", (app_id,)))
         if row is None or row[0] is None:
             return None
-        card = json.loads(row[0])
-        return Death(**{**card, "log_tail": tuple(card["log_tail"])})
+        return _death(json.loads(row[0]))
 
     async def contents_in_use(self) -> set[str]:
         """The address of every content that some version needs."""
@@ -238,6 +240,14 @@ def _app(row: Row | None, policy: Policy) -> App | None:
 
 def _apps(rows: Iterable[Row], policy: Policy) -> list[App]:
     return [app for row in rows if (app := _app(row, policy)) is not None]
+
+
+def _death(card: dict[str, Any]) -> Death:
+    """A card as it was written, also by a version that knew less."""
+    card["log_tail"] = tuple(card["log_tail"])
+    card["requests"] = tuple(Asked(**asked) for asked in card.get("requests", ()))
+    card["reached"] = Reached(**card.get("reached", {}))
+    return Death(**card)
 
 
 def _version(db: Connection, app_id: str, number: int) -> Version | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from steadyd.errors import SteadyError
 from steadyd.model import AppState, Death, Settings
 from steadyd.proxy.service import Holder
-from steadyd.runner.death import death_of
+from steadyd.runner.death import Evidence, death_of
 from steadyd.runner.gate import Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
@@ -265,7 +265,7 @@ class AppRuntime:
         self.failure = failure
         self._deaths = self._deaths.after(None)
         if self.plan is not None:
-            self._tell.died(self.id, death_of(failure, self.plan.version))
+            self._tell.died(self.id, death_of(failure, self.plan.version, self.name))
         self._send(self._deaths.event)
 
     def _unreachable(self, instance: Instance) -> None:
@@ -279,7 +279,8 @@ class AppRuntime:
         await asyncio.shield(instance.process.ended)
         if self.instance is not instance:
             return
-        in_flight, uptime = instance.in_flight, instance.uptime_seconds or 0.0
+        evidence = Evidence(in_flight=instance.in_flight, asked=instance.asked())
+        uptime = instance.uptime_seconds or 0.0
         proven = instance.proven
         self._open = self.instance = None
         self.requests_before += instance.requests
@@ -287,7 +288,7 @@ class AppRuntime:
         ended = instance.process.ended.result()
         cause = "exit" if ended.signal is None else "signal"
         self.failure = Failure(cause, f"it ended with {ended}.", uptime, ended, None, list(instance.pump.recent))
-        self._tell.died(self.id, death_of(self.failure, instance.version, in_flight))
+        self._tell.died(self.id, death_of(self.failure, instance.version, self.name, evidence))
         self._deaths = self._deaths.after(uptime, proven)
         self._send(self._deaths.event)
 

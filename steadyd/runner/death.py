@@ -1,24 +1,137 @@
-"""The death card: what is recorded when an instance ends badly, with one plain sentence."""
+"""The death card: what is recorded when an instance ends badly, with one plain sentence. Decides only, but for the
+time of the card."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 
-from steadyd.model import Death
+from steadyd.model import Asked, Death, Reached
+from steadyd.runner.process import Exit
 from steadyd.runner.start import Failure
 
+MEMORY, PROCESSES, DISK, STOP_TIMEOUT = "memory", "processes", "disk", "stop_timeout"
+NEAR_LIMIT = 0.98
+"""An app that uses this share of its disk space counts as having reached the limit: a write is refused whole."""
+DISK_FULL_WORDS = ("ENOSPC", "EDQUOT", "EFBIG", "No space left", "quota exceeded", "disk is full", "File too large")
+NO_PROCESS_WORDS = ("EAGAIN", "Resource temporarily unavailable", "SystemResources", "failed to spawn thread")
+"""What programs print when fork(2) or write(2) was refused; Bun's own words among them."""
+CRASHES = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGTRAP"})
+UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
-def death_of(failure: Failure, version: int, in_flight: int = 0) -> Death:
-    """The card for `failure`; `in_flight` requests were cut by it."""
-    ended = failure.ended
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What this host knows of an end besides the exit status. Numbers are of this instance's life; None is unknown."""
+
+    killed_for: str = ""
+    """Why the daemon itself killed it: memory, processes, disk or stop_timeout; "" if it did not."""
+    memory_kills: int = 0
+    """Times that the kernel killed a process of its cgroup for want of memory."""
+    reached: Reached = field(default_factory=Reached)
+    in_flight: int = 0
+    """Requests that the end cut."""
+    asked: tuple[Asked, ...] = ()
+    """Some of them."""
+
+
+NOTHING = Evidence()
+
+
+def death_of(failure: Failure, version: int, app: str = "", evidence: Evidence = NOTHING) -> Death:
+    """The card for `failure` of the app of that name."""
+    cause = killer(failure, evidence)
+    ended, reached = failure.ended, evidence.reached
     return Death(
         at=time.time(),
         version=version,
-        cause=failure.cause,
+        cause=cause,
         exit_code=ended.code if ended else None,
         signal=ended.signal if ended else None,
         uptime_seconds=round(failure.uptime_seconds, 3),
-        in_flight=in_flight,
+        in_flight=evidence.in_flight,
         log_tail=tuple(failure.lines),
-        message=f"Version {version} died: {failure.message}",
+        message=f"Version {version} died: {sentence(cause, failure, app or 'NAME', reached)}",
+        memory_peak_bytes=reached.memory_peak_bytes,
+        memory_limit_bytes=reached.memory_limit_bytes,
+        requests=evidence.asked,
+        reached=reached,
     )
+
+
+def killer(failure: Failure, evidence: Evidence) -> str:
+    """What ended it, in the contract's words. A limit is only blamed for an end that looks like its doing: an app whose
+    every hundredth fork was refused may still die of a mistake."""
+    if evidence.killed_for:
+        return evidence.killed_for
+    ended, reached = failure.ended, evidence.reached
+    if ended is None or ended.code == 0:
+        return failure.cause
+    if evidence.memory_kills:
+        return MEMORY
+    if ended.signal == "SIGXFSZ" or (_disk_full(reached) and _says(failure.lines, DISK_FULL_WORDS)):
+        return DISK
+    if reached.process_refusals and _says(failure.lines, NO_PROCESS_WORDS):
+        return PROCESSES
+    return failure.cause
+
+
+def sentence(cause: str, failure: Failure, app: str, reached: Reached) -> str:
+    """What happened and what to do about it, for somebody who never saw a cgroup."""
+    if cause == MEMORY:
+        return _more("memory", f"it needed more than its{_of(reached.memory_limit_bytes)} memory.", app, reached)
+    if cause == PROCESSES:
+        limit = f" {reached.processes_limit}" if reached.processes_limit else ""
+        return _more("processes", f"it wanted more than its{limit} processes and threads at once.", app, reached)
+    if cause == DISK:
+        full = f"it wrote more than its{_of(reached.disk_limit_bytes)} disk space can hold. Delete what it can spare."
+        return _more("disk", full, app, reached)
+    if cause == STOP_TIMEOUT:
+        return "it was asked to end (SIGTERM), did not in time, and was killed. End it in process.on('SIGTERM')."
+    return failure.message + _hint(failure.ended)
+
+
+def size(value: int) -> str:
+    """`256 MiB`: one that a settings command understands without the space."""
+    for unit, name in UNITS:
+        if value >= unit:
+            return f"{value / unit:.4g} {name}"
+    return f"{value} bytes"
+
+
+# Private
+
+
+def _more(setting: str, what: str, app: str, reached: Reached) -> str:
+    limit = {
+        "memory": reached.memory_limit_bytes,
+        "processes": reached.processes_limit,
+        "disk": reached.disk_limit_bytes,
+    }[setting]
+    if not limit:
+        return what
+    twice = str(2 * limit) if setting == "processes" else size(2 * limit).replace(" ", "")
+    return f"{what} Raise it: steadyd settings {app} {setting}={twice}"
+
+
+def _of(limit: int | None) -> str:
+    return f" {size(limit)} of" if limit else ""
+
+
+def _disk_full(reached: Reached) -> bool:
+    used, limit = reached.disk_bytes, reached.disk_limit_bytes
+    return bool(limit) and used is not None and limit is not None and used >= NEAR_LIMIT * limit
+
+
+def _says(lines: list[str], words: tuple[str, ...]) -> bool:
+    return any(word in line for line in lines for word in words)
+
+
+def _hint(ended: Exit | None) -> str:
+    if ended is None or ended.signal is None:
+        return ""
+    if ended.signal in CRASHES:
+        return " That is a crash inside of Bun or of native code, not an exception of yours."
+    if ended.signal == "SIGKILL":
+        return " Something outside of its limits killed it: its own code, a person, or this machine out of memory."
+    return ""

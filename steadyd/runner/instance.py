@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from steadyd.model import Asked
 from steadyd.proxy.service import Holder
 from steadyd.runner.logs import Pump
 from steadyd.runner.process import Exit, Process
@@ -20,6 +22,9 @@ CUT_SECONDS_MAX = 1.0
 LAST_SECONDS = 1.0
 """A request that broke off this long before a death was cut by it."""
 BROKEN_MAX = 4_096
+REQUESTS_TOLD_MAX = 20
+"""Requests in flight that are told by method and path."""
+PATH_CHARACTERS_MAX = 200
 
 
 class Instance:
@@ -44,6 +49,7 @@ class Instance:
         self._claims: set[Holder] = set()
         self._broken = 0
         self._broken_at: deque[float] = deque(maxlen=BROKEN_MAX)
+        self._broken_last: deque[tuple[float, Asked]] = deque(maxlen=REQUESTS_TOLD_MAX)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -62,6 +68,13 @@ class Instance:
         since = time.monotonic() - LAST_SECONDS
         return len(self._claims) + sum(at >= since for at in self._broken_at)
 
+    def asked(self) -> tuple[Asked, ...]:
+        """Some of the requests in flight: those that broke off last, then the ones that still hold a claim."""
+        since = time.monotonic() - LAST_SECONDS
+        broken = [asked for at, asked in self._broken_last if at >= since]
+        held = itertools.islice(self._claims, REQUESTS_TOLD_MAX - len(broken))
+        return (*broken, *(_asked(holder) for holder in held))
+
     @property
     def uptime_seconds(self) -> float | None:
         """Seconds since it became ready; None if it never did."""
@@ -78,11 +91,13 @@ class Instance:
         """A connection to its socket was refused: it serves nobody any more."""
         self.on_unreachable()
 
-    def broke_off(self) -> None:
+    def broke_off(self, holder: Holder) -> None:
         """A request's connection ended in its middle. The kernel closes a dying process's sockets before it tells that
         it is dead, so this is how most requests in flight end."""
         self._broken += 1
-        self._broken_at.append(time.monotonic())
+        now = time.monotonic()
+        self._broken_at.append(now)
+        self._broken_last.append((now, _asked(holder)))
 
     def release(self, holder: Holder) -> None:
         """The request is over, however it ended."""
@@ -142,6 +157,11 @@ class Instance:
 
 
 # Private
+
+
+def _asked(holder: Holder) -> Asked:
+    method, path = holder.describe()
+    return Asked(method[:PATH_CHARACTERS_MAX], path[:PATH_CHARACTERS_MAX])
 
 
 def _family(pid: int) -> list[int]:

@@ -189,6 +189,28 @@ class Usage(Strict):
     requests: int
 
 
+class Asked(Strict):
+    """A request that an end cut. The path has no query and may be cut."""
+
+    method: str
+    path: str
+
+
+class Reached(Strict):
+    """What an instance had used when it ended, and of how much; null is unknown or unlimited."""
+
+    memory_peak_bytes: int | None
+    memory_limit_bytes: int | None
+    memory_refusals: int
+    processes: int | None
+    processes_limit: int | None
+    process_refusals: int
+    disk_bytes: int | None
+    disk_limit_bytes: int | None
+    throttled_periods: int
+    throttled_seconds: float
+
+
 class Death(Strict):
     """How an instance ended badly."""
 
@@ -203,6 +225,8 @@ class Death(Strict):
     in_flight: int
     log_tail: list[str]
     message: str
+    requests: list[Asked]
+    reached: Reached
 
 
 class App(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -166,4 +167,6 @@ def _death(death: model.Death) -> schema.Death:
         in_flight=death.in_flight,
         log_tail=[clean(line) for line in death.log_tail],
         message=clean(death.message),
+        requests=[schema.Asked(method=clean(asked.method), path=clean(asked.path)) for asked in death.requests],
+        reached=schema.Reached(**asdict(death.reached)),
     )

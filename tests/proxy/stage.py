@@ -58,13 +58,14 @@ class StagedUpstream:
         self.holders: set[Holder] = set()
         self.releases = 0
         self.misses = 0
-        self.breaks = 0
+        self.broken: list[tuple[str, str]] = []
 
     def unreachable(self) -> None:
         self.misses += 1
 
-    def broke_off(self) -> None:
-        self.breaks += 1
+    def broke_off(self, holder: Holder) -> None:
+        assert holder in self.holders
+        self.broken.append(holder.describe())
 
     def release(self, holder: Holder) -> None:
         self.holders.remove(holder)  # KeyError: a claim released twice, or never granted

@@ -212,7 +212,7 @@ def test_a_fresh_connection_that_dies_is_502_app_died() -> None:
             assert stage.instance.connections == 2
             assert [row.error for row in await stage.records(2)] == ["app_died"] * 2
             assert stage.app.upstream is not None
-            assert stage.app.upstream.breaks == 2
+            assert stage.app.upstream.broken == [("GET", "/"), ("POST", "/")]
 
     run(body())
 

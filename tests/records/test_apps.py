@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import Death, Draft, File, Principal
+from steadyd.model import Asked, Death, Draft, File, Principal, Reached
 from steadyd.records import apps as apps_module
 from steadyd.records.apps import TEMPORARY_SECONDS, Apps
 from steadyd.records.people import People
@@ -166,6 +167,9 @@ def test_the_newest_death_card_is_kept(run: Callable[[Body], None]) -> None:
         assert await apps.last_death(app.id) is None
         await apps.set_death(app.id, card)
         assert await apps.last_death(app.id) == card
+        whole = replace(card, requests=(Asked("GET", "/x"),), reached=Reached(memory_refusals=2))
+        await apps.set_death(app.id, whole)
+        assert await apps.last_death(app.id) == whole
         assert await apps.last_death("nobody") is None
 
     run(body)

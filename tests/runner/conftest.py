@@ -164,6 +164,7 @@ class Visitor:
         self.wound_down = False
         self.was_cut = False
         self.leaves_when_cut = True
+        self.path = "/"
 
     def granted(self, upstream: Upstream) -> None:
         assert not self.settled.is_set()
@@ -174,6 +175,9 @@ class Visitor:
         assert not self.settled.is_set()
         self.error = error
         self.settled.set()
+
+    def describe(self) -> tuple[str, str]:
+        return "GET", self.path
 
     def wind_down(self) -> None:
         self.wound_down = True

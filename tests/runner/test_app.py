@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import AppState, Settings
+from steadyd.model import AppState, Asked, Settings
 from steadyd.runner import lifecycle
 from steadyd.runner.app import AppRuntime, Timing
 from steadyd.runner.engine import Engine
@@ -166,6 +166,7 @@ def test_a_death_is_told_and_followed_by_another_start(root: Path, bun: Engine, 
             assert await ask(runtime) == (200, "hello")
             [death] = ground.deaths
             assert (death.cause, death.signal, death.exit_code, death.in_flight) == ("signal", "SIGKILL", None, 1)
+            assert death.requests == (Asked("GET", "/"),)
             assert ground.starts == 2
 
     run(body())

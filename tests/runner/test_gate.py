@@ -25,6 +25,9 @@ class Waiter:
         self.refusals.append(error.code)
         self.told.set()
 
+    def describe(self) -> tuple[str, str]:
+        return "GET", "/"
+
     def wind_down(self) -> None: ...
 
     def cut(self) -> None: ...

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from steadyd.model import Asked
 from steadyd.runner import instance as module
 from steadyd.runner.engine import Engine
 from steadyd.runner.instance import CUT_SECONDS_MAX, Instance
@@ -62,13 +63,16 @@ def test_what_broke_off_just_before_the_end_was_in_flight_and_proves_nothing(
             broken, held = Visitor(), Visitor()
             for visitor in (broken, held):
                 instance.claim(visitor)
-            instance.broke_off()
+            broken.path, held.path = "/broken" + 400 * "x", "/held"
+            instance.broke_off(broken)
             broken.leave()
             assert (instance.claims, instance.in_flight, instance.proven) == (1, 2, False)
+            first, second = instance.asked()
+            assert (first.path, second) == (broken.path[: module.PATH_CHARACTERS_MAX], Asked("GET", "/held"))
             held.leave()
             assert (instance.in_flight, instance.proven) == (1, True)
             monkeypatch.setattr(module, "LAST_SECONDS", 0.0)
-            assert instance.in_flight == 0, "an app may close a connection and live on"
+            assert (instance.in_flight, instance.asked()) == (0, ()), "an app may close a connection and live on"
 
     run(body())
 
@@ -76,9 +80,16 @@ def test_what_broke_off_just_before_the_end_was_in_flight_and_proves_nothing(
 def test_only_so_many_that_broke_off_are_remembered(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with started(root, bun) as instance:
-            for _ in range(module.BROKEN_MAX + 1):
-                instance.broke_off()
-            assert instance.in_flight == module.BROKEN_MAX
+            for number in range(module.BROKEN_MAX + 1):
+                visitor = Visitor()
+                visitor.path = f"/{number}"
+                instance.broke_off(visitor)
+            instance.claim(holds := Visitor())
+            assert instance.in_flight == module.BROKEN_MAX + 1
+            named = [asked.path for asked in instance.asked()]
+            last = range(module.BROKEN_MAX + 1 - module.REQUESTS_TOLD_MAX, module.BROKEN_MAX + 1)
+            assert named == [f"/{number}" for number in last]
+            holds.leave()
 
     run(body())
 

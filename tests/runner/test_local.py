@@ -34,6 +34,9 @@ class Visitor:
     def refused(self, error: SteadyError) -> None:
         self.answer.set_result(f"{error.code}: {error.message}")
 
+    def describe(self) -> tuple[str, str]:
+        return "GET", "/"
+
     def wind_down(self) -> None:
         pass
 

@@ -7,11 +7,12 @@ from typing import get_args
 
 import msgspec
 
-from steadyd.model import AppState, Death, Deploy
+from steadyd.model import AppState, Asked, Death, Deploy, Reached
 from steadyd.web import schema, shown
 from tests.web.conftest import Stage, Web
 
-DEATH = Death(1.0, 2, "signal", None, "SIGKILL", 3.0004, 4, ("last \ud800 words",), "It was killed.", 5, 6)
+CUT = (Asked("GET", "/\ud800"),)
+DEATH = Death(1.0, 2, "signal", None, "SIGKILL", 3.0004, 4, ("last \ud800 words",), "It was killed.", 5, 6, CUT)
 
 
 def test_times_are_utc_to_the_millisecond() -> None:
@@ -28,6 +29,8 @@ def test_a_death_card_has_every_field_of_the_contract(web: Web) -> None:
         assert isinstance(card, schema.Death)
         assert set(card.__struct_fields__) == {field.name for field in fields(Death)}
         assert card.log_tail == ["last ? words"]
+        assert set(card.reached.__struct_fields__) == {field.name for field in fields(Reached)}
+        assert [asked.path for asked in card.requests] == ["/?"]
         msgspec.json.encode(card)
 
     web(body)

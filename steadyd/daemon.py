@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import uvloop
 
 from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.model import Principal
-from steadyd.premises import Corner, bind, data_folder, runtime_folder, sandbox_works, write_private
+from steadyd.premises import Corner, bind, data_folder, runtime_folder, sandbox_problem, write_private
 from steadyd.proxy.collector import settle_collector
 from steadyd.proxy.hosts import RouteTable
 from steadyd.proxy.limits import Limits
@@ -92,7 +93,10 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         operator = await people.operator(time.time())
         built = engine.prepare(config.data / "engine")
         spawn = await _spawner(stack)
-        sandboxed = await sandbox_works(config, Tools(built, True, spawn))
+        problem = await sandbox_problem(config, Tools(built, True, spawn))
+        sandboxed = not problem
+        if problem:
+            config = replace(config, guests=False, signup="closed")
 
         logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
         stack.push_async_callback(logs.close)
@@ -126,7 +130,9 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await deployer.recover()
         await fleet.load()
 
-        rooms = _rooms(config, ground, people, requests, fleet, deployer)
+        rooms = replace(
+            _rooms(config, ground, people, requests, fleet, deployer), missing=(problem,) if problem else ()
+        )
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         for work in (fleet.run(), telemetry.run()):
@@ -153,7 +159,7 @@ async def _spawner(stack: contextlib.AsyncExitStack) -> Spawn:
 def _rooms(
     config: Config, ground: Ground, people: People, requests: Requests, fleet: Fleet, deployer: Deployer
 ) -> Rooms:
-    """What the control plane is given. Without a sandbox nobody but the operator may make an app."""
+    """What the control plane is given."""
     return Rooms(
         apps=ground.apps,
         people=people,
@@ -163,7 +169,7 @@ def _rooms(
         fleet=fleet,
         deployer=deployer,
         urls=ground.urls,
-        guests=config.guests and not ground.only_owner,
+        guests=config.guests,
         host_name=socket.gethostname(),
         body_bytes_max=config.request_body_bytes,
     )

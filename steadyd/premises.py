@@ -89,18 +89,19 @@ def runtime_folder(config: Config) -> Iterator[Corner]:
         shutil.rmtree(corner.root, ignore_errors=True)
 
 
-async def sandbox_works(config: Config, tools: Tools) -> bool:
-    """Decide by really starting a program of `tools` under the full policy.
+async def sandbox_problem(config: Config, tools: Tools) -> str:
+    """Why apps cannot be sandboxed here, with the way out; "" if they can. Decided by really starting a program of
+    `tools` under the full policy.
 
     Raises:
         SteadyError: `cannot_start` where the sandbox is required, or the listener is open to others without it.
     """
     if config.sandbox == "off":
-        problem = "it is switched off."
+        problem = "The sandbox is switched off. Start without --sandbox off."
     else:
         try:
             await _probe(config, tools)
-            return True
+            return ""
         except SteadyError as error:
             problem = error.message
     if config.sandbox == "required":
@@ -108,8 +109,9 @@ async def sandbox_works(config: Config, tools: Tools) -> bool:
     if not config.listen.is_loopback:
         fix = "Fix the sandbox (see: steadyd doctor) or listen on 127.0.0.1."
         raise SteadyError("cannot_start", f"Without the sandbox steadyd only listens on loopback: {problem} {fix}")
-    logger.warning("no sandbox (%s): only the operator's own apps run, guests are off", problem)
-    return False
+    problem = f"No sandbox, so only the operator's own apps run, and guests and sign-up are off. {problem}"
+    logger.warning(problem)
+    return problem
 
 
 def bind(listen: Address) -> list[socket.socket]:

@@ -121,6 +121,15 @@ class Daemon:
         return False
 
 
+def refused(data: Path, *options: str, before: Sequence[str] = ()) -> str:
+    """What a daemon says that must not start: one line, exit code 1."""
+    command = [*before, sys.executable, "-m", "steadyd", "serve", "--data", str(data), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=READY_SECONDS_MAX)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
 def pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 

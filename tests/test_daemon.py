@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +12,9 @@ import httpx
 import pytest
 
 from steadyd import daemon as module
-from tests.served import ROOT, Daemon, data_folder, remove
+from tests.served import Daemon, data_folder, refused, remove
 
 SECONDS_MAX = 20
-WHO = "export default { fetch: () => Response.json({ uid: process.getuid!() }) };"
 
 
 @pytest.fixture
@@ -26,15 +22,6 @@ def data() -> Iterator[Path]:
     folder = data_folder()
     yield folder
     remove(folder)
-
-
-def refused(data: Path, *options: str, before: tuple[str, ...] = ()) -> str:
-    """What a daemon says that must not start: one line, exit code 1."""
-    command = [*before, sys.executable, "-m", "steadyd", "serve", "--data", str(data), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=SECONDS_MAX)
-    assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 def test_the_person_who_started_it_gets_in(daemon: Daemon) -> None:
@@ -106,43 +93,3 @@ def test_a_second_signal_ends_it_at_once(data: Path) -> None:
             time.sleep(0.01)
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=2) == 1
-
-
-# ------------------------------------------------------------------------------------------- without bubblewrap
-
-WITHOUT_BUBBLEWRAP = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /usr/bin/bwrap && exec "$@"', "sh")
-
-
-def can_hide_bubblewrap() -> bool:
-    return (
-        os.path.exists("/usr/bin/bwrap") and not subprocess.run([*WITHOUT_BUBBLEWRAP, "true"], check=False).returncode
-    )
-
-
-hidden = pytest.mark.skipif(os.geteuid() != 0 or not can_hide_bubblewrap(), reason="needs root, to hide bubblewrap")
-
-
-@hidden
-def test_without_a_sandbox_only_the_operator_s_apps_run_and_never_as_root(data: Path) -> None:
-    daemon = Daemon(data, before=WITHOUT_BUBBLEWRAP)
-    try:
-        daemon.create("mine", {"index.ts": WHO})
-        assert daemon.ask("mine").json()["uid"] != 0
-        source = {"content": WHO, "headers": {"Host": "localhost", "Content-Type": "text/plain"}}
-        guest = httpx.post(f"{daemon.url}/api/apps?name=theirs", timeout=SECONDS_MAX, **source)  # type: ignore[arg-type]
-        assert guest.status_code in (401, 403), guest.text
-        assert daemon.stop() == 0
-    finally:
-        daemon.kill()
-
-
-@hidden
-def test_a_required_sandbox_that_does_not_work_is_a_start_up_error(data: Path) -> None:
-    said = refused(data, "--listen", "127.0.0.1:0", "--sandbox", "required", before=WITHOUT_BUBBLEWRAP)
-    assert "--sandbox required" in said
-
-
-@hidden
-def test_without_a_sandbox_it_listens_on_loopback_only(data: Path) -> None:
-    said = refused(data, "--listen", "0.0.0.0:0", before=WITHOUT_BUBBLEWRAP)
-    assert "127.0.0.1" in said

@@ -13,21 +13,9 @@ from pathlib import Path
 
 from steadyd.cli.finding import PROBE_SECONDS_MAX, Finding, first_line
 from steadyd.errors import SteadyError
+from steadyd.linux import userns
 
 TUN = Path("/dev/net/tun")
-SETTINGS = Path("/proc/sys")
-APPARMOR = "kernel/apparmor_restrict_unprivileged_userns"
-APPARMOR_FIX = (
-    r"printf 'abi <abi/4.0>,\nprofile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }\n'"
-    " | sudo tee /etc/apparmor.d/bwrap && sudo apparmor_parser -r /etc/apparmor.d/bwrap"
-)
-"""For bubblewrap alone, as Ubuntu does it for browsers; the sysctl would open the door for every program."""
-SWITCHES = (
-    ("kernel/unprivileged_userns_clone", "0", "1"),
-    ("user/max_user_namespaces", "0", "15000"),
-)
-"""What closes user namespaces: the name below /proc/sys, its closed value, and an open one."""
-CONTAINER_FIX = "allow user namespaces here (in a container: --security-opt seccomp=unconfined, or --privileged)"
 SCRIPT_NAME = "probe.js"
 SCRIPT_TEXT = 'console.log(JSON.stringify({ status: require("fs").readFileSync("/proc/self/status", "utf8") }));\n'
 """Run inside, as an app would be: proc(5)'s status says what confines its reader."""
@@ -51,7 +39,7 @@ def isolation(data: Path) -> list[tuple[str, Callable[[], Finding]]]:
     ]
 
 
-def user_namespaces(settings: Path = SETTINGS) -> Finding:
+def user_namespaces(settings: Path = userns.SETTINGS) -> Finding:
     """Make one as an app's uid and use its power: AppArmor lets anybody make one, and then refuses every use."""
     from steadyd.runner.process import SETPRIV, identity_options
 
@@ -62,18 +50,8 @@ def user_namespaces(settings: Path = SETTINGS) -> Finding:
     try:
         first_line(command)
     except SteadyError as error:
-        return Finding("user namespaces", "problem", f"refused: {error.message}", namespace_fix(settings))
+        return Finding("user namespaces", "problem", f"refused: {error.message}", userns.fix(settings))
     return Finding("user namespaces", "ok", "can be made without privilege")
-
-
-def namespace_fix(settings: Path = SETTINGS) -> str:
-    """The command that opens what this machine has closed."""
-    if _read(settings / APPARMOR) == "1":
-        return APPARMOR_FIX
-    for name, closed, opened in SWITCHES:
-        if _read(settings / name) == closed:
-            return f"sudo sysctl -w {name.replace('/', '.')}={opened}"
-    return CONTAINER_FIX
 
 
 def sandbox(data: Path) -> Finding:
@@ -92,7 +70,7 @@ def sandbox(data: Path) -> Finding:
     try:
         status = asyncio.run(_status_inside())
     except SteadyError as error:
-        return Finding("sandbox", "problem", error.message, namespace_fix())
+        return Finding("sandbox", "problem", error.message, userns.fix())
     wrong = confinement_gaps(status)
     if wrong:
         return Finding("sandbox", "problem", f"a program inside {' and '.join(wrong)}", "upgrade bubblewrap")
@@ -177,13 +155,6 @@ def _app_uid() -> int | None:
     from steadyd.runner.ground import UID_FIRST
 
     return UID_FIRST if os.geteuid() == 0 else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
 
 
 async def _status_inside() -> str:

@@ -107,8 +107,9 @@ def bare(folder: Path, uid: int | None, linux: bool) -> list[str]:
 def check_installed() -> None:
     """Raise `cannot_start` with the fixing command if the sandbox's programs are missing."""
     for program, package in ((BWRAP, "bubblewrap"), (SETPRIV, "util-linux")):
-        if not os.path.exists(program):
-            raise SteadyError("cannot_start", f"{program} is missing. Install it with: apt-get install {package}")
+        if not _is_program(program):
+            message = f"{program} is missing or cannot be executed. Install it with: apt-get install {package}"
+            raise SteadyError("cannot_start", message)
 
 
 def look_at_system() -> System:
@@ -120,11 +121,15 @@ def look_at_system() -> System:
             links[name] = os.readlink(path)
         elif os.path.isdir(path):
             links[name] = ""
-    knows = os.path.exists(BWRAP) and run_now([BWRAP, "--disable-userns", "--version"]) == 0
+    knows = _is_program(BWRAP) and run_now([BWRAP, "--disable-userns", "--version"]) == 0
     return System(links, knows)
 
 
 # Private
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def _system(room: Room, links: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from steadyd.errors import SteadyError
+from steadyd.linux import userns
 from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
 from steadyd.runner.process import Confinement, Exit, Spawn, spawn
@@ -137,10 +138,11 @@ async def probe(tools: Tools, room: sandbox.Room) -> None:
     """Really start a program under the full policy.
 
     Raises:
-        SteadyError: `cannot_start` with what the sandbox said.
+        SteadyError: `cannot_start` with what the sandbox said and what mends it.
     """
     sandbox.check_installed()
     result = await tools.run(room, ["--version"], PROBE_SECONDS_MAX)
     if not result.ok:
         said = " ".join(result.last_lines(2)) or str(result.ended)
-        raise SteadyError("cannot_start", f"A program cannot be started in the sandbox: {said}")
+        message = f"A program cannot be started in the sandbox ({said}). To mend it: {userns.fix()}"
+        raise SteadyError("cannot_start", message)

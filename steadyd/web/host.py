@@ -41,6 +41,7 @@ async def host(call: Call) -> Response:
                 running=running,
                 load_average=[round(load, 2) for load in os.getloadavg()],
                 guests=rooms.guests,
+                missing=list(rooms.missing),
             )
         )
     )

@@ -35,6 +35,8 @@ class Rooms:
     urls: Urls
     guests: bool
     host_name: str
+    missing: tuple[str, ...] = ()
+    """What this machine lacks to confine apps fully, a sentence or two each: shown on every page."""
     now: Callable[[], float] = time.time
     started_at: float = field(default_factory=time.time)
     body_bytes_max: int = BODY_BYTES_MAX

@@ -421,7 +421,7 @@ class Health(Strict):
 
 
 class Host(Strict):
-    """This machine and what runs on it."""
+    """This machine and what runs on it. `missing` says what it lacks to confine apps fully, and what mends that."""
 
     name: str
     steadyd: str
@@ -432,6 +432,7 @@ class Host(Strict):
     running: int
     load_average: list[float]
     guests: bool
+    missing: list[str]
 
 
 class HostAnswer(Strict):

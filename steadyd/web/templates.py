@@ -19,11 +19,13 @@ FORM_TOKEN_FIELD = "form_token"
 
 
 def render(template: str, request: Request, **values: Any) -> str:
-    """One page as text. Every page knows who looks at it, its form token and the files' fingerprints."""
+    """One page as text. Every page knows who looks at it, its form token, the files' fingerprints, and what this
+    machine lacks to confine apps."""
     state = request.scope.get("state", {})
     values.setdefault("who", state.get("principal"))
     values.setdefault("form_token", state.get("form_token", ""))
     values.setdefault("path", request.url.path)
+    values.setdefault("missing", request.app.state.missing if "app" in request.scope else ())
     return environment().get_template(template).render(**values)
 
 

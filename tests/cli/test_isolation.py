@@ -26,11 +26,6 @@ def data() -> Iterator[Path]:
     remove(data)
 
 
-def write(settings: Path, name: str, value: str) -> None:
-    (settings / name).parent.mkdir(parents=True, exist_ok=True)
-    (settings / name).write_text(value + "\n")
-
-
 def test_another_system_has_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     ((name, check),) = isolation.isolation(tmp_path)
@@ -56,28 +51,6 @@ def test_refused_user_namespaces_are_a_problem(in_child: Callable[[Callable[[], 
         assert found.fix == "sudo sysctl -w user.max_user_namespaces=15000", found
 
     assert in_child(refuse) == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "fix"),
-    [
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "apparmor_parser -r /etc/apparmor.d/bwrap"),
-        ("kernel/unprivileged_userns_clone", "0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
-        ("user/max_user_namespaces", "0", "sudo sysctl -w user.max_user_namespaces=15000"),
-        ("user/max_user_namespaces", "1000", "in a container"),
-    ],
-)
-def test_the_fix_names_what_is_closed(tmp_path: Path, name: str, value: str, fix: str) -> None:
-    write(tmp_path, name, value)
-    assert fix in isolation.namespace_fix(tmp_path)
-
-
-def test_the_profile_comes_before_the_switches(tmp_path: Path) -> None:
-    """Ubuntu 24.04: a profile for bubblewrap alone, and the door stays closed for the rest."""
-    write(tmp_path, isolation.APPARMOR, "1")
-    write(tmp_path, "user/max_user_namespaces", "0")
-    assert "sysctl" not in isolation.namespace_fix(tmp_path)
-    assert "profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }" in isolation.namespace_fix(tmp_path)
 
 
 @pytest.mark.sandbox

@@ -38,7 +38,7 @@ ALLOWED: Mapping[str, str] = {
     "proxy": "errors",
     "linux": "errors model",
     "runner": "errors model settings manifest tree urls feed store records linux",
-    "web": "errors model settings tree urls feed store records runner",
+    "web": "errors model quantity settings tree urls feed store records runner",
     "control": "errors",
     "telemetry": "errors feed proxy records",
     "premises": "errors config runner control linux",

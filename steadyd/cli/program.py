@@ -6,6 +6,7 @@ import click
 
 from steadyd import __version__
 from steadyd.cli.apps import apps, open_app, show, versions
+from steadyd.cli.appsettings import settings
 from steadyd.cli.change import delete, restart, rollback, start, stop, undelete
 from steadyd.cli.deploy import deploy
 from steadyd.cli.doctor import doctor
@@ -17,7 +18,7 @@ from steadyd.cli.verb import config_option
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, show, logs, requests, versions, open_app),
-    "Change": (start, stop, restart, rollback, delete, undelete),
+    "Change": (start, stop, restart, rollback, settings, delete, undelete),
     "Check": (doctor,),
 }
 EPILOG = "Every option also reads STEADYD_<OPTION>, and the config file (flag, environment, file, default)."

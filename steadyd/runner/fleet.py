@@ -12,7 +12,7 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.feed import Feed
 from steadyd.model import App, AppState, Death, Event
-from steadyd.runner.app import AppRuntime, Tell
+from steadyd.runner.app import AT_REST, AppRuntime, Tell
 from steadyd.runner.ground import Ground
 
 TICK_SECONDS = 1.0
@@ -129,7 +129,7 @@ class Fleet:
                 runtime.plan = self.ground.plan(app, version)
             before = runtime.settings.network
             runtime.settings = app.settings
-            if before is not app.settings.network and runtime.state is AppState.RUNNING:
+            if before is not app.settings.network and runtime.state not in AT_REST:
                 async with runtime.swap():
                     pass
 

@@ -16,6 +16,7 @@ from steadyd.runner.logs import LogLine
 from steadyd.web import shown
 from steadyd.web.page import Visit
 from steadyd.web.rooms import Rooms
+from steadyd.web.settings import Row, rows
 
 EDITOR_FILES_MAX = 40
 EDITOR_BYTES_MAX = 1 << 20
@@ -60,6 +61,7 @@ class Edit:
     error: SteadyError | None = None
     deploy: model.Deploy | None = None
     said: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
     token: str = ""
 
 
@@ -77,6 +79,7 @@ class AppView:
     lines: list[LogLine]
     requests: list[Request]
     excerpt: list[tuple[int, str]]
+    settings: list[Row]
     edit: Edit
 
     @property
@@ -118,6 +121,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         lines=await rooms.logs.tail(app.id, LOG_LINES_SHOWN),
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),
+        settings=rows(app, edit.settings),
         edit=edit,
     )
 

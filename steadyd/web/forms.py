@@ -19,6 +19,7 @@ from steadyd.web.body import Allowance
 from steadyd.web.launch import create, deploy
 from steadyd.web.page import Visit, form_route, local_path
 from steadyd.web.rooms import Rooms
+from steadyd.web.settings import LABELS, choose
 from steadyd.web.upload import SOURCE_PATH, Upload
 
 FILE_FIELD = "file:"
@@ -30,6 +31,7 @@ def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
     forms = {
         "/apps": run, f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
         f"{app}/delete": delete, f"{app}/undelete": undelete, f"{app}/rollback": rollback, f"{app}/token": make_token,
+        f"{app}/settings": change_settings,
         "/login": login, "/login/{secret}": login_link, "/logout": logout,
     }  # fmt: skip
     return [form_route(path, handler, rooms, allowance) for path, handler in forms.items()]
@@ -123,6 +125,17 @@ async def rollback(visit: Visit) -> Response:
     except SteadyError as error:
         return await appview.show(visit, app, Edit(error=error))
     return visit.go(_after(deployed.app, deployed.deploy))
+
+
+async def change_settings(visit: Visit) -> Response:
+    """An empty field takes the owner's choice back."""
+    app = await visit.app()
+    typed = {name: visit.form[name].strip() for name in LABELS if name in visit.form}
+    try:
+        await choose(visit.rooms, app, {name: value or None for name, value in typed.items()})
+    except SteadyError as error:
+        return await appview.show(visit, app, Edit(error=error, settings=typed))
+    return visit.go(f"/apps/{app.name}?done=set")
 
 
 async def make_token(visit: Visit) -> Response:

@@ -85,6 +85,7 @@ DONE = {
     "held": "It is held down until you start it.",
     "restarted": "It was restarted.",
     "undeleted": "It is back, asleep, with its data.",
+    "set": "The settings are in effect.",
     "unchanged": "Nothing was changed, so nothing was deployed.",
 }
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import asdict
 from starlette.responses import Response
 
-from steadyd.model import App, Choices
-from steadyd.settings import change
+from steadyd.model import App, Choices, Network
+from steadyd.quantity import written_duration, written_size
+from steadyd.settings import FIELDS, Source, change, sources
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
@@ -43,6 +45,43 @@ async def choose(rooms: Rooms, app: App, wishes: Mapping[str, Any]) -> App:
     return await rooms.apps.by_id(app.id) or app
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting on the app's page: `typed` is the owner's own choice, `now` is what is true without a new one."""
+
+    name: str
+    label: str
+    typed: str
+    now: str
+    source: Source
+    choices: tuple[str, ...] = ()
+
+
+LABELS = {
+    "memory": "Memory",
+    "cpus": "Processors",
+    "processes": "Processes",
+    "disk": "Disk",
+    "idle": "Sleeps after",
+    "network": "Network",
+    "notify": "Notify",
+}
+
+
+def rows(app: App, typed: Mapping[str, str]) -> list[Row]:
+    """The settings form's fields. `typed` is what was sent and refused."""
+    said = sources(app.chosen, app.shipped)
+    found = []
+    for name, label in LABELS.items():
+        field = FIELDS[name]
+        now = getattr(app.settings, field) if hasattr(app.settings, field) else getattr(app.limits, field)
+        chosen = getattr(app.chosen, field)
+        own = "" if chosen is None else _written(name, chosen)
+        choices = tuple(Network) if name == "network" else ()
+        found.append(Row(name, label, typed.get(name, own), _written(name, now), said[name], choices))
+    return found
+
+
 ONE = "/api/apps/{name}/settings"
 ENDPOINTS = (
     Endpoint(
@@ -59,3 +98,12 @@ ENDPOINTS = (
         ),
     ),
 )  # fmt: skip
+
+
+# Private
+
+
+def _written(name: str, value: Any) -> str:
+    if name in ("memory", "disk"):
+        return written_size(value)
+    return written_duration(value) if name == "idle" else f"{value:g}" if name == "cpus" else str(value)

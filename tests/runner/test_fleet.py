@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import AppState, Settings
+from steadyd.model import AppState, Choices, Network, Settings
 from steadyd.runner import fleet
 from steadyd.runner.app import Timing
 from steadyd.runner.engine import Engine
-from tests.runner.conftest import HELLO, World, run, until, world
+from tests.runner.conftest import DEADLINE_SECONDS, HELLO, World, run, until, world
 
 FAST = Timing(start_seconds=10.0, hold_seconds=5.0, drain_seconds=0.2, grace_seconds=0.2)
 
@@ -192,5 +194,58 @@ def test_a_stop_ends_every_app_a_few_at_a_time(root: Path, bun: Engine, monkeypa
             await here.fleet.close()
             assert [await state(here, name) for name in names] == ["stopped"] * 5
             assert list(here.sockets.iterdir()) == []
+
+    run(body())
+
+
+def test_settings_change_under_load_and_no_request_is_lost(root: Path, bun: Engine) -> None:
+    """Limits and sleep at once, another network by a swap; every request of ten visitors is answered."""
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            app, runtime = await here.app(), here.routes["hello.localhost"]
+            over, heard = asyncio.Event(), asyncio.Event()
+            answers: list[str] = []
+
+            async def visitor() -> None:
+                while not over.is_set():
+                    answers.append(await here.ask())
+                    heard.set()
+
+            visitors = [asyncio.create_task(visitor()) for _ in range(10)]
+            for choices in (
+                Choices(memory_bytes=64 << 20, cpus=0.5),
+                Choices(idle_seconds=60.0, network=Network.NONE),
+                Choices(),
+            ):
+                first = runtime.instance
+                await here.apps.choose(app.id, functools.partial(replace, **asdict(choices)))
+                await here.fleet.apply(app)
+                assert runtime.settings == (await here.app()).settings
+                enough = len(answers) + 20
+                while len(answers) < enough:
+                    await asyncio.wait_for(heard.wait(), DEADLINE_SECONDS)
+                    heard.clear()
+                swapped = runtime.instance is not first
+                assert swapped is (choices.network is Network.NONE or choices == Choices())
+            over.set()
+            await asyncio.gather(*visitors)
+            assert set(answers) == {"hello"}
+            assert runtime.settings == Settings()
+
+    run(body())
+
+
+def test_settings_of_a_sleeping_app_count_at_its_next_start(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            app = await here.app()
+            await here.fleet.stop(app, hold=True)
+            await here.apps.choose(app.id, lambda _: Choices(network=Network.NONE, idle_seconds=60.0))
+            await here.fleet.apply(app)
+            assert await state(here) == "held"
+            assert here.routes["hello.localhost"].settings.idle_seconds == 60.0
 
     run(body())

@@ -258,3 +258,39 @@ def test_log_ins_of_one_address_are_limited(web: Web) -> None:
             assert (await client.post("/login/x", data=form)).status_code == 429
 
     web(body)
+
+
+def test_settings_are_set_and_taken_back(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with await browser(stage) as client:
+            form = {"form_token": await token(client, "/apps/hello"), "memory": "64MiB", "idle": "", "network": "none"}
+            done = await client.post("/apps/hello/settings", data=form)
+            assert (done.status_code, done.headers["location"]) == (303, "/apps/hello?done=set")
+            page = await client.get(done.headers["location"])
+            assert "The settings are in effect." in page.text
+            assert 'value="64MiB"' in page.text
+            assert "<option selected>none</option>" in page.text
+            assert 'placeholder="15min"' in page.text
+            told = (await client.get("/api/apps/hello/settings")).json()["sources"]
+            assert (told["memory"], told["network"], told["idle"]) == ("owner", "owner", "host")
+            await client.post("/apps/hello/settings", data=form | {"memory": "", "network": ""})
+            assert "owner" not in (await client.get("/api/apps/hello/settings")).json()["sources"].values()
+
+    web(body)
+
+
+def test_refused_settings_are_shown_as_they_were_typed(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with await browser(stage) as client:
+            form = {"form_token": await token(client, "/apps/hello"), "memory": "lots", "cpus": "0.5"}
+            page = await client.post("/apps/hello/settings", data=form)
+            assert page.status_code == 422
+            assert "“lots” is not a size" in page.text
+            assert 'value="lots"' in page.text
+            assert 'value="0.5"' in page.text
+            assert 'id="settings" open' in page.text
+            assert "owner" not in (await client.get("/api/apps/hello/settings")).json()["sources"].values()
+
+    web(body)

@@ -97,7 +97,8 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "os.posix_spawn": ("steadyd.runner.process",),
     "os.system": (),
     "signal.signal": ("steadyd.runner.parent",),  # a program of its own
-    "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent"),  # a thread, and a program, of their own
+    # A thread of its own, a program of its own, and where there is no loop yet or no more.
+    "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent", "steadyd.linux.control"),
     ".add_signal_handler": ("steadyd.stopping",),
     ".create_subprocess_exec": (),
     ".create_subprocess_shell": (),

@@ -1,0 +1,110 @@
+"""Control groups of whichever version this machine has, behind one small interface (`group`).
+
+Below the group that the daemon itself is in, or where it may make one, lies the base, named after the daemon; in it
+the three tiers (`tiers`), each with its ceiling; in these a group for each instance and each build.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import sys
+from typing import Protocol
+
+from steadyd.errors import SteadyError
+from steadyd.linux import control
+from steadyd.linux.cgroup1 import Group1, host_of
+from steadyd.linux.group import Caps, Cgroups, Group, Sample, Tier, Toll
+from steadyd.linux.hierarchy import NEEDED_V1, mounts, own_folders, places
+from steadyd.linux.tiers import Host, ceilings
+
+__all__ = ["Caps", "Cgroups", "Group", "Sample", "Tier", "Toll", "open_cgroups"]
+
+
+def open_cgroups(name: str, host: Host | None = None) -> Cgroups:
+    """The groups of the daemon `name`, which no other living daemon may have: what one of that name left is killed
+    and removed. The tiers share `host`; None is all that we may use ourselves. It blocks for milliseconds.
+
+    Raises:
+        SteadyError: `cannot_start` with what is missing and the command that mends it.
+    """
+    if sys.platform != "linux":
+        raise SteadyError("cannot_start", "Control groups are Linux's. Here, apps run without limits: steadyd run")
+    found = mounts(control.read("/proc/self/mountinfo"))
+    own = own_folders(found, places(control.read("/proc/self/cgroup")))
+    missing = [controller for controller in NEEDED_V1 if controller not in own]
+    if missing:
+        raise SteadyError(
+            "cannot_start",
+            f"This machine has no control groups for {', '.join(missing)}. Mount version 2, with: "
+            "mount -t cgroup2 none /sys/fs/cgroup",
+        )
+    machine = Host(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), len(os.sched_getaffinity(0)))
+    base = Group1(name, {controller: f"{folder}/{name}" for controller, folder in own.items()})
+    try:
+        return Tree(1, base, host or host_of(machine, own))
+    except OSError as error:
+        raise refused(error) from error
+
+
+class Branch(Group, Protocol):
+    """A group that has others below it."""
+
+    folders: tuple[str, ...]
+    leaving: list[Group]
+
+    def create(self) -> None: ...
+
+    def count_traffic(self) -> None: ...
+
+    def child(self, name: str, folder: str) -> Branch: ...
+
+
+class Tree:
+    """The groups of one daemon: the base, its tiers, and what is made in them."""
+
+    def __init__(self, version: int, base: Branch, host: Host) -> None:
+        """Raises OSError, SteadyError."""
+        self.version = version
+        self._base = base
+        self._serial = itertools.count(1)
+        control.clear(base.folders)
+        base.create()
+        base.count_traffic()
+        self._tiers = {tier: base.child(tier, tier) for tier in ceilings(host)}
+        for tier, caps in ceilings(host).items():
+            self._tiers[tier].cap(caps)
+
+    def make(self, tier: Tier, name: str) -> Group:
+        """Folders have a number too: the last of that name may still be ending."""
+        self._sweep()
+        try:
+            return self._tiers[tier].child(name, f"{name}.{next(self._serial)}")
+        except OSError as error:
+            raise refused(error) from error
+
+    def close(self) -> None:
+        control.clear(self._base.folders)
+
+    # Private
+
+    def _sweep(self) -> None:
+        """Remove what was still ending when it was to be removed."""
+        left = self._base.leaving[:]
+        self._base.leaving.clear()
+        for group in left:
+            group.remove()
+
+
+def refused(error: OSError) -> SteadyError:
+    """The kernel's refusal to make a group, with what to do about it."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        todo = "Start steadyd as root, or give it a control group of its own: steadyd doctor --unit"
+    elif error.errno == errno.ENOSPC:
+        todo = "Too many groups are there already."
+    else:
+        todo = ""
+    return SteadyError(
+        "cannot_start", f"The control group {error.filename} cannot be made: {error.strerror}. {todo}".rstrip()
+    )

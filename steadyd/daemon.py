@@ -42,6 +42,7 @@ from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.logs import Logs
 from steadyd.runner.process import Spawn, settle_descriptors
+from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.stopping import on_signals
@@ -125,7 +126,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         fleet = Fleet(ground, lambda routes: _set_routes(listener, routes, control, urls))
         stack.push_async_callback(fleet.close)
         tools = Tools(built, sandboxed, spawn)
-        deployer = Deployer(fleet, Installer(tools), Trials(fleet, tools))
+        deployer = Deployer(fleet, Installer(tools, Registry(corner.instances)), Trials(fleet, tools))
         stack.push_async_callback(deployer.close)
         await deployer.recover()
         await fleet.load()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.runner.folder import MODULES, Place, scratch_path
+from steadyd.runner.registry import SOCKET, Registry
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Result, Tools
 from steadyd.tree import ENTRY_SUFFIXES, Tree, read_package
@@ -49,8 +50,9 @@ class Installed:
 class Installer:
     """Installs what a tree needs into the app's own module cache."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, registry: Registry) -> None:
         self._tools = tools
+        self._registry = registry
 
     async def install(self, place: Place, tree: Tree, pinned: bytes = b"") -> Installed:
         """Have the dependencies of `tree` in place, from the cache where it was installed before. `pinned` is the lock
@@ -105,12 +107,15 @@ class Installer:
             os.chown(cache, place.uid, place.uid)
         files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
         _fill(folder, {**files, LOCK: lock} if lock else files, place.uid)
-        room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, network="host")
-        words = ["install", "--ignore-scripts", "--no-progress", "--cache-dir={cache}", "--linker=hoisted"]
-        result = await self._tools.run(room, words, INSTALL_SECONDS_MAX)
+        async with self._registry.door(place.uid) as door:
+            shown = {"/registry": door.folder, **_authorities()}
+            room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, shown=shown)
+            certificates = "{certificates}" if "/certificates" in shown else ""
+            words = [*SCRIPT, "{engine}/install.ts", f"{{registry}}/{SOCKET}", certificates, *INSTALL]
+            result = await self._tools.run(room, words, INSTALL_SECONDS_MAX)
         if not result.ok or not (folder / MODULES).is_dir():
             shutil.rmtree(folder, ignore_errors=True)
-            raise _failed(result)
+            raise _failed(result, door.trouble)
         fetched = _read_plain(folder / LOCK)
         shutil.rmtree(place.root / "fetched", ignore_errors=True)
         os.rename(folder, place.root / "fetched")
@@ -123,8 +128,11 @@ ENVIRON = {
     "TMPDIR": "/tmp",
     "LANG": "C.UTF-8",
     "NO_COLOR": "1",
-    "NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt",
 }
+INSTALL = ("--ignore-scripts", "--no-progress", "--cache-dir={cache}", "--linker=hoisted")
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where systems keep the authorities that this host trusts, besides those that Bun knows."""
+MISSING = re.compile(r"error: GET https://[^/ ]+/(\S+) - 404")
 
 
 def declared_dependencies(tree: Tree) -> dict[str, str]:
@@ -194,6 +202,14 @@ def _fill(folder: Path, files: Tree, uid: int | None) -> None:
             os.chown(owned, uid, uid)
 
 
+def _authorities() -> dict[str, Path]:
+    """The first of this host's lists of authorities, to be shown at /certificates; none where it has none."""
+    for path in map(Path, CERTIFICATES):
+        if path.is_file():
+            return {"/certificates": path}
+    return {}
+
+
 def _keep(place: Place, key: str) -> None:
     target = place.root / "modules" / key
     target.parent.mkdir(mode=0o711, exist_ok=True)
@@ -221,12 +237,17 @@ def _scanned(result: Result) -> list[str]:
     return sorted({str(name) for name in answer["packages"]})[:DEPENDENCIES_MAX]
 
 
-def _failed(result: Result) -> SteadyError:
+def _failed(result: Result, trouble: str) -> SteadyError:
     lines = result.last_lines()
-    if result.timed_out:
+    missing = [match[1].replace("%2f", "/") for line in lines if (match := MISSING.match(line))]
+    if trouble:
+        reason = trouble
+    elif result.timed_out:
         reason = f"bun install did not end within {INSTALL_SECONDS_MAX:g} s."
+    elif missing:
+        reason = f"“{missing[0]}” is not in the registry. Check the name."
     else:
-        told = [line for line in lines if line.startswith("error")]
+        told = [line.removeprefix("error: ") for line in lines if line.startswith("error")]
         reason = told[0] if told else f"bun install ended with {result.ended}."
     return SteadyError(
         "deploy_failed",

@@ -32,11 +32,9 @@ APP = "/app"
 ENGINE = "/steady"
 RUNTIME = "/run/steady"
 SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
-NETWORK_FILES = ("/etc/resolv.conf", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", "/usr/share/ca-certificates")
 
-Network = Literal["own", "entered", "host"]
-"""A namespace of its own with nothing in it; one that was entered before bubblewrap started; the host's, which only
-the installing of dependencies gets."""
+Network = Literal["own", "entered"]
+"""A namespace of its own with nothing in it, or one that was entered before bubblewrap started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,8 @@ class Room:
     """Names directly in the folder that must not be changed, where file ownership cannot say so."""
     extra: Mapping[str, Path] = field(default_factory=dict)
     """Further writable folders: inner path → host path."""
+    shown: Mapping[str, Path] = field(default_factory=dict)
+    """Further read-only files and folders."""
     folder_read_only: bool = False
     network: Network = "own"
 
@@ -89,6 +89,8 @@ def options(room: Room, system: System) -> list[str]:
         words += ["--bind", str(room.runtime), RUNTIME]
     for inner, outer in room.extra.items():
         words += ["--bind", str(outer), inner]
+    for inner, outer in room.shown.items():
+        words += ["--ro-bind", str(outer), inner]
     words += ["--remount-ro", "/", "--chdir", APP]
     for name, value in room.environ.items():
         words += ["--setenv", name, value]
@@ -140,11 +142,4 @@ def _system(room: Room, links: Mapping[str, str]) -> list[str]:
             ["--symlink", target.removeprefix("/"), f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
         )
     words += ["--proc", "/proc", "--dev", "/dev", "--size", str(TMP_BYTES_MAX), "--tmpfs", "/tmp"]
-    words += ["--ro-bind", str(room.engine), ENGINE]
-    if room.network != "host":
-        return [*words, "--ro-bind", str(room.engine / "etc"), "/etc"]
-    for name in ("passwd", "group", "hosts", "nsswitch.conf"):
-        words += ["--ro-bind", str(room.engine / "etc" / name), f"/etc/{name}"]
-    for path in NETWORK_FILES:
-        words += ["--ro-bind-try", path, path]
-    return words
+    return [*words, "--ro-bind", str(room.engine), ENGINE, "--ro-bind", str(room.engine / "etc"), "/etc"]

@@ -61,7 +61,8 @@ class Tools:
         self._system = sandbox.look_at_system()
 
     async def run(self, room: sandbox.Room, words: Sequence[str], seconds: float) -> Result:
-        """Run `bun WORDS…` in `room`; a word may name paths with {app}, {engine} and the keys of `room.extra`."""
+        """Run `bun WORDS…` in `room`; a word may name paths with {app}, {engine} and the keys of `room.extra` and
+        `room.shown`."""
         output, output_end = os.pipe()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         closing = [output_end, nowhere]
@@ -98,7 +99,8 @@ class Tools:
         engine = sandbox.ENGINE if inside else str(self.engine.folder)
         folder = sandbox.APP if inside else str(room.folder)
         paths = {"app": folder, "engine": engine}
-        paths |= {inner.strip("/"): inner if inside else str(outer) for inner, outer in room.extra.items()}
+        further = {**room.extra, **room.shown}
+        paths |= {inner.strip("/"): inner if inside else str(outer) for inner, outer in further.items()}
         return [f"{engine}/bun", *(word.format(**paths) for word in words)]
 
 

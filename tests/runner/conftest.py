@@ -34,6 +34,7 @@ from steadyd.runner.fleet import Fleet, Routes
 from steadyd.runner.ground import UID_FIRST, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
+from steadyd.runner.registry import Registry
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools, probe
 from steadyd.store import Database
@@ -318,7 +319,8 @@ class World:
         )
         self.fleet = Fleet(ground, self._set_routes)
         self.tools = Tools(built, sandboxed)
-        self.deployer = Deployer(self.fleet, Installer(self.tools), Trials(self.fleet, self.tools))
+        self.registry = Registry(self.sockets)
+        self.deployer = Deployer(self.fleet, Installer(self.tools, self.registry), Trials(self.fleet, self.tools))
 
     def _set_routes(self, routes: Routes) -> None:
         self.routes = dict(routes)

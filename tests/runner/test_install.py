@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,15 +25,14 @@ from steadyd.runner.install import (
     resolved,
 )
 from steadyd.runner.process import Exit
+from steadyd.runner.registry import REGISTRY, Address, Registry
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import Result, Tools
 from tests.runner.conftest import UID, run, tree
 
 HONO = 'import { Hono } from "hono";\nexport default new Hono().get("/", (c) => c.text("hi"));\n'
-LEFT_PAD = (
-    b'"left-pad": ["left-pad@1.3.0", "", {}, '
-    b'"sha512-XI5MPzVNApjAyhQzphX8BkmKsKUxD4LdyK24iZeQGinBN9yTQT3bFlCBy/aVx2HrNcqQGsdot8ghrjyrvMCoEA=="],\n'
-)
+HASH = "sha512-XI5MPzVNApjAyhQzphX8BkmKsKUxD4LdyK24iZeQGinBN9yTQT3bFlCBy/aVx2HrNcqQGsdot8ghrjyrvMCoEA=="
+LEFT_PAD = f'"left-pad": ["left-pad@1.3.0", "", {{}}, "{HASH}"],\n'.encode()
 LOCKED = b"""{
   "workspaces": { "": { "name": "app", "dependencies": { "hono": "^4", }, }, },
   "packages": {
@@ -52,8 +52,12 @@ class CountingTools(Tools):
         self.asked: list[str] = []
 
     async def run(self, room: Room, words: Sequence[str], seconds: float) -> Result:
-        self.asked.append("install" if words[0] == "install" else "scan")
+        self.asked.append("install" if "{engine}/install.ts" in words else "scan")
         return await super().run(room, words, seconds)
+
+
+def installer(root: Path, tools: Tools, address: Address = REGISTRY) -> Installer:
+    return Installer(tools, Registry(root, address))
 
 
 def place(root: Path) -> Place:
@@ -148,7 +152,7 @@ def test_an_app_without_imports_costs_nothing(root: Path, bun: Engine) -> None:
     async def body() -> None:
         tools = CountingTools(bun)
         source = 'import { a } from "./a"; import fs from "node:fs"; import { Database } from "bun:sqlite";'
-        assert await Installer(tools).install(place(root), tree(source)) == Installed()
+        assert await installer(root, tools).install(place(root), tree(source)) == Installed()
         assert (tools.asked, place(root).root.exists()) == ([], False)
 
     run(body())
@@ -160,7 +164,7 @@ def test_what_does_not_parse_is_told_with_its_place(path: str, root: Path, bun: 
     async def body() -> None:
         files = {"index.ts": "", path: 'import { Hono } from "hono";\nconst = 1;\n'}
         with pytest.raises(SteadyError) as caught:
-            await Installer(Tools(bun, sandboxed=True)).install(place(root), tree(files))
+            await installer(root, Tools(bun, sandboxed=True)).install(place(root), tree(files))
         details = caught.value.details
         assert (caught.value.code, details["step"], details["file"], details["line"]) == (
             "deploy_failed",
@@ -180,13 +184,54 @@ def test_a_package_that_cannot_be_had_fails_with_the_reason_and_leaves_nothing(r
     async def body() -> None:
         files = {"index.ts": "", "package.json": package(dependencies={"steadyd-no-such-package-at-all": "1.0.0"})}
         with pytest.raises(SteadyError) as caught:
-            await Installer(Tools(bun, sandboxed=True)).install(place(root), tree(files))
+            await installer(root, Tools(bun, sandboxed=True)).install(place(root), tree(files))
         assert (caught.value.code, caught.value.details["step"]) == ("deploy_failed", "install")
         assert "steadyd-no-such-package-at-all" in caught.value.details["reason"] + str(caught.value.details["logs"])
         assert list(place(root).scratch.iterdir()) == []
         assert not (place(root).root / "modules").exists()
 
     run(body())
+
+
+LEADS = {
+    "an address": '["lead@http://{host}/x.tgz", {}, "{hash}"]',
+    "another registry": '["lead@1.0.0", "http://{host}/", {}, "{hash}"]',
+    "a tarball elsewhere": '["lead@1.0.0", "http://{host}/lead-1.0.0.tgz", {}, "{hash}"]',
+    "a repository": '["lead@git+http://{host}/x.git#abcdef0", {}, "abcdef0"]',
+}
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("lead", LEADS)
+def test_no_lock_leads_an_installation_anywhere_else(root: Path, bun: Engine, lead: str) -> None:
+    """Not to a listener of the host's loopback, which an installation with a network would ask."""
+
+    async def body() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as trap:
+            trap.setblocking(False)
+            host = f"127.0.0.1:{trap.getsockname()[1]}"
+            entry = LEADS[lead].replace("{host}", host).replace("{hash}", HASH)
+            lock = '{"lockfileVersion": 1, "workspaces": {"": {"name": "app", "dependencies": {"lead": "1.0.0"}}},'
+            lock += f' "packages": {{"lead": {entry}}}}}'
+            files = tree({"index.ts": "", "package.json": package(dependencies={"lead": "1.0.0"}), LOCK: lock})
+            installing = installer(root, Tools(bun, sandboxed=True), ("registry.invalid", 443))
+            with pytest.raises(SteadyError) as caught:
+                await installing.install(place(root), files)
+            assert caught.value.details["step"] == "install"
+            with pytest.raises(BlockingIOError):
+                trap.accept()
+
+    run(body())
+
+
+def test_why_an_installation_failed_is_said_plainly() -> None:
+    said = b"error: GET https://registry.npmjs.org/@scope%2fname - 404\nerror: @scope/name@1 failed to resolve\n"
+    result = Result(Exit(1, None), said, False)
+    assert install._failed(result, "").details["reason"] == "“@scope/name” is not in the registry. Check the name."
+    assert install._failed(result, "it is away.").details["reason"] == "it is away."
+    version = b'error: No version matching "99" found for specifier "hono" (but package exists)'
+    reason = install._failed(Result(Exit(1, None), version, False), "").details["reason"]
+    assert reason == 'No version matching "99" found for specifier "hono" (but package exists)'
 
 
 # ------------------------------------------------------------------------------------------------- from the registry
@@ -197,15 +242,15 @@ def test_a_package_that_cannot_be_had_fails_with_the_reason_and_leaves_nothing(r
 def test_an_import_without_a_package_json_is_resolved_told_and_locked(root: Path, bun: Engine, sandboxed: bool) -> None:
     async def body() -> None:
         tools = CountingTools(bun, sandboxed)
-        first = await Installer(tools).install(place(root), tree(HONO))
+        first = await installer(root, tools).install(place(root), tree(HONO))
         assert first.lock is not None
         [note] = first.notes
         assert note == f"hono {resolved(first.lock, 'hono')} was added for an import."
         assert (modules_path(place(root), first.modules) / "hono" / "package.json").is_file()
         assert tools.asked == ["scan", "install"]
-        again = await Installer(tools).install(place(root), {**tree(HONO), LOCK: first.lock})
+        again = await installer(root, tools).install(place(root), {**tree(HONO), LOCK: first.lock})
         assert again == first
-        assert await Installer(tools).install(place(root), tree(HONO), pinned=first.lock) == first
+        assert await installer(root, tools).install(place(root), tree(HONO), pinned=first.lock) == first
         assert tools.asked == ["scan", "install", "scan", "scan"], "nothing is fetched a second time"
 
     run(body())
@@ -215,22 +260,22 @@ def test_an_import_without_a_package_json_is_resolved_told_and_locked(root: Path
 @pytest.mark.sandbox
 def test_no_script_of_the_package_runs_and_a_lock_that_fits_is_kept(root: Path, bun: Engine) -> None:
     async def body() -> None:
-        installer = Installer(tools := CountingTools(bun))
+        installing = installer(root, tools := CountingTools(bun))
         scripts = dict.fromkeys(("preinstall", "install", "postinstall", "prepare"), "touch /app/ran /cache/ran")
         files = tree({"index.ts": "", "package.json": package(name="x", scripts=scripts, dependencies={"hono": "4.0.0"},
                                                               trustedDependencies=["hono"])})  # fmt: skip
-        made = await installer.install(place(root), files)
+        made = await installing.install(place(root), files)
         assert [str(path) for path in place(root).root.rglob("ran")] == []
         assert made.lock is not None
         # A lock that pins more than is asked for (development dependencies) is still the app's own: it stays as it is.
         own = made.lock.replace(b'"packages": {', b'"packages": {\n    ' + LEFT_PAD)
-        kept = await installer.install(place(root), {**files, LOCK: own})
+        kept = await installing.install(place(root), {**files, LOCK: own})
         assert (kept.lock, kept.notes) == (own, ())
-        assert (await installer.install(place(root), {**files, LOCK: own})) == kept
+        assert (await installing.install(place(root), {**files, LOCK: own})) == kept
         assert tools.asked == ["install", "install"]
         # One that does not fit is renewed, and that is said.
         more = {**files, "package.json": package(dependencies={"hono": "4.0.0", "left-pad": "1.3.0"}).encode()}
-        renewed = await installer.install(place(root), {**more, LOCK: made.lock})
+        renewed = await installing.install(place(root), {**more, LOCK: made.lock})
         assert renewed.lock is not None
         assert (resolved(renewed.lock, "left-pad"), len(renewed.notes)) == ("1.3.0", 1)
         assert "renewed" in renewed.notes[0]
@@ -266,7 +311,7 @@ def test_what_takes_too_long_says_so(
     async def body() -> None:
         slow = SlowTools(bun)
         with pytest.raises(SteadyError) as caught:
-            await Installer(slow).install(Place(root / "app", UID), files)
+            await installer(root, slow).install(Place(root / "app", UID), files)
         assert (caught.value.code, caught.value.details["step"]) == ("deploy_failed", step)
         assert slow.seconds == [seconds]
 

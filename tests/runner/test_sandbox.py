@@ -13,9 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -24,7 +25,7 @@ from steadyd.runner import sandbox
 from steadyd.runner.engine import Engine
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.process import Confinement, spawn
-from steadyd.runner.sandbox import Room, System, bare, check_installed, look_at_system, options
+from steadyd.runner.sandbox import Network, Room, System, bare, check_installed, look_at_system, options
 from tests.runner.conftest import UID, Stage, alive, ask, exchange, needs_root, passable_folder, run, stage, until
 
 SYSTEM = System({"bin": "usr/bin", "lib": "usr/lib", "sbin": ""})
@@ -66,11 +67,16 @@ def test_dependencies_and_protected_names_are_read_only() -> None:
     assert seen["/app/index.ts"] == ("--ro-bind", str(HOST / "app" / "index.ts"))
 
 
-def test_only_an_installation_has_a_network() -> None:
-    room = Room(HOST / "app", HOST / "engine", None, network="host")
-    assert "--unshare-net" not in options(room, SYSTEM)
-    assert "/etc/resolv.conf" in binds(options(room, SYSTEM))
-    assert "/etc/resolv.conf" not in binds(options(ROOM, SYSTEM))
+def test_nothing_gets_the_network_of_the_host() -> None:
+    """Only who has entered another namespace before keeps it."""
+    assert "--unshare-net" in options(ROOM, SYSTEM)
+    assert "--unshare-net" not in options(replace(ROOM, network="entered"), SYSTEM)
+    assert get_args(Network) == ("own", "entered")
+
+
+def test_what_is_shown_is_read_only() -> None:
+    seen = binds(options(replace(ROOM, shown={"/shown": HOST / "shown"}), SYSTEM))
+    assert seen["/shown"] == ("--ro-bind", str(HOST / "shown"))
 
 
 def test_the_private_tmp_is_limited() -> None:

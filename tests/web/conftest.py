@@ -31,6 +31,7 @@ from steadyd.runner.fleet import Fleet
 from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
+from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.store import Database
@@ -138,7 +139,7 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     )  # fmt: skip
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)
-    deployer = Deployer(fleet, Installer(tools), Trials(fleet, tools))
+    deployer = Deployer(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
     rooms = Rooms(apps, people, journal, requests, logs, fleet, deployer, urls, True, "test-host")
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)

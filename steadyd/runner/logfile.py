@@ -31,16 +31,8 @@ class LogFolder:
 
     def append(self, content: bytes | bytearray) -> None:
         """Append whole lines; a full disk loses them with a warning, and nothing else fails."""
-        if not self._folder.parent.is_dir():
-            return  # the app was purged while its last lines were on the way
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            self._make_room(len(content))
-            descriptor = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "ab") as file:
-                file.write(self._repair() + content)
-        except OSError as error:
-            logger.warning("log lines lost in %s: %s", self._folder.name, error)
+        for piece in self._pieces(content):
+            self._append(piece)
 
     def tail(self, count: int, since: bytes = b"", text: bytes = b"") -> list[bytes]:
         """The last `count` records, oldest first: stamped at or after `since`, containing `text`."""
@@ -57,6 +49,28 @@ class LogFolder:
         return found[::-1][:count] if count else []
 
     # Private
+
+    def _pieces(self, content: bytes | bytearray) -> Iterator[bytes | bytearray]:
+        """Whole lines that fit into one part: a batch may be larger, and the parts together must keep the cap."""
+        begin = 0
+        while begin < len(content):
+            fits = not self._part_bytes or len(content) - begin <= self._part_bytes
+            end = len(content) if fits else content.rfind(b"\n", begin, begin + self._part_bytes) + 1
+            end = end or len(content)
+            yield content[begin:end]
+            begin = end
+
+    def _append(self, content: bytes | bytearray) -> None:
+        if not self._folder.parent.is_dir():
+            return  # the app was purged while its last lines were on the way
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._make_room(len(content))
+            descriptor = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(self._repair() + content)
+        except OSError as error:
+            logger.warning("log lines lost in %s: %s", self._folder.name, error)
 
     def _parts(self) -> list[Path]:
         """Oldest first, the current one last."""

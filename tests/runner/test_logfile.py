@@ -44,6 +44,16 @@ def test_the_folder_never_grows_past_its_cap(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) <= PARTS
 
 
+def test_one_batch_larger_than_the_cap_keeps_it(tmp_path: Path) -> None:
+    """What a flooding app says in a moment may be more than a small cap allows for ever."""
+    cap = BLOCK_BYTES * PARTS
+    log = LogFolder(tmp_path, cap)
+    batch = [record(n, "x" * 900) for n in range(2 * cap // 900)]
+    log.append(b"".join(batch))
+    assert cap // 2 < sum(path.stat().st_size for path in tmp_path.iterdir()) <= cap
+    assert numbers(log.tail(50)) == list(range(len(batch) - 50, len(batch)))
+
+
 def test_the_tail_reaches_into_older_parts(tmp_path: Path) -> None:
     log = LogFolder(tmp_path, BLOCK_BYTES * PARTS)
     for n in range(600):

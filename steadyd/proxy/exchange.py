@@ -120,7 +120,9 @@ class Exchange(Answering):
             self._end(complete=False)
             self.door.abort()
         else:
-            self._answer_ourselves(*error_page(error, self._head.wants_html, self.request_id))
+            self._answer_ourselves(
+                *error_page(error, self._head.wants_html, self.request_id, self._plane.routes.page_of(self._service))
+            )
 
     # Holder
 

@@ -74,6 +74,12 @@ class RouteTable:
             return self.control
         return service
 
+    def page_of(self, service: Service | None) -> str:
+        """The URL of an app's page in the control plane, at its death card; "" for what is no app, or has no page."""
+        if service is None or service.owned_by_steadyd or not self.control_url:
+            return ""
+        return f"{self.control_url}/apps/{service.name}#death"
+
     def redirects(self, host: str) -> bool:
         """True for a host that is the control plane only because it is an address."""
         return self.any_ip_is_control and host not in self.services and is_ip(host)

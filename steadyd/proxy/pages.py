@@ -22,6 +22,10 @@ TITLES = {
     "shutting_down": "This host is shutting down",
 }
 
+OWNERS_BUSINESS = frozenset({"app_died", "app_failed", "app_timeout", "bad_upstream", "gate_timeout"})
+"""What only the app's owner can mend: the page says where they see more. It links and shows nothing, because no
+session of the control plane may reach an app's origin."""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="robots" content="noindex"><title>{title}</title><style>
@@ -30,15 +34,20 @@ _PAGE = """<!doctype html>
 body{{margin:0;min-height:100vh;display:grid;place-items:center;background:var(--ground);color:var(--ink);
 font:17px/1.55 system-ui,sans-serif}}main{{max-width:34rem;padding:2rem;border-left:3px solid var(--mark)}}
 h1{{font-size:1.45rem;line-height:1.25;margin:0 0 .7rem;text-wrap:balance}}p{{margin:0 0 1.2rem;overflow-wrap:anywhere}}
+a{{color:inherit}}
 footer{{color:var(--soft);font:13px/1.5 ui-monospace,monospace;border-top:1px solid var(--line);padding-top:.8rem}}
-</style></head><body><main><h1>{title}</h1><p>{message}</p>
+</style></head><body><main><h1>{title}</h1><p>{message}</p>{owner}
 <footer>{status} &middot; {code}<br>request {request_id}</footer></main></body></html>
 """
 
 
-def error_page(error: SteadyError, wants_html: bool, request_id: bytes) -> tuple[AnswerHead, bytes]:
-    """The answer to a request that ends with `error`."""
-    body = _html(error, request_id) if wants_html else json.dumps(error.body(), default=str).encode() + b"\n"
+def error_page(
+    error: SteadyError, wants_html: bool, request_id: bytes, owners_page: str = ""
+) -> tuple[AnswerHead, bytes]:
+    """The answer to a request that ends with `error`. `owners_page` is the URL of the app's page, if it has one."""
+    body = (
+        _html(error, request_id, owners_page) if wants_html else json.dumps(error.body(), default=str).encode() + b"\n"
+    )
     fields = [
         (b"Content-Type", b"text/html; charset=utf-8" if wants_html else b"application/json"),
         (b"Cache-Control", b"no-store"),
@@ -61,11 +70,16 @@ def redirect(location: bytes, request_id: bytes) -> tuple[AnswerHead, bytes]:
     return make_answer(302, fields, 0), b""
 
 
-def _html(error: SteadyError, request_id: bytes) -> bytes:
+def _html(error: SteadyError, request_id: bytes, owners_page: str) -> bytes:
+    owner = ""
+    if owners_page and error.code in OWNERS_BUSINESS:
+        link = f'<a href="{html.escape(owners_page)}" rel="noreferrer">see what happened</a>'
+        owner = f"<p>If this is your app, {link}.</p>"
     title = TITLES.get(error.code, "That did not work")
     return _PAGE.format(
         title=html.escape(title),
         message=html.escape(error.message),
+        owner=owner,
         status=error.status,
         code=html.escape(error.code),
         request_id=html.escape(request_id.decode("latin-1")),

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from steadyd.errors import SteadyError
 from steadyd.model import AppState, Death, Settings
 from steadyd.proxy.service import Holder
-from steadyd.runner.death import Evidence, death_of
+from steadyd.runner.death import STOP_TIMEOUT, Evidence, death_of
 from steadyd.runner.gate import Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
+from steadyd.runner.process import Exit
 from steadyd.runner.start import Failure, Plan, Starter
 from steadyd.runner.watch import Watch
 
@@ -209,6 +210,8 @@ class AppRuntime:
             self._retry = None
         for action in actions:
             self._perform(action)
+        if self.state is AppState.FAILED and before is not self.state and self.failure is not None:
+            self._tell.happened(self.id, "failed", f"It is not started any more: {self.failure.message}")
         self.watch.changed()
 
     def _perform(self, action: Action) -> None:
@@ -305,7 +308,9 @@ class AppRuntime:
                 waited = f"{cut} slow answers were cut after {self._timing.drain_seconds:g} s."
                 self._tell.happened(self.id, "slow_drain", waited)
             self.requests_before += instance.requests
-            await instance.stop(self._timing.grace_seconds)
+            ended = await instance.stop(self._timing.grace_seconds)
+            if ended.signal == "SIGKILL":
+                self._tell.died(self.id, _stubborn(instance, ended, self.name))
             self._tell.happened(self.id, "sleep", f"Version {instance.version} stopped.")
         self._send(Event.GONE)
         if len(self._gate) and not self._swapping:
@@ -323,6 +328,13 @@ class AppRuntime:
 
 
 # Private
+
+
+def _stubborn(instance: Instance, ended: Exit, name: str) -> Death:
+    """It had its grace and did not use it: what it wanted to write at its end may be lost, so there is a card."""
+    uptime = instance.uptime_seconds or 0.0
+    failure = Failure(STOP_TIMEOUT, "", uptime, ended, None, list(instance.pump.recent))
+    return death_of(failure, instance.version, name, Evidence(killed_for=STOP_TIMEOUT))
 
 
 def _closing() -> SteadyError:

@@ -175,7 +175,7 @@ class Fleet:
 
     def _died(self, app_id: str, death: Death) -> None:
         self._later(self.ground.apps.set_death(app_id, death))
-        self.note(app_id, Event(death.at, "death", death.message, {"cause": death.cause}))
+        self.note(app_id, Event(death.at, "death", death.message, _short(death)))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -186,6 +186,12 @@ class Fleet:
         self._notes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("an event was not recorded: %s", error)
+
+
+def _short(death: Death) -> dict[str, Any]:
+    """What stays of a card in the app's history, when the next one has taken its place."""
+    kept = "version", "cause", "exit_code", "signal", "uptime_seconds", "in_flight", "memory_peak_bytes"
+    return {name: getattr(death, name) for name in kept}
 
 
 class _Operating:

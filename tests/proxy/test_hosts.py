@@ -137,6 +137,13 @@ def test_routes_are_exact_and_addresses_lead_to_the_control_plane_only_on_localh
     assert not elsewhere.redirects("127.0.0.1")
 
 
+def test_only_an_app_has_a_page_and_only_where_there_is_a_control_plane() -> None:
+    app, control = StagedService("app"), StagedService("control", owned_by_steadyd=True)
+    table = RouteTable({}, control, "https://steady.example")
+    assert table.page_of(app) == "https://steady.example/apps/app#death"
+    assert [table.page_of(control), table.page_of(None), RouteTable().page_of(app)] == ["", "", ""]
+
+
 def test_loopback_is_told_from_the_client_address() -> None:
     assert is_loopback("127.0.0.1")
     assert is_loopback("::1")

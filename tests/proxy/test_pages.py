@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from steadyd.errors import STATUS, SteadyError
-from steadyd.proxy.pages import TITLES, error_page, redirect
+from steadyd.proxy.pages import OWNERS_BUSINESS, TITLES, error_page, redirect
 
 NASTY = '<script>alert(1)</script> & "quotes" {braces}'
 
@@ -38,8 +38,16 @@ def test_html_for_browsers_with_everything_escaped() -> None:
     assert b"prefers-color-scheme:dark" in body
 
 
+def test_an_owner_is_led_to_the_apps_page_and_nobody_is_told_more() -> None:
+    page = 'http://localhost:8080/apps/hello"#death'
+    body = error_page(SteadyError("app_died", "It stopped."), True, b"rid", page)[1]
+    assert b'If this is your app, <a href="http://localhost:8080/apps/hello&quot;#death" rel="noreferrer">see' in body
+    for code, wants_html, url in (("gate_full", True, page), ("app_died", True, ""), ("app_died", False, page)):
+        assert b"your app" not in error_page(SteadyError(code, "No."), wants_html, b"rid", url)[1]
+
+
 def test_every_title_belongs_to_a_code() -> None:
-    assert TITLES.keys() <= STATUS.keys()
+    assert TITLES.keys() | OWNERS_BUSINESS <= STATUS.keys()
 
 
 def test_a_refused_method_names_those_that_are_served() -> None:

@@ -210,9 +210,11 @@ def test_a_fresh_connection_that_dies_is_502_app_died() -> None:
                 assert status == 502
                 assert b"Steady-Error: app_died" in head
             assert stage.instance.connections == 2
-            assert [row.error for row in await stage.records(2)] == ["app_died"] * 2
+            _, _, page = await stage.ask(GET.replace(b"\r\n\r\n", b"\r\nAccept: text/html\r\n\r\n"))
+            assert b'href="http://localhost:9/apps/app#death"' in page
+            assert [row.error for row in await stage.records(3)] == ["app_died"] * 3
             assert stage.app.upstream is not None
-            assert stage.app.upstream.broken == [("GET", "/"), ("POST", "/")]
+            assert stage.app.upstream.broken == [("GET", "/"), ("POST", "/"), ("GET", "/")]
 
     run(body())
 

@@ -90,6 +90,7 @@ def test_an_app_that_never_comes_up_is_tried_so_many_times_and_then_failed(root:
             assert (runtime.state, refusal(visitor)) == (AppState.FAILED, "app_failed")
             assert [death.exit_code for death in ground.deaths] == [3] * STARTS_MAX
             assert ground.deaths[0].log_tail == ("about to die",)
+            assert [kind for kind, _ in ground.events if kind == "failed"] == ["failed"]
 
             runtime.claim(again := Visitor())
             assert refusal(again) == "app_failed", "at once: nobody waits for what does not come"

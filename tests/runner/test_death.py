@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from steadyd.model import Asked, Reached
+from steadyd.runner.app import Timing
 from steadyd.runner.death import Evidence, death_of, killer, size
+from steadyd.runner.engine import Engine
 from steadyd.runner.process import Exit
 from steadyd.runner.start import Failure
+from tests.runner.conftest import BOTH, HELLO, ask, run, stage
 
 KILLED, CRASHED, THREW, LEFT = Exit(None, "SIGKILL"), Exit(None, "SIGTRAP"), Exit(1, None), Exit(0, None)
 FULL = Reached(disk_bytes=99, disk_limit_bytes=100)
@@ -103,3 +107,21 @@ def test_a_start_that_ran_out_of_time_has_no_exit() -> None:
 
 def test_sizes_are_for_people() -> None:
     assert [size(n) for n in (0, 2048, 1 << 20, 3 << 29)] == ["0 bytes", "2 KiB", "1 MiB", "1.5 GiB"]
+
+
+@BOTH
+def test_an_app_that_does_not_end_when_asked_gets_a_card_for_that(root: Path, bun: Engine, sandboxed: bool) -> None:
+    async def body() -> None:
+        async with stage(root, bun, sandboxed) as ground:
+            stubborn = 'process.on("SIGTERM", () => console.log("not yet"));\n' + HELLO
+            runtime = ground.runtime(ground.plan(stubborn), Timing(grace_seconds=0.2))
+            await ask(runtime)
+            await runtime.sleep()
+            [death] = ground.deaths
+            assert (death.cause, death.signal, death.log_tail[-1]) == ("stop_timeout", "SIGKILL", "not yet")
+            gentle = ground.runtime(ground.plan(HELLO))
+            await ask(gentle)
+            await gentle.sleep()
+            assert len(ground.deaths) == 1
+
+    run(body())

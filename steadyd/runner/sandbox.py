@@ -26,7 +26,11 @@ BWRAP = "/usr/bin/bwrap"
 COMMAND = (BWRAP, "--args", str(ARGS_FD), "--")
 """What is executed, under the app's uid; every option comes through the descriptor."""
 TMP_BYTES_MAX = 64 << 20
-"""The private /tmp, until memory limits count it."""
+"""The private /tmp, and /dev/shm beside it; what lies there counts as the app's memory too (tmpfs(5))."""
+MASKED = ("/proc/cmdline", "/proc/interrupts")
+"""What proc(5) lets anybody read about the host and no program needs: how its kernel was started, which may hold
+secrets, and the moments of its interrupts. The rest of what Docker masks is root's alone, and nobody inside is root.
+A device on a mount without devices cannot be opened: EACCES."""
 
 APP = "/app"
 ENGINE = "/steady"
@@ -70,6 +74,8 @@ class System:
     """Top-level system folders: name → link target, or "" where it is a real folder."""
     disables_userns: bool = True
     """Whether bubblewrap knows --disable-userns (since 0.8)."""
+    masked: Sequence[str] = MASKED
+    """Those of MASKED that exist here."""
 
 
 def options(room: Room, system: System) -> list[str]:
@@ -79,7 +85,7 @@ def options(room: Room, system: System) -> list[str]:
     words += ["--disable-userns"] if system.disables_userns else []
     words += ["--die-with-parent", "--new-session", "--cap-drop", "ALL", "--hostname", "steady"]
     words += ["--uid", str(INNER_ID), "--gid", str(INNER_ID), "--info-fd", str(INFO_FD), "--seccomp", str(SECCOMP_FD)]
-    words += _system(room, system.links)
+    words += _system(room, system)
     words += ["--ro-bind" if room.folder_read_only else "--bind", str(room.folder), APP]
     for name in room.read_only:
         words += ["--ro-bind", str(room.folder / name), f"{APP}/{name}"]
@@ -124,7 +130,7 @@ def look_at_system() -> System:
         elif os.path.isdir(path):
             links[name] = ""
     knows = _is_program(BWRAP) and run_now([BWRAP, "--disable-userns", "--version"]) == 0
-    return System(links, knows)
+    return System(links, knows, [path for path in MASKED if os.path.exists(path)])
 
 
 # Private
@@ -134,12 +140,17 @@ def _is_program(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
-def _system(room: Room, links: Mapping[str, str]) -> list[str]:
+def _system(room: Room, system: System) -> list[str]:
     """A minimal, read-only system: /usr, a private /tmp, /proc and /dev, and an /etc with two users."""
     words = ["--ro-bind", "/usr", "/usr"]
-    for name, target in links.items():
+    for name, target in system.links.items():
         words += (
             ["--symlink", target.removeprefix("/"), f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
         )
-    words += ["--proc", "/proc", "--dev", "/dev", "--size", str(TMP_BYTES_MAX), "--tmpfs", "/tmp"]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for path in system.masked:
+        words += ["--ro-bind", "/dev/null", path]
+    for path in ("/tmp", "/dev/shm"):
+        words += ["--size", str(TMP_BYTES_MAX), "--tmpfs", path]
+    words += ["--remount-ro", "/dev"]
     return [*words, "--ro-bind", str(room.engine), ENGINE, "--ro-bind", str(room.engine / "etc"), "/etc"]

@@ -37,10 +37,12 @@ from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet, Routes
-from steadyd.runner.ground import Ground
+from steadyd.runner.ground import PLUMBER_UID, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.logs import Logs
+from steadyd.runner.networks import Networks
+from steadyd.runner.plumbing import Plumbing
 from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
@@ -110,13 +112,16 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         telemetry = Telemetry(ring, requests)
         stack.push_async_callback(telemetry.close)
 
+        starter = Starter(built, corner.instances, logs, sandboxed, spawn)
+        if sandboxed:
+            starter.networks = await _networks(stack, spawn, logs)
         ground = Ground(
             folder=config.apps,
             blobs=Blobs(config.blobs),
             apps=apps,
             journal=journal,
             logs=logs,
-            starter=Starter(built, corner.instances, logs, sandboxed, spawn),
+            starter=starter,
             urls=urls,
             timing=Timing(config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds),
             as_root=os.geteuid() == 0,
@@ -155,6 +160,17 @@ async def _spawner(stack: contextlib.AsyncExitStack) -> Spawn:
     stack.push_async_callback(launcher.close)
     await launcher.open()
     return launcher.spawn
+
+
+async def _networks(stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs) -> Networks:
+    """The apps' networks, with a few ready. They are closed after the last instance."""
+    plumbing = Plumbing(spawn, PLUMBER_UID if os.geteuid() == 0 else None)
+    stack.push_async_callback(plumbing.close)
+    await plumbing.open()
+    networks = Networks(plumbing, logs)
+    stack.callback(networks.close)
+    stack.callback(asyncio.create_task(networks.run()).cancel)
+    return networks
 
 
 def _rooms(

@@ -72,7 +72,7 @@ class Principal:
 
 
 class Network(enum.StrEnum):
-    """What an app reaches: nothing, the public internet, or that and its owner's other apps by name."""
+    """What an app reaches: nothing, the public internet, or its owner's other apps by name and nothing else."""
 
     NONE = "none"
     INTERNET = "internet"

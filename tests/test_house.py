@@ -34,20 +34,21 @@ ALLOWED: Mapping[str, str] = {
     "feed": "errors",
     "config": "errors model settings",
     "store": "errors",
-    "records": "errors model settings tree feed store",
+    "records": "errors model reach settings tree feed store",
     "proxy": "errors",
-    "linux": "errors model",
-    "runner": "errors model settings manifest tree urls feed store records linux",
-    "web": "errors model quantity settings tree urls feed store records runner",
+    "reach": "errors model",
+    "linux": "errors model reach",
+    "runner": "errors model reach settings manifest tree urls feed store records linux",
+    "web": "errors model quantity reach settings tree urls feed store records runner",
     "control": "errors",
     "telemetry": "errors feed proxy records",
     "premises": "errors config runner control linux",
     "daemon": "errors model tree urls feed config store records proxy runner web control telemetry premises stopping "
-    "linux",
+    "linux reach",
     "changes": "errors runner",
     "stopping": "",
-    "laptop": "errors urls feed proxy runner changes stopping",
-    "cli": "errors model quantity settings tree urls config runner premises daemon laptop linux",
+    "laptop": "errors reach urls feed proxy runner changes stopping",
+    "cli": "errors model reach quantity settings tree urls config runner premises daemon laptop linux",
     "__main__": "cli",
 }
 """Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which
@@ -82,7 +83,11 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "multiprocessing": (),
     "rich": ("steadyd.cli",),
     "starlette": ("steadyd.web",),
-    "subprocess": ("steadyd.runner.process", "steadyd.cli.finding"),  # the doctor
+    "subprocess": (
+        "steadyd.runner.process",
+        "steadyd.cli.finding",  # the doctor has no loop
+        "steadyd.linux.plumber",  # a program of its own
+    ),
     "watchfiles": ("steadyd.changes",),
     "webbrowser": ("steadyd.cli",),
 }
@@ -96,7 +101,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "os.execve": ("steadyd.runner.parent",),
     "os.posix_spawn": ("steadyd.runner.process",),
     "os.system": (),
-    "signal.signal": ("steadyd.runner.parent",),  # a program of its own
+    "signal.signal": ("steadyd.runner.parent", "steadyd.linux.plumber"),  # programs of their own
     # A thread of its own, a program of its own, and where there is no loop yet or no more.
     "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent", "steadyd.linux.control"),
     ".add_signal_handler": ("steadyd.stopping",),

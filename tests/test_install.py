@@ -33,6 +33,12 @@ case "$*" in *chromium*) exit 100 ;; *python3-venv*) touch "{bin}/ensurepip" ;; 
 echo "$*" >> "{bin}/apt.log"
 """
 ID = "#!/bin/sh\necho {uid}\n"
+SYSTEM = ["bubblewrap", "passt"]
+"""What Linux lacks that has nothing; setup looks for the others where an ordinary user's PATH does not lead, too."""
+SYSTEM += [
+    package for tool, package in (("nft", "nftables"), ("ip", "iproute2")) if not Path("/usr/sbin", tool).exists()
+]
+WANTED = " ".join(SYSTEM)
 PLAIN = ("sh", "dirname", "basename", "uname", "mkdir", "cp", "touch")
 
 
@@ -75,7 +81,7 @@ def bare(tmp_path: Path) -> Machine:
 def test_an_ordinary_user_gets_the_exact_line_and_a_clean_failure(bare: Machine) -> None:
     done = bare.setup()
     assert done.returncode == 1
-    assert "sudo apt-get install -y python3-venv bubblewrap\n" in done.stderr
+    assert f"sudo apt-get install -y python3-venv {WANTED}\n" in done.stderr
     assert bare.log("apt") == ""
 
 
@@ -83,7 +89,7 @@ def test_an_ordinary_user_goes_on_without_bubblewrap(bare: Machine) -> None:
     bare.put("ensurepip")
     done = bare.setup()
     assert done.returncode == 0
-    assert "sudo apt-get install -y bubblewrap\n" in done.stderr
+    assert f"sudo apt-get install -y {WANTED}\n" in done.stderr
     assert bare.log("pip") == ".venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .\n"
 
 
@@ -98,8 +104,8 @@ def test_root_installs_what_is_missing_and_says_so(bare: Machine) -> None:
     bare.put("id", ID.replace("{uid}", "0"))
     done = bare.setup()
     assert done.returncode == 0
-    assert "installing system packages with apt-get: python3-venv bubblewrap\n" in done.stderr
-    assert bare.log("apt").endswith("python3-venv bubblewrap\n")
+    assert f"installing system packages with apt-get: python3-venv {WANTED}\n" in done.stderr
+    assert bare.log("apt").endswith(f"python3-venv {WANTED}\n")
 
 
 def test_a_package_that_apt_does_not_have_costs_nothing_else(bare: Machine) -> None:
@@ -107,12 +113,12 @@ def test_a_package_that_apt_does_not_have_costs_nothing_else(bare: Machine) -> N
     done = bare.setup("test")
     assert done.returncode == 0
     assert "apt-get could not install chromium" in done.stderr
-    assert [line.split()[-1] for line in bare.log("apt").splitlines()] == ["-qq", "python3-venv", "bubblewrap"]
+    assert [line.split()[-1] for line in bare.log("apt").splitlines()] == ["-qq", "python3-venv", *SYSTEM]
     assert bare.log("pip").endswith("--editable .[dev]\n")
 
 
 def test_nothing_missing_asks_nobody(bare: Machine) -> None:
-    for name in ("ensurepip", "bwrap", "chromium"):
+    for name in ("ensurepip", "bwrap", "pasta", "nft", "ip", "chromium"):
         bare.put(name)
     done = bare.setup("test")
     assert done.returncode == 0

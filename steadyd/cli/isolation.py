@@ -102,21 +102,16 @@ def cgroups() -> Finding:
 
 
 def network() -> Finding:
-    """The programs that make an app's network; nftables really takes a table, in a namespace of its own."""
-    missing = [
-        package
-        for program, package in (("pasta", "passt"), ("nft", "nftables"), ("ip", "iproute2"))
-        if not shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    ]
-    if missing:
+    """Make the apps' router, load its packet filter, and find a way out, as the daemon does."""
+    from steadyd.runner.plumbing import missing_packages
+
+    if missing := missing_packages():
         detail = f"without {', '.join(missing)} apps have no network"
         return Finding("network", "problem", detail, f"sudo apt-get install -y {' '.join(missing)}")
-    command = ["/usr/bin/unshare", "--net", "--map-root-user", "/usr/sbin/nft", "add table inet steadyd"]
-    try:
-        first_line(command)
-    except SteadyError as error:
-        return Finding("network", "problem", f"nftables refuses a filter: {error.message}", "sudo modprobe nf_tables")
-    return Finding("network", "ok", f"{first_line(['/usr/bin/pasta', '--version'])}, nftables takes filters")
+    if problem := asyncio.run(_network_problem()):
+        fix = userns.fix() if "namespace" in problem else "give this machine a default route (ip route), then try again"
+        return Finding("network", "problem", f"apps have no network: {problem}", fix)
+    return Finding("network", "ok", "a namespace has a filter and a way out")
 
 
 def tun(device: Path) -> Finding:
@@ -155,6 +150,23 @@ def _app_uid() -> int | None:
     from steadyd.runner.ground import UID_FIRST
 
     return UID_FIRST if os.geteuid() == 0 else None
+
+
+async def _network_problem() -> str:
+    """Why apps would have no network, in one sentence; "" if they would."""
+    from steadyd.runner.ground import PLUMBER_UID
+    from steadyd.runner.launcher import Launcher
+    from steadyd.runner.plumbing import Plumbing
+
+    launcher = Launcher()
+    plumbing = Plumbing(launcher.spawn, PLUMBER_UID if os.geteuid() == 0 else None)
+    try:
+        await launcher.open()
+        await plumbing.open()
+        return plumbing.problem
+    finally:
+        await plumbing.close()
+        await launcher.close()
 
 
 async def _status_inside() -> str:

@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.linux.ruleset import DNS
+from steadyd.reach import HOST, HOST_ADDRESS
 from steadyd.runner.process import run_now
 
 HARNESS = "harness.js"
@@ -24,7 +26,8 @@ SCRIPTS = Path(__file__).parent / "harness"
 ETC = {
     "passwd": "root:x:0:0:root:/:/bin/sh\napp:x:1000:1000:app:/app:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     "group": "root:x:0:\napp:x:1000:\nnogroup:x:65534:\n",
-    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "hosts": f"127.0.0.1 localhost\n::1 localhost\n{HOST_ADDRESS} {HOST}\n",
+    "resolv.conf": f"nameserver {DNS}\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
 

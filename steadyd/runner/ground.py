@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Settings, Version
+from steadyd.model import App, Kind, Network, Settings, Version
+from steadyd.reach import Reach
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.runner.app import Timing
@@ -21,6 +22,8 @@ from steadyd.urls import Urls
 
 UID_FIRST = 1_900_000_000
 """Above what containers of systemd-nspawn take (uid ranges: systemd.io/UIDS-GIDS), below 2^31."""
+PLUMBER_UID = UID_FIRST - 1
+"""Of the apps' plumbing, and of nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,21 @@ class Ground:
             "STEADY_VERSION": str(version.number),
             "STEADY_ENV": environment,
         }
+        # A trial may not touch the world: what a candidate sends or changes out there cannot be taken back.
+        network = Network.NONE if environment == "trial" else self.settings(app, version).network
         modules = modules_path(own, version.modules) if version.modules else None
         read_only = Folder(place, self.blobs).top_level(version.files)
-        return Plan(app.id, version.number, version.entry, place.app, environ, place.uid, modules, read_only)
+        return Plan(
+            app.id,
+            version.number,
+            version.entry,
+            place.app,
+            environ,
+            place.uid,
+            modules,
+            read_only,
+            reach=Reach(network, app.owner_id, app.owner_kind is Kind.GUEST),
+        )
 
     async def link(self, app: App, version: Version, place: Place | None = None) -> list[str]:
         """Make the folder show `version`; returns what was put aside. Only while nothing runs in it."""

@@ -12,15 +12,18 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.linux import seccomp
+from steadyd.model import Network
+from steadyd.reach import Reach
 from steadyd.runner import sandbox
 from steadyd.runner.engine import HARNESS, Engine
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
+from steadyd.runner.networks import Attachment, Networks
 from steadyd.runner.process import Confinement, Exit, Spawn, spawn
 from steadyd.runner.status import StatusEvent, StatusReader
 
@@ -47,6 +50,9 @@ class Plan:
     modules: Path | None = None
     read_only: tuple[str, ...] = ()
     """Top-level names that need a read-only bind, because file ownership cannot protect them."""
+    reach: Reach = field(default_factory=lambda: Reach(Network.NONE))
+    namespaces: tuple[int, ...] = ()
+    """Descriptors of the network that this start got; none: it has none."""
     local: bool = False
     """A developer's own folder: no sandbox, Bun may install what is missing."""
 
@@ -76,6 +82,8 @@ class Starter:
 
     def __init__(self, engine: Engine, runtime: Path, logs: Logs, sandboxed: bool, spawn: Spawn = spawn) -> None:
         self.engine = engine
+        self.networks: Networks | None = None
+        """Where instances get their networks from; None: nowhere."""
         self._spawn_child = spawn
         self.sandboxed = sandboxed
         self._runtime = runtime
@@ -91,7 +99,14 @@ class Starter:
             Failure: it exited, was killed, or did not listen within `seconds`; nothing of it is left.
         """
         async with self._slot():
-            return await self._start(plan, seconds)
+            network = await self._network(plan)
+            try:
+                instance = await self._start(replace(plan, namespaces=network.namespaces), seconds)
+            except BaseException:
+                network.release()
+                raise
+            _afterwards(instance, network)
+            return instance
 
     # Private
 
@@ -137,6 +152,14 @@ class Starter:
         instance.ready_at = time.monotonic()
         return instance
 
+    async def _network(self, plan: Plan) -> Attachment:
+        if self.networks is None or not self.sandboxed or plan.local:
+            return Attachment(plan.app_id, plan.reach)
+        try:
+            return await self.networks.take(plan.app_id, plan.reach)
+        except SteadyError as error:
+            raise Failure("start_timeout", error.message, 0.0) from error
+
     def _socket_folder(self, plan: Plan) -> Path:
         """A fresh folder for each instance: a socket left behind by a killed one would refuse the next."""
         runtime = self._runtime / str(next(self._numbers))
@@ -160,7 +183,7 @@ class Starter:
                 closing += pipes.values()
                 descriptors |= {**pipes, sandbox.INFO_FD: info_end}
                 command = [*sandbox.COMMAND, *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
-                process = self._spawn_child(command, {}, descriptors, Confinement(plan.uid))
+                process = self._spawn_child(command, {}, descriptors, Confinement(plan.uid, namespaces=plan.namespaces))
                 process.relays = True
             else:
                 linux = sys.platform == "linux"
@@ -190,6 +213,7 @@ class Starter:
             runtime=runtime,
             modules=plan.modules,
             read_only=plan.read_only,
+            network="entered" if plan.namespaces else "own",
         )
 
     def _environ(self, plan: Plan, runtime: str) -> dict[str, str]:
@@ -284,6 +308,17 @@ def filled_pipe(content: bytes) -> int:
 def _forget(status: StatusReader, runtime: Path) -> None:
     status.close()
     shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _afterwards(instance: Instance, network: Attachment) -> None:
+    """When the instance is gone, its network goes too."""
+    before = instance.on_gone
+
+    def gone() -> None:
+        before()
+        network.release()
+
+    instance.on_gone = gone
 
 
 def _reason(ended: Exit | None, error: StatusEvent | None, seconds: float, lines: list[str]) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from steadyd.cli import isolation
 from steadyd.cli.finding import Finding
+from steadyd.runner.plumbing import missing_packages
 from tests.served import data_folder, remove
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is Linux's")
@@ -136,3 +137,14 @@ def in_child() -> Callable[[Callable[[], None]], int]:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     return run
+
+
+@pytest.mark.process
+@pytest.mark.skipif(bool(missing_packages()), reason="needs passt, nftables, iproute2")
+def test_the_network_is_really_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = isolation.network()
+    if found.state == "problem":
+        pytest.skip(f"no way out on this machine: {found.detail}")
+    monkeypatch.setattr("steadyd.linux.ruleset.TABLE", "inet no table")
+    broken = isolation.network()
+    assert (broken.state, "syntax error" in broken.detail) == ("problem", True)

@@ -1,0 +1,240 @@
+"""The apps' networks: made before they are needed, one for each instance, gone with it.
+
+Making one takes 5 ms and a wake has no 5 ms to give, so a few of each class lie ready. An instance enters its network
+before its first instruction; what it may reach is decided outside of it, on packets (`linux/ruleset.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from steadyd.errors import SteadyError
+from steadyd.linux import ruleset
+from steadyd.model import Network
+from steadyd.reach import Reach, Target
+from steadyd.runner.logs import Logs
+from steadyd.runner.plumbing import Line, Plumbing
+
+logger = logging.getLogger("steadyd.network")
+
+READY: Mapping[str, int] = {ruleset.ACCOUNT: 8, ruleset.GUEST: 4, ruleset.PRIVATE: 1}
+"""Networks kept ready for each class: as many instances as may start in a burst."""
+WAIT_SECONDS_MAX = 5.0
+"""For a network when none lies ready."""
+COUNT_SECONDS = 5.0
+"""Between two looks at how much each app sent."""
+REFILL_SECONDS = 30.0
+GUEST_BYTES_PER_DAY_MAX = 256 << 20
+"""What all apps of one guest may send into the internet in one day (UTC); each of them is cut off above."""
+DAY_SECONDS = 86_400
+
+
+@dataclass(eq=False)
+class Attachment:
+    """What one instance has of the network; `release` it when the instance is gone."""
+
+    app_id: str
+    reach: Reach
+    line: Line | None = None
+    """None: nothing at all, which bubblewrap can make by itself."""
+    namespaces: tuple[int, ...] = ()
+    """For `Confinement`."""
+    targets: tuple[Target, ...] = ()
+    """What the operator opened to it."""
+    counted: int = 0
+    """Bytes that were counted for its app already."""
+    owner: Networks | None = field(default=None, repr=False)
+
+    def release(self) -> None:
+        """Give it up. Its namespace ends with its last descriptor and process."""
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.forget(self)
+
+
+class Networks:
+    """Every network of this host's apps. Without `plumbing` no app has any."""
+
+    def __init__(self, plumbing: Plumbing, logs: Logs) -> None:
+        self.targets: dict[str, tuple[Target, ...]] = {}
+        """App's id → what the operator opened to it."""
+        self._plumbing = plumbing
+        self._logs = logs
+        self._ready: dict[str, list[Line]] = {letter: [] for letter in ruleset.CLASSES}
+        self._live: set[Attachment] = set()
+        self._changed = asyncio.Condition()
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._told: set[str] = set()
+        self._sent: dict[str, int] = defaultdict(int)
+        self._today: dict[str, int] = defaultdict(int)
+        self._day = 0
+        self._spent: set[str] = set()
+        self._work: set[asyncio.Task[None]] = set()
+
+    @property
+    def ready(self) -> dict[str, int]:
+        """How many lie ready, by class."""
+        return {letter: len(lines) for letter, lines in self._ready.items()}
+
+    @property
+    def problem(self) -> str:
+        """Why apps have no network now, in one sentence; "" if they have one."""
+        return self._plumbing.problem
+
+    async def take(self, app_id: str, reach: Reach) -> Attachment:
+        """A network for an instance that is about to start.
+
+        Raises:
+            SteadyError: `cannot_start` if there is none within WAIT_SECONDS_MAX.
+        """
+        if reach.network is Network.NONE:
+            return Attachment(app_id, reach)
+        if self._plumbing.problem and not self._plumbing.pid:
+            self._tell(app_id)
+            return Attachment(app_id, reach)
+        line = await self._line(ruleset.class_of(reach))
+        entered = (*self._plumbing.namespaces, line.descriptor)
+        network = Attachment(app_id, reach, line, entered, self.targets.get(app_id, ()), owner=self)
+        self._live.add(network)
+        if self._plumbing.problem:
+            self._tell(app_id)
+        try:
+            if opened := ruleset.allowed(line.name, network.targets):
+                await self._plumbing.rule(opened)
+        except BaseException:
+            network.release()
+            raise
+        return network
+
+    def forget(self, network: Attachment) -> None:
+        """`Attachment.release` calls it, once."""
+        self.count()
+        self._live.discard(network)
+        line = network.line
+        assert line is not None
+        os.close(line.descriptor)
+        if closed := ruleset.allowed(line.name, network.targets, "delete"):
+            self._later(closed)
+        if line.name in self._spent:
+            self._spent.discard(line.name)
+            self._later(ruleset.spent(self._spent))
+
+    def sent(self, app_id: str) -> int:
+        """Bytes that an app sent into its network since the daemon started, as of the last count."""
+        return self._sent.get(app_id, 0)
+
+    def count(self) -> None:
+        """Take in what every app sent so far."""
+        traffic = self._plumbing.traffic()
+        for network in self._live:
+            if network.line is not None and network.line.router == self._plumbing.pid:
+                sent = traffic.get(network.line.name, network.counted)
+                self._sent[network.app_id] += sent - network.counted
+                if network.reach.guest:
+                    self._today[network.reach.owner] += sent - network.counted
+                network.counted = sent
+
+    async def run(self) -> None:
+        """Keep networks ready, and count. Two loops in one task, which whoever wires us cancels."""
+        await asyncio.gather(self._refill(), self._watch())
+
+    async def tick(self, now: float) -> None:
+        """Count, cut off the guests who sent too much today, refuse the host's newest addresses. `now`: since 1970."""
+        if self._day != (today := int(now // DAY_SECONDS)):
+            self._day, self._today = today, defaultdict(int)
+        self.count()
+        spent = {network.line.name for network in self._live if network.line is not None and self._is_spent(network)}
+        for network in self._live:
+            if network.line is not None and network.line.name in spent - self._spent:
+                amount = f"{GUEST_BYTES_PER_DAY_MAX >> 20} MiB"
+                told = f"Your apps sent {amount} today, a guest's daily amount: no more until midnight UTC."
+                self._logs.say(network.app_id, 0, told)
+        if spent != self._spent:
+            await self._plumbing.rule(ruleset.spent(spent))
+            self._spent = spent
+        await self._plumbing.refresh()
+
+    def close(self) -> None:
+        """Let go of what lies ready. Instances must be gone."""
+        for lines in self._ready.values():
+            while lines:
+                os.close(lines.pop().descriptor)
+        for task in self._work:
+            task.cancel()
+
+    # Private
+
+    def _is_spent(self, network: Attachment) -> bool:
+        return network.reach.guest and self._today[network.reach.owner] > GUEST_BYTES_PER_DAY_MAX
+
+    async def _line(self, letter: str) -> Line:
+        """One that lies ready, without a wait; else the next one made."""
+        self._drop_stale(letter)
+        if not self._ready[letter]:
+            self._wanted.set()
+            try:
+                async with asyncio.timeout(WAIT_SECONDS_MAX), self._changed:
+                    await self._changed.wait_for(lambda: self._ready[letter])
+            except TimeoutError:
+                message = f"Its network could not be made within {WAIT_SECONDS_MAX:g} s. {self._plumbing.problem}"
+                raise SteadyError("cannot_start", message.strip()) from None
+        self._wanted.set()
+        return self._ready[letter].pop()
+
+    def _drop_stale(self, letter: str) -> None:
+        """Networks of a router that is gone lead nowhere."""
+        for line in [line for line in self._ready[letter] if line.router != self._plumbing.pid]:
+            self._ready[letter].remove(line)
+            os.close(line.descriptor)
+
+    async def _refill(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), REFILL_SECONDS)
+            self._wanted.clear()
+            try:
+                while letter := self._lacking():
+                    self._ready[letter].append(await self._plumbing.make(letter))
+                    async with self._changed:
+                        self._changed.notify_all()
+            except SteadyError as error:
+                logger.warning("%s", error.message)
+
+    def _lacking(self) -> str:
+        """The class that is furthest from full; "" when all are, or nothing can be made."""
+        for letter in ruleset.CLASSES:
+            self._drop_stale(letter)
+        lacks = {letter: READY[letter] - len(lines) for letter, lines in self._ready.items()}
+        letter = max(lacks, key=lambda letter: lacks[letter] / READY[letter])
+        return letter if lacks[letter] > 0 and self._plumbing.pid else ""
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_SECONDS)
+            try:
+                await self.tick(time.time())
+            except SteadyError as error:
+                logger.warning("%s", error.message)
+
+    def _later(self, text: str) -> None:
+        task = asyncio.ensure_future(self._rule(text))
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _rule(self, text: str) -> None:
+        with contextlib.suppress(SteadyError):  # the router is gone, and its rules with it
+            await self._plumbing.rule(text)
+
+    def _tell(self, app_id: str) -> None:
+        """Once for each app: it wanted a network, and there is none."""
+        if app_id not in self._told:
+            self._told.add(app_id)
+            self._logs.say(app_id, 0, f"This app has no network: {self._plumbing.problem}")

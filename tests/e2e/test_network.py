@@ -1,0 +1,209 @@
+"""What an app reaches of the network: real packets, in a world of namespaces, with listeners that count."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from steadyd.runner.plumbing import missing_packages
+from tests.outside import (
+    ALSO_PUBLIC,
+    BRIDGE,
+    HOST,
+    HOST_TOO,
+    MAIL,
+    METADATA,
+    OTHER,
+    PRIVATE,
+    PUBLIC,
+    REFUSED,
+    RESOLVER,
+    TLS,
+    WEB,
+    Outside,
+    outside,
+)
+from tests.served import Daemon, data_folder, remove, until
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, to make a world"),
+    pytest.mark.skipif(sys.platform == "linux" and bool(missing_packages()), reason="needs passt, nftables, iproute2"),
+]
+
+APP = """
+import dgram from "node:dgram";
+import net from "node:net";
+const late = (what) => new Promise((done) => setTimeout(() => done(`late ${what}`), 3000));
+const ways = {
+  fetch: async (url) => {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(3000) });
+    return await answer.text();
+  },
+  bun: (host, port) => new Promise((done) => Bun.connect({ hostname: host, port, socket: {
+    open(socket) { socket.end(); done("open"); }, data() {}, connectError(_, error) { done(String(error)); },
+  } }).catch((error) => done(String(error)))),
+  node: (host, port) => new Promise((done) => {
+    const socket = net.connect({ host, port }, () => { socket.destroy(); done("open"); });
+    socket.on("error", (error) => done(String(error)));
+  }),
+  udp: (host, port) => new Promise((done) => {
+    const socket = dgram.createSocket(host.includes(":") ? "udp6" : "udp4");
+    socket.on("error", (error) => done(String(error)));
+    socket.send("?", port, host, (error) => { done(String(error ?? "sent")); });
+  }),
+};
+export default {
+  async fetch(request) {
+    if (request.method === "GET") return new Response("hello");
+    const tries = await request.json();
+    const one = ([way, ...words]) => Promise.race([ways[way](...words), late(words)]).catch((error) => String(error));
+    return Response.json(await Promise.all(tries.map(one)));
+  },
+};
+"""
+LOOPBACK = (
+    "127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "0.0.0.0", "127.9.9.9", "[::1]",
+    "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "local.test",
+)  # fmt: skip
+INWARD = (
+    *REFUSED, "167838211", "0xa010203", "012.1.2.3", "[::ffff:10.1.2.3]", "[::ffff:a01:203]", "[64:ff9b::a01:203]",
+    "3232237319", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "[::ffff:a9fe:a9fe]", "[fd00:ec2::254]",
+    "[fe80::1]", "private.test", "metadata.test", "host.test", HOST, HOST_TOO, BRIDGE, RESOLVER, "198.18.0.1",
+    "198.18.0.6", "198.19.255.53", "0.0.0.1", "224.0.0.1", "255.255.255.255",
+)  # fmt: skip
+"""Spellings of what an app may not reach."""
+Try = tuple[str | int, ...]
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[tuple[Outside, Daemon]]:
+    data = data_folder()
+    try:
+        with outside(data.parent) as around:
+            daemon = Daemon(data, before=around.command)
+            try:
+                daemon.create("out", {"index.ts": APP})
+                yield around, daemon
+                assert daemon.stop() == 0, "".join(daemon.output)
+            finally:
+                daemon.kill()
+    finally:
+        remove(data)
+
+
+def attempt(daemon: Daemon, tries: list[Try], name: str = "out") -> list[str]:
+    answer = daemon.ask(name, method="POST", json=tries)
+    assert answer.status_code == 200, answer.text
+    said: list[str] = answer.json()
+    return said
+
+
+def every_way(host: str, port: int) -> list[Try]:
+    bare = host.strip("[]")
+    ways: list[Try] = [("fetch", f"http://{host}:{port}/"), ("bun", bare, port), ("node", bare, port)]
+    return [*ways, ("udp", bare, port)]
+
+
+def reached(around: Outside) -> set[tuple[str, str, int]]:
+    """What was touched; names are always asked for, at the resolver."""
+    return {touch for touch in around.touched if touch != ("udp", RESOLVER, 53)}
+
+
+def test_an_app_reaches_the_public_internet_and_nothing_else(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    around.touched.clear()
+    for host in (*LOOPBACK, *INWARD):
+        said = attempt(daemon, [*every_way(host, OTHER), ("bun", host.strip("[]"), daemon.port)])
+        assert not [line for line in said if line == "open" or line.startswith("reached")], (host, said)
+        assert not [line for line in said if line.startswith("late")], (host, said)
+    attempt(daemon, [("udp", METADATA, 53), ("udp", RESOLVER, 53), ("bun", PUBLIC, MAIL), ("node", PUBLIC, 587)])
+    assert reached(around) == set()
+    assert ("udp", METADATA, 53) not in around.touched
+    for host in (PUBLIC, ALSO_PUBLIC):
+        said = attempt(daemon, every_way(host, OTHER))
+        assert said == [f"reached {host}:{OTHER}", "open", "open", "sent"]
+    assert attempt(daemon, [("fetch", "http://public.test/")]) == [f"reached {PUBLIC}:80"]
+    until(lambda: ("udp", ALSO_PUBLIC, OTHER) in around.touched)
+    wanted = {(kind, host, OTHER) for kind in ("tcp", "udp") for host in (PUBLIC, ALSO_PUBLIC)}
+    assert reached(around) == wanted | {("tcp", PUBLIC, WEB)}
+
+
+def test_neither_a_redirect_nor_a_name_that_changes_leads_inward(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    around.touched.clear()
+    for host in (PRIVATE, "2852039166", "127.0.0.1", HOST):
+        (said,) = attempt(daemon, [("fetch", f"http://{PUBLIC}/to?http://{host}:{OTHER}/")])
+        assert not said.startswith("reached"), said
+    for _ in range(8):
+        attempt(daemon, [("fetch", f"http://rebind.test:{OTHER}/"), ("node", "rebind.test", OTHER)])
+    assert reached(around) <= {("tcp", PUBLIC, WEB), ("tcp", PUBLIC, OTHER)}
+    assert ("tcp", PUBLIC, WEB) in around.touched
+
+
+def test_a_guest_reaches_web_ports_only(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    answer = httpx.post(f"{daemon.url}/api/apps", json={"name": "guest-out", "files": {"index.ts": APP}}, timeout=60)
+    assert answer.status_code == 201, answer.text
+    around.touched.clear()
+    tries: list[Try] = [("bun", PUBLIC, WEB), ("bun", PUBLIC, TLS), ("bun", PUBLIC, OTHER), ("udp", PUBLIC, OTHER)]
+    tries += [("bun", PRIVATE, WEB), ("fetch", "http://public.test/")]
+    said = attempt(daemon, tries, "guest-out")
+    assert [said[0], said[1], said[5]] == ["open", "open", f"reached {PUBLIC}:80"]
+    assert reached(around) == {("tcp", PUBLIC, WEB), ("tcp", PUBLIC, TLS)}
+
+
+def test_an_app_without_network_reaches_nothing(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    daemon.create("shut", {"index.ts": APP})
+    assert attempt(daemon, [("bun", PUBLIC, WEB)], "shut") == ["open"]
+    changed: Any = daemon.api("PATCH", "/apps/shut/settings", json={"network": "none"})
+    assert changed.status_code == 200, changed.text
+    around.touched.clear()
+    said = attempt(daemon, [*every_way(PUBLIC, OTHER), ("fetch", "http://public.test/")], "shut")
+    assert not [line for line in said if line.startswith(("open", "reached", "late"))], said
+    assert around.touched.total() == 0
+
+
+def test_a_trial_has_no_network(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    tries = f"await Promise.allSettled([fetch('http://{PUBLIC}:{OTHER}/'), fetch('http://public.test/')]);\n"
+    daemon.create("tried", {"index.ts": APP})
+    around.touched.clear()
+    code = f'if (process.env.STEADY_ENV === "trial") {tries}{APP}'
+    answer = daemon.api("POST", "/apps/tried/deploys", json={"files": {"index.ts": code}})
+    assert answer.status_code == 201, answer.text
+    assert around.touched.total() == 0
+
+
+def test_after_kill_9_no_plumber_and_no_router_is_left(world: tuple[Outside, Daemon]) -> None:
+    _, daemon = world
+    before = plumbing()
+    assert len(before) == 2
+    daemon.kill()
+    until(lambda: not before & plumbing(), 5.0)
+    daemon.start()
+    assert attempt(daemon, [("bun", PUBLIC, WEB)]) == ["open"]
+
+
+def plumbing() -> set[int]:
+    """Pids of plumbers and pastas on this test's host."""
+    own = os.readlink("/proc/thread-self/ns/net")
+    found = set()
+    for name in os.listdir("/proc"):
+        try:
+            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0") if name.isdigit() else []
+            if any(word.endswith((b"plumber.py", b"pasta")) for word in words):
+                ours = os.readlink(f"/proc/{name}/ns/net") == own or b"plumber.py" in b" ".join(words)
+                parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1]
+                if ours and os.readlink(f"/proc/{parent}/ns/net") == own:
+                    found.add(int(name))
+        except OSError:
+            continue
+    return found

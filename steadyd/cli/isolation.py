@@ -19,6 +19,7 @@ TUN = Path("/dev/net/tun")
 SCRIPT_NAME = "probe.js"
 SCRIPT_TEXT = 'console.log(JSON.stringify({ status: require("fs").readFileSync("/proc/self/status", "utf8") }));\n'
 """Run inside, as an app would be: proc(5)'s status says what confines its reader."""
+CGROUP_ROOT = Path("/sys/fs/cgroup")
 NO_CAPABILITIES = "0000000000000000"
 SECCOMP_FILTER = "2"
 
@@ -94,11 +95,31 @@ def confinement_gaps(status: str) -> list[str]:
 
 
 def cgroups() -> Finding:
-    root = Path("/sys/fs/cgroup")
+    """Make a limited group as the daemon does for an instance, measure it, and remove it."""
+    from steadyd.linux.cgroup import Caps, open_cgroups
+
+    smallest = Caps(memory_bytes=16 << 20, cpus=0.1, processes=8)
+    try:
+        groups = open_cgroups(f"steadyd-doctor-{os.getpid()}")
+        try:
+            group = groups.make("guests", "doctor")
+            group.cap(smallest)
+            group.sample()
+            group.remove()
+        finally:
+            groups.close()
+    except SteadyError as error:
+        return Finding("cgroups", "problem", f"apps run without limits: {error.message}", delegation_fix())
+    return Finding("cgroups", "ok", f"version {groups.version}: memory, CPU and processes of an app can be limited")
+
+
+def delegation_fix(root: Path = CGROUP_ROOT, uid: int | None = None) -> str:
+    """How to get control groups of one's own: root makes them, and systemd hands them out on version 2."""
     if (root / "cgroup.controllers").is_file():
-        controllers = (root / "cgroup.controllers").read_text().split()
-        return Finding("cgroups", "ok", f"v2 with {', '.join(controllers) or 'no controllers'}")
-    return Finding("cgroups", "ok", "v1")
+        if (os.geteuid() if uid is None else uid) != 0:
+            return "systemd-run --user --scope -p Delegate=yes steadyd serve"
+        return "sudo systemctl edit steadyd, with [Service] Delegate=yes (the unit of `doctor --unit` has it)"
+    return "run `sudo steadyd serve`: control groups of version 1 are root's"
 
 
 def network() -> Finding:

@@ -54,6 +54,40 @@ def test_refused_user_namespaces_are_a_problem(in_child: Callable[[Callable[[], 
     assert in_child(refuse) == 0
 
 
+@needs_root
+def test_a_limited_group_is_made_and_leaves_nothing() -> None:
+    found = isolation.cgroups()
+    assert found.state == "ok", found
+    assert "can be limited" in found.detail
+    assert list(isolation.CGROUP_ROOT.glob(f"**/steadyd-doctor-{os.getpid()}*")) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "uid", "fix"),
+    [(2, 1000, "systemd-run --user --scope"), (2, 0, "Delegate=yes"), (1, 1000, "sudo steadyd serve")],
+)
+def test_control_groups_are_asked_for_where_they_are_handed_out(
+    tmp_path: Path, version: int, uid: int, fix: str
+) -> None:
+    if version == 2:
+        (tmp_path / "cgroup.controllers").touch()
+    assert fix in isolation.delegation_fix(tmp_path, uid)
+
+
+@needs_root
+def test_refused_control_groups_are_a_problem(in_child: Callable[[Callable[[], None]], int]) -> None:
+    """As an ordinary user meets them."""
+
+    def refused() -> None:
+        os.setresuid(65534, 65534, 65534)
+        found = isolation.cgroups()
+        assert found.state == "problem", found
+        assert "without limits" in found.detail, found
+        assert found.fix, found
+
+    assert in_child(refused) == 0
+
+
 @pytest.mark.sandbox
 def test_the_sandbox_works_here(data: Path) -> None:
     found = isolation.sandbox(data)

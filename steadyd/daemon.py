@@ -28,6 +28,7 @@ from steadyd.proxy.ring import RequestRing
 from steadyd.proxy.service import Service
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
+from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
@@ -47,6 +48,7 @@ from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
+from steadyd.sampler import Sampler
 from steadyd.stopping import on_signals
 from steadyd.store import Database
 from steadyd.telemetry import Telemetry
@@ -109,7 +111,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
         control = ControlPlane(corner.control, config.request_body_bytes)
         requests = Requests(lambda app_id: config.data / SERVICE_ID if app_id == SERVICE_ID else config.apps / app_id)
-        telemetry = Telemetry(ring, requests)
+        telemetry, metrics = Telemetry(ring, requests), Metrics(requests)
         stack.push_async_callback(telemetry.close)
 
         starter = Starter(built, corner.instances, logs, sandboxed, spawn)
@@ -136,12 +138,12 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await deployer.recover()
         await fleet.load()
 
-        rooms = replace(
-            _rooms(config, ground, people, requests, fleet, deployer), missing=(problem,) if problem else ()
-        )
+        rooms = replace(_rooms(config, ground, people, metrics, fleet, deployer), missing=(problem,) if problem else ())
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
-        for work in (fleet.run(), telemetry.run()):
+        sampler = Sampler(metrics, fleet.readings)
+        stack.push_async_callback(sampler.close)
+        for work in (fleet.run(), telemetry.run(), sampler.run()):
             stack.callback(asyncio.create_task(work).cancel)
         await listener.open_sockets(sockets)
         stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
@@ -173,15 +175,14 @@ async def _networks(stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs) 
     return networks
 
 
-def _rooms(
-    config: Config, ground: Ground, people: People, requests: Requests, fleet: Fleet, deployer: Deployer
-) -> Rooms:
+def _rooms(config: Config, ground: Ground, people: People, metrics: Metrics, fleet: Fleet, deployer: Deployer) -> Rooms:
     """What the control plane is given."""
     return Rooms(
         apps=ground.apps,
         people=people,
         journal=ground.journal,
-        requests=requests,
+        requests=metrics.requests,
+        metrics=metrics,
         logs=ground.logs,
         fleet=fleet,
         deployer=deployer,

@@ -49,7 +49,7 @@ class Database:
         self._readers: list[apsw.Connection] = []
         self._writer = _open(path, durable)
         try:
-            _upgrade(self._writer, path, upgrades)
+            _upgrade(self._writer, path, upgrades, durable)
         except BaseException:
             self._writer.close()
             raise
@@ -132,7 +132,8 @@ def _open(path: Path, durable: bool) -> apsw.Connection:
     return connection
 
 
-def _upgrade(connection: apsw.Connection, path: Path, upgrades: Sequence[str]) -> None:
+def _upgrade(connection: apsw.Connection, path: Path, upgrades: Sequence[str], durable: bool) -> None:
+    """Bring the schema up to date; what is durable is copied before."""
     row = one(connection, "PRAGMA user_version")
     found = int(row[0]) if row else 0
     if found > len(upgrades):
@@ -142,7 +143,7 @@ def _upgrade(connection: apsw.Connection, path: Path, upgrades: Sequence[str]) -
             f"{path} was written by a newer steadyd (schema {found}; this one knows {len(upgrades)}). Run the newer "
             f"one again, or go back to the copy made before the upgrade: cp {copy} {path}; rm -f {path}-wal {path}-shm",
         )
-    if 0 < found < len(upgrades):
+    if durable and 0 < found < len(upgrades):
         _copy(connection, _copy_path(path, found))
     for number in range(found, len(upgrades)):
         with connection:

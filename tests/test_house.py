@@ -42,9 +42,10 @@ ALLOWED: Mapping[str, str] = {
     "web": "errors model quantity reach settings tree urls feed store records runner",
     "control": "errors",
     "telemetry": "errors feed proxy records",
+    "sampler": "errors records",
     "premises": "errors config runner control linux",
-    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry premises stopping "
-    "linux reach",
+    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry sampler premises "
+    "stopping linux reach",
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",

@@ -10,6 +10,8 @@ from typing import Any
 from steadyd.model import App, Deploy, Event, Principal
 from steadyd.store import Connection, Database, Row
 
+WAKE = "wake"
+"""The kind of event whose `details.ms` says how long a start took."""
 EVENTS_PER_APP_MAX = 1_000
 DEPLOY_COLUMNS = "id, app_id, version, kind, status, steps, started_at, finished_at, reason"
 
@@ -114,6 +116,14 @@ class Journal:
             return [(row[0], Event(row[1], row[2], row[3], json.loads(row[4]))) for row in reversed(rows)]
 
         return await self._database.read(query)
+
+    async def wakes(self, app_id: str, since: float) -> list[float]:
+        """How long each start since then took, in ms, the shortest first (of the events that are kept)."""
+        sql = (
+            "SELECT json_extract(details, '$.ms') AS ms FROM events WHERE app_id = ? AND kind = ? AND at >= ? "
+            "AND ms IS NOT NULL ORDER BY ms"
+        )
+        return await self._database.read(lambda db: [float(row[0]) for row in db.execute(sql, (app_id, WAKE, since))])
 
 
 # Private

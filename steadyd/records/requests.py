@@ -10,10 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 from steadyd.feed import Feed
 from steadyd.records.schema import TELEMETRY
 from steadyd.store import Connection, Database, one
+
+T = TypeVar("T")
 
 OPEN_FILES_MAX = 32
 ROWS_PER_APP_MAX = 100_000
@@ -58,20 +61,29 @@ class Requests:
 
         Returns them with their ids; [] if the app is gone.
         """
-        if not self._folder_of(app_id).is_dir():
-            return []
-        with self._lock:
-            return self._database(app_id).write_now(lambda db: _insert(db, rows))
+        return self.write_now(app_id, lambda db: _insert(db, rows)) or []
 
     async def tail(self, app_id: str, count: int, after: int = 0) -> list[Request]:
         """The newest `count` requests after id `after`, oldest first."""
-        if not (self._folder_of(app_id) / TELEMETRY_FILE).exists():
-            return []
         sql = f"SELECT {COLUMNS} FROM requests WHERE id > ? ORDER BY id DESC LIMIT ?"
+        found = await self.read(app_id, lambda db: [Request(*row) for row in db.execute(sql, (after, count))])
+        return (found or [])[::-1]
+
+    def write_now(self, app_id: str, transaction: Callable[[Connection], T]) -> T | None:
+        """Run `transaction` on the app's telemetry file; None if the app is gone. Blocks: not for the event loop."""
+        if not self._folder_of(app_id).is_dir():
+            return None
+        with self._lock:
+            return self._database(app_id).write_now(transaction)
+
+    async def read(self, app_id: str, query: Callable[[Connection], T]) -> T | None:
+        """Run `query` on the app's telemetry file, in a thread; None where nothing was written yet."""
+        if not (self._folder_of(app_id) / TELEMETRY_FILE).exists():
+            return None
         with self._lock:
             # The query is handed to the reader's thread under the lock; closing waits for it.
-            reading = self._database(app_id).read(lambda db: [Request(*row) for row in db.execute(sql, (after, count))])
-        return (await reading)[::-1]
+            reading = self._database(app_id).read(query)
+        return await reading
 
     def forget(self, app_id: str) -> None:
         """Close an app's file, before its folder is removed."""

@@ -81,4 +81,11 @@ TELEMETRY = (
         response_bytes INTEGER NOT NULL, gate_us INTEGER NOT NULL, app_us INTEGER NOT NULL, total_us INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE samples (
+        id INTEGER PRIMARY KEY, at REAL NOT NULL, readings INTEGER NOT NULL, memory_bytes INTEGER NOT NULL,
+        memory_peak_bytes INTEGER NOT NULL, cpu_seconds REAL NOT NULL, throttled_seconds REAL NOT NULL,
+        processes INTEGER NOT NULL, sent_bytes INTEGER NOT NULL
+    ) STRICT;
+    """,
 )

@@ -44,6 +44,8 @@ class Tell:
     happened: Callable[[str, str, str], None]
     """(app id, kind, sentence)"""
     died: Callable[[str, Death], None]
+    woke: Callable[[str, float], None]
+    """(app id, seconds until it answered)"""
 
 
 class AppRuntime:
@@ -255,7 +257,7 @@ class AppRuntime:
             self._failed(Failure("exit", str(error), time.monotonic() - began))
             return
         self._install(instance)
-        self._tell.happened(self.id, "wake", f"Started in {(time.monotonic() - began) * 1000:.0f} ms.")
+        self._tell.woke(self.id, time.monotonic() - began)
 
     def _install(self, instance: Instance) -> None:
         self.instance = instance

@@ -12,6 +12,8 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.feed import Feed
 from steadyd.model import App, AppState, Death, Event
+from steadyd.records.journal import WAKE
+from steadyd.records.metrics import Reading
 from steadyd.runner.app import AT_REST, AppRuntime, Tell
 from steadyd.runner.ground import Ground
 
@@ -53,7 +55,7 @@ class Fleet:
         """Know one more app (or find it again)."""
         runtime = self._runtimes.get(app.id)
         if runtime is None:
-            tell = Tell(self._happened, self._died)
+            tell = Tell(self._happened, self._died, lambda app_id, seconds: self.note(app_id, _woken(seconds)))
             runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.ground.prepare, tell)
             runtime.settings = app.settings
             self._runtimes[app.id] = runtime
@@ -94,26 +96,31 @@ class Fleet:
         memory, cpu = runtime.instance.consumption()
         return Usage(memory, cpu, runtime.requests)
 
+    def readings(self) -> dict[str, Callable[[], Reading]]:
+        """App id → how to read what its instance uses (from any thread), for those that run now."""
+        running = (runtime for runtime in self._runtimes.values() if runtime.state is AppState.RUNNING)
+        return {runtime.id: runtime.instance.reading for runtime in running if runtime.instance is not None}
+
     async def start(self, app: App) -> None:
         """Wake it, after a hold or a failure too; returns when it answers.
 
         Raises:
             SteadyError: `app_failed` with reason and log lines for its owner.
         """
-        async with self._operate(app) as runtime:
+        async with _operating(self._runtimes.get(app.id), app) as runtime:
             await self.ground.apps.set_held(app.id, False)
             await runtime.wake()
 
     async def stop(self, app: App, hold: bool) -> None:
         """Put it to sleep now; with `hold` it stays down until it is started."""
-        async with self._operate(app) as runtime:
+        async with _operating(self._runtimes.get(app.id), app) as runtime:
             if hold:
                 await self.ground.apps.set_held(app.id, True)
             await runtime.sleep(hold)
 
     async def restart(self, app: App) -> None:
         """A fresh instance of the same version; requests wait at the gate meanwhile."""
-        async with self._operate(app) as runtime:
+        async with _operating(self._runtimes.get(app.id), app) as runtime:
             await self.ground.apps.set_held(app.id, False)
             async with runtime.swap():
                 pass
@@ -122,7 +129,7 @@ class Fleet:
     async def apply(self, app: App) -> None:
         """Make true what the records now say of its settings, without losing a request: limits and sleep at once,
         another network with a fresh instance."""
-        async with self._operate(app) as runtime:
+        async with _operating(self._runtimes.get(app.id), app) as runtime:
             app = await self.ground.apps.by_id(app.id) or app
             version = await self.ground.apps.version(app.id, app.version)
             if runtime.plan is not None and version is not None:
@@ -164,12 +171,6 @@ class Fleet:
 
     # Private
 
-    def _operate(self, app: App) -> _Operating:
-        runtime = self._runtimes.get(app.id)
-        if runtime is None:
-            raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
-        return _Operating(runtime)
-
     def _happened(self, app_id: str, kind: str, message: str) -> None:
         self.note(app_id, Event(time.time(), kind, message))
 
@@ -192,6 +193,17 @@ def _short(death: Death) -> dict[str, Any]:
     """What stays of a card in the app's history, when the next one has taken its place."""
     kept = "version", "cause", "exit_code", "signal", "uptime_seconds", "in_flight", "memory_peak_bytes"
     return {name: getattr(death, name) for name in kept}
+
+
+def _woken(seconds: float) -> Event:
+    ms = seconds * 1000
+    return Event(time.time(), WAKE, f"Started in {ms:.0f} ms.", {"ms": round(ms, 1)})
+
+
+def _operating(runtime: AppRuntime | None, app: App) -> _Operating:
+    if runtime is None:
+        raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+    return _Operating(runtime)
 
 
 class _Operating:

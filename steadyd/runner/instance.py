@@ -13,6 +13,7 @@ from typing import Any
 
 from steadyd.model import Asked
 from steadyd.proxy.service import Holder
+from steadyd.records.metrics import Reading
 from steadyd.runner.logs import Pump
 from steadyd.runner.process import Exit, Process
 from steadyd.runner.status import StatusReader
@@ -144,6 +145,11 @@ class Instance:
         pool, self.pool = list(self.pool), []
         for connection in pool:
             connection.close()
+
+    def reading(self) -> Reading:
+        """What it uses now, with when it started; may be called from any thread."""
+        memory, cpu = self.consumption()
+        return Reading(memory, cpu, self.started)
 
     def consumption(self) -> tuple[int, float]:
         """Resident bytes and CPU seconds of the instance's processes now, from /proc (proc(5)); zeros elsewhere."""

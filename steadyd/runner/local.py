@@ -43,7 +43,7 @@ class LocalApp(AppRuntime):
     """The app of `steadyd run`, as a service for the data plane."""
 
     def __init__(self, source: Source, starter: Starter, logs: Logs, environ: Mapping[str, str]) -> None:
-        tell = Tell(happened=self._heard, died=lambda app, death: self.say(death.message))
+        tell = Tell(happened=self._heard, died=lambda app, death: self.say(death.message), woke=self._woke)
         super().__init__(APP_ID, source.name, starter, TIMING, self._plan, tell)
         self.settings = Settings(idle_seconds=0)
         self.source = source
@@ -81,6 +81,9 @@ class LocalApp(AppRuntime):
     def _heard(self, app_id: str, kind: str, sentence: str) -> None:
         if kind != "sleep":
             self.say(sentence)
+
+    def _woke(self, app_id: str, seconds: float) -> None:
+        self.say(f"Started in {seconds * 1000:.0f} ms.")
 
     async def _plan(self, app_id: str) -> Plan:
         """What to start next, with its dependencies in place.

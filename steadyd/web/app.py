@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
-from steadyd.web import apps, deploys, description, forms, host, live, pages, settings, static, streams
+from steadyd.web import apps, deploys, description, forms, host, live, metrics, pages, settings, static, streams
 from steadyd.web.answers import error_answer, from_http_exception
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Endpoint, routes
@@ -48,7 +48,14 @@ def build(rooms: Rooms) -> Starlette:
 
 def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
     """Every API call there is."""
-    calls = (*apps.ENDPOINTS, *deploys.ENDPOINTS, *streams.ENDPOINTS, *settings.ENDPOINTS, *host.ENDPOINTS)
+    calls = (
+        *apps.ENDPOINTS,
+        *deploys.ENDPOINTS,
+        *streams.ENDPOINTS,
+        *settings.ENDPOINTS,
+        *metrics.ENDPOINTS,
+        *host.ENDPOINTS,
+    )
     return (*calls, *description.endpoints(calls, rooms.urls.control))
 
 

@@ -14,6 +14,8 @@ from steadyd.records.requests import Request
 from steadyd.runner.fleet import Usage
 from steadyd.runner.logs import LogLine
 from steadyd.web import shown
+from steadyd.web.metrics import Metrics
+from steadyd.web.metrics import gather as gather_metrics
 from steadyd.web.page import Visit
 from steadyd.web.rooms import Rooms
 from steadyd.web.settings import Row, rows
@@ -24,6 +26,7 @@ EDITOR_BYTES_MAX = 1 << 20
 LOG_LINES_SHOWN = 200
 REQUESTS_SHOWN = 50
 VERSIONS_SHOWN = 20
+METRICS_SECONDS = 3_600.0
 EXCERPT_LINES_AROUND = 3
 
 SENTENCES: Mapping[AppState, str] = {
@@ -80,6 +83,7 @@ class AppView:
     requests: list[Request]
     excerpt: list[tuple[int, str]]
     settings: list[Row]
+    metrics: Metrics
     edit: Edit
 
     @property
@@ -122,6 +126,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),
         settings=rows(app, edit.settings),
+        metrics=await gather_metrics(rooms, app, METRICS_SECONDS),
         edit=edit,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
+from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.runner.deploy import Deployer
@@ -29,6 +30,7 @@ class Rooms:
     people: People
     journal: Journal
     requests: Requests
+    metrics: Metrics
     logs: Logs
     fleet: Fleet
     deployer: Deployer

@@ -1,4 +1,5 @@
-"""Every JSON body and answer of the API as a type. Validation, encoding and openapi.json all come from here."""
+"""The JSON bodies and answers of the API as types (those of metrics stand with them). Validation, encoding and
+openapi.json all come from here."""
 
 from __future__ import annotations
 

@@ -265,7 +265,11 @@ class Stage:
         async def prepare(app_id: str) -> Plan:
             return plan
 
-        tell = Tell(lambda _, kind, text: self.events.append((kind, text)), lambda _, death: self.deaths.append(death))
+        tell = Tell(
+            lambda _, kind, text: self.events.append((kind, text)),
+            lambda _, death: self.deaths.append(death),
+            lambda _, seconds: self.events.append(("wake", f"{seconds}")),
+        )
         runtime = AppRuntime("a", "a", self.starter, timing, prepare, tell)
         self.runtimes.append(runtime)
         return runtime

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from steadyd.model import App, Principal
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
+from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
@@ -137,10 +138,11 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
         folder=folder / "apps", blobs=Blobs(folder / "blobs"), apps=apps, journal=journal, logs=logs, starter=starter,
         urls=urls, timing=timing, as_root=False, forget=requests.forget,
     )  # fmt: skip
+    metrics = Metrics(requests)
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)
     deployer = Deployer(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
-    rooms = Rooms(apps, people, journal, requests, logs, fleet, deployer, urls, True, "test-host")
+    rooms = Rooms(apps, people, journal, requests, metrics, logs, fleet, deployer, urls, True, "test-host")
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:

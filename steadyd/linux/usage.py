@@ -2,7 +2,8 @@
 
 It runs as `python -I -S usage.py ORDER` and imports nothing of ours. ORDER is one JSON object, the answer another:
 
-    order    {"folders": [paths], "uid": 1 or null, "pids": [processes], "bytes": stop above, "inodes": stop above}
+    order    {"folders": [paths], "uid": 1 or null, "pids": [processes], "bytes": stop above, "inodes": stop above,
+              "seconds": stop after}
     answer   {"bytes": 1, "inodes": 1, "held_bytes": 1, "whole": true, "largest": "name", "largest_bytes": 1}
 
 Nothing is opened but folders, and those without following a link (open(2), O_NOFOLLOW); what is inside is only looked
@@ -17,6 +18,8 @@ import json
 import os
 import stat
 import sys
+import time
+from typing import Any
 
 WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 BLOCK_BYTES = 512
@@ -25,13 +28,13 @@ NICE = 5
 
 
 class Enough(Exception):
-    """Above what was asked for: nobody needs the rest."""
+    """Above what was asked for, so that nobody needs the rest; or out of time."""
 
 
 class Walk:
     """Sums over folders and open files. Where `uid` is None every owner's files count."""
 
-    def __init__(self, uid: int | None, bytes_max: int, inodes_max: int) -> None:
+    def __init__(self, uid: int | None, bytes_max: int, inodes_max: int, seconds: float = 60.0) -> None:
         self.bytes = 0
         self.inodes = 0
         self.held_bytes = 0
@@ -43,6 +46,7 @@ class Walk:
         self._uid = uid
         self._bytes_max = bytes_max
         self._inodes_max = inodes_max
+        self._deadline = time.monotonic() + seconds
         self._device = -1
         self._seen: set[int] = set()
         """Inodes with several names, or with none, counted once."""
@@ -76,8 +80,8 @@ class Walk:
                     for name in os.listdir(f"/proc/{pid}/{kind}"):
                         with contextlib.suppress(OSError):
                             found = os.stat(f"/proc/{pid}/{kind}/{name}")
-                            if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
-                                self._add(found)
+                            if stat.S_ISREG(found.st_mode) and found.st_nlink == 0 and found.st_dev == self._device:
+                                self._count(found)  # whoever it seems to belong to: its mount may translate owners
 
     # Private
 
@@ -104,6 +108,8 @@ class Walk:
     def _scan(self, folder: int) -> list[str]:
         """Add what lies directly in `folder`; returns the names of its folders."""
         names = []
+        if time.monotonic() > self._deadline:
+            raise Enough
         with os.scandir(folder) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
@@ -114,8 +120,10 @@ class Walk:
         return names
 
     def _add(self, found: os.stat_result) -> None:
-        if found.st_dev != self._device or (self._uid is not None and found.st_uid != self._uid):
-            return
+        if found.st_dev == self._device and self._uid in (None, found.st_uid):
+            self._count(found)
+
+    def _count(self, found: os.stat_result) -> None:
         if found.st_nlink != 1 and not stat.S_ISDIR(found.st_mode):
             if found.st_ino in self._seen:
                 return
@@ -127,17 +135,13 @@ class Walk:
             raise Enough
 
 
-def main(order: dict[str, object]) -> dict[str, object]:
+def main(order: dict[str, Any]) -> dict[str, object]:
     """Follow `order`; returns the answer."""
-    folders, pids = order["folders"], order["pids"]
-    assert isinstance(folders, list)
-    assert isinstance(pids, list)
-    uid = order["uid"]
-    walk = Walk(uid if isinstance(uid, int) else None, int(str(order["bytes"])), int(str(order["inodes"])))
+    walk = Walk(order["uid"], order["bytes"], order["inodes"], order["seconds"])
     try:
-        for path in folders:
+        for path in order["folders"]:
             walk.folder(path)
-        walk.held(pids)
+        walk.held(order["pids"])
     except Enough:
         walk.whole = False
     return {

@@ -157,7 +157,8 @@ def test_a_deleted_file_counts_while_it_is_open_or_mapped(folder: Path) -> None:
 
 def test_as_a_program(folder: Path) -> None:
     filled(folder / "a", 40)
-    order = {"folders": [str(folder), f"{folder}/none"], "uid": None, "pids": [], "bytes": 1 << 40, "inodes": 100}
+    order: dict[str, object] = {"folders": [str(folder), f"{folder}/none"], "uid": None, "pids": []}
+    order |= {"bytes": 1 << 40, "inodes": 100, "seconds": 10}
 
     def answer() -> dict[str, object]:
         command = [sys.executable, "-I", "-S", usage.__file__, json.dumps(order)]
@@ -172,4 +173,6 @@ def test_as_a_program(folder: Path) -> None:
         "largest_bytes": 0,
     }
     order["inodes"] = 0
+    assert answer()["whole"] is False
+    order |= {"inodes": 100, "seconds": -1}
     assert answer()["whole"] is False

@@ -67,6 +67,7 @@ PURE: Mapping[str, str] = {
     "steadyd.quantity": "amounts as people write them",
     "steadyd.settings": "who may set what",
     "steadyd.manifest": "what a version's own file says",
+    "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.lifecycle": "the transition table",
     "steadyd.runner.reload": "whether a change means a reload",
 }

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from steadyd.errors import SteadyError
 from steadyd.model import AppState, Death, Settings
 from steadyd.proxy.service import Holder
-from steadyd.runner.death import STOP_TIMEOUT, Evidence, death_of
+from steadyd.runner.death import STOP_TIMEOUT, death_of
+from steadyd.runner.evidence import Evidence
 from steadyd.runner.gate import Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
@@ -292,8 +293,10 @@ class AppRuntime:
         await instance.gone()
         ended = instance.process.ended.result()
         cause = "exit" if ended.signal is None else "signal"
-        self.failure = Failure(cause, f"it ended with {ended}.", uptime, ended, None, list(instance.pump.recent))
-        self._tell.died(self.id, death_of(self.failure, instance.version, self.name, evidence))
+        self.failure = Failure(
+            cause, f"it ended with {ended}.", uptime, ended, None, list(instance.pump.recent), evidence
+        )
+        self._tell.died(self.id, death_of(self.failure, instance.version, self.name))
         self._deaths = self._deaths.after(uptime, proven)
         self._send(self._deaths.event)
 
@@ -335,8 +338,9 @@ class AppRuntime:
 def _stubborn(instance: Instance, ended: Exit, name: str) -> Death:
     """It had its grace and did not use it: what it wanted to write at its end may be lost, so there is a card."""
     uptime = instance.uptime_seconds or 0.0
-    failure = Failure(STOP_TIMEOUT, "", uptime, ended, None, list(instance.pump.recent))
-    return death_of(failure, instance.version, name, Evidence(killed_for=STOP_TIMEOUT))
+    evidence = Evidence(killed_for=STOP_TIMEOUT)
+    failure = Failure(STOP_TIMEOUT, "", uptime, ended, None, list(instance.pump.recent), evidence)
+    return death_of(failure, instance.version, name)
 
 
 def _closing() -> SteadyError:

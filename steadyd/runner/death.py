@@ -4,9 +4,8 @@ time of the card."""
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
-from steadyd.model import Asked, Death, Reached
+from steadyd.model import Death, Reached
 from steadyd.runner.process import Exit
 from steadyd.runner.start import Failure
 
@@ -20,28 +19,11 @@ CRASHES = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGTRA
 UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What this host knows of an end besides the exit status. Numbers are of this instance's life; None is unknown."""
-
-    killed_for: str = ""
-    """Why the daemon itself killed it: memory, processes, disk or stop_timeout; "" if it did not."""
-    memory_kills: int = 0
-    """Times that the kernel killed a process of its cgroup for want of memory."""
-    reached: Reached = field(default_factory=Reached)
-    in_flight: int = 0
-    """Requests that the end cut."""
-    asked: tuple[Asked, ...] = ()
-    """Some of them."""
-
-
-NOTHING = Evidence()
-
-
-def death_of(failure: Failure, version: int, app: str = "", evidence: Evidence = NOTHING) -> Death:
+def death_of(failure: Failure, version: int, app: str = "") -> Death:
     """The card for `failure` of the app of that name."""
-    cause = killer(failure, evidence)
-    ended, reached = failure.ended, evidence.reached
+    cause = killer(failure)
+    ended, evidence = failure.ended, failure.evidence
+    reached = evidence.reached
     return Death(
         at=time.time(),
         version=version,
@@ -59,12 +41,13 @@ def death_of(failure: Failure, version: int, app: str = "", evidence: Evidence =
     )
 
 
-def killer(failure: Failure, evidence: Evidence) -> str:
+def killer(failure: Failure) -> str:
     """What ended it, in the contract's words. A limit is only blamed for an end that looks like its doing: an app whose
     every hundredth fork was refused may still die of a mistake."""
+    ended, evidence = failure.ended, failure.evidence
+    reached = evidence.reached
     if evidence.killed_for:
         return evidence.killed_for
-    ended, reached = failure.ended, evidence.reached
     if ended is None or ended.code == 0:
         return failure.cause
     if evidence.memory_kills:

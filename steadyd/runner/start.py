@@ -21,6 +21,7 @@ from steadyd.model import Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
 from steadyd.runner.engine import HARNESS, Engine
+from steadyd.runner.evidence import Evidence
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
 from steadyd.runner.networks import Attachment, Networks
@@ -68,6 +69,7 @@ class Failure(Exception):
     ended: Exit | None = None
     where: StatusEvent | None = None
     lines: list[str] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=Evidence)
 
     def as_error(self, step: str) -> SteadyError:
         """The `deploy_failed` error of the contract: step, reason, place, last log lines."""

@@ -7,8 +7,9 @@ import pytest
 
 from steadyd.model import Asked, Reached
 from steadyd.runner.app import Timing
-from steadyd.runner.death import Evidence, death_of, killer, size
+from steadyd.runner.death import death_of, killer, size
 from steadyd.runner.engine import Engine
+from steadyd.runner.evidence import Evidence
 from steadyd.runner.process import Exit
 from steadyd.runner.start import Failure
 from tests.runner.conftest import BOTH, HELLO, ask, run, stage
@@ -46,8 +47,9 @@ def failure(ended: Exit | None, *lines: str) -> Failure:
     ],
 )
 def test_a_limit_is_blamed_only_for_what_looks_like_its_doing(failed: Failure, evidence: Evidence, cause: str) -> None:
-    assert killer(failed, evidence) == cause
-    assert death_of(failed, 1, "hello", evidence).cause == cause
+    failed.evidence = evidence
+    assert killer(failed) == cause
+    assert death_of(failed, 1, "hello").cause == cause
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,9 @@ def test_a_limit_is_blamed_only_for_what_looks_like_its_doing(failed: Failure, e
     ],
 )
 def test_one_sentence_says_what_happened_and_what_to_do(evidence: Evidence, message: str) -> None:
-    assert death_of(failure(KILLED), 3, "hello", evidence).message == f"Version 3 died: {message}"
+    failed = failure(KILLED)
+    failed.evidence = evidence
+    assert death_of(failed, 3, "hello").message == f"Version 3 died: {message}"
 
 
 def test_a_crash_of_the_engine_is_not_the_owners_mistake() -> None:
@@ -90,7 +94,8 @@ def test_the_card_says_how_it_ended_and_what_was_lost() -> None:
     failed = Failure("signal", "it ended with signal SIGKILL.", 1.23456, Exit(None, "SIGKILL"), None, ["last", "words"])
     reached = Reached(memory_peak_bytes=5, memory_limit_bytes=6, throttled_periods=7)
     asked = tuple(Asked("GET", f"/{number}") for number in range(20))
-    card = death_of(failed, 7, evidence=Evidence(reached=reached, in_flight=21, asked=asked))
+    failed.evidence = Evidence(reached=reached, in_flight=21, asked=asked)
+    card = death_of(failed, 7)
     assert abs(card.at - time.time()) < 60
     assert (card.cause, card.exit_code, card.signal) == ("signal", None, "SIGKILL")
     assert (card.version, card.in_flight, card.uptime_seconds) == (7, 21, 1.235)

@@ -21,7 +21,7 @@ PERCENTS = (50, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an instance uses now. The seconds and `sent_bytes` are counted since it started."""
+    """What an instance uses now. Seconds count since it started, `sent_bytes` (the app's) since the daemon did."""
 
     memory_bytes: int
     cpu_seconds: float
@@ -62,9 +62,11 @@ class Traffic:
 COLUMNS = ", ".join(field.name for field in fields(Sample))
 INSERT = f"INSERT INTO samples ({COLUMNS}) VALUES ({', '.join('?' * len(fields(Sample)))})"
 LATENCY = "CASE WHEN gate_us + app_us > 0 THEN gate_us + app_us ELSE total_us END"
-RANKED = f"SELECT {LATENCY} AS us, row_number() OVER (ORDER BY {LATENCY}) AS n, count(*) OVER () AS total FROM requests"
-NEAREST = ", ".join(f"max(us) FILTER (WHERE n = (total * {percent} + 99) / 100)" for percent in PERCENTS)
-"""Nearest rank: the smallest latency that so many percent do not exceed."""
+RANKS = (
+    f"WITH ranked AS MATERIALIZED (SELECT {LATENCY} AS us FROM requests WHERE at >= ? ORDER BY us) SELECT "
+    + ", ".join(["(SELECT us FROM ranked LIMIT 1 OFFSET ?)"] * len(PERCENTS))
+)
+"""Sorted once, outside of the interpreter's lock: a quarter of a second for a full log."""
 
 
 class Metrics:
@@ -128,22 +130,30 @@ def total(samples: Sequence[Sample]) -> Sample:
 def percentiles(ascending: Sequence[float]) -> tuple[float, ...]:
     """The nearest ranks of PERCENTS; () of nothing."""
     count = len(ascending)
-    return tuple(ascending[(count * percent + 99) // 100 - 1] for percent in PERCENTS) if count else ()
+    return tuple(ascending[place] for place in _places(count)) if count else ()
 
 
 # Private
 
 
+def _places(count: int) -> list[int]:
+    """Nearest rank: the place of the smallest value that so many percent do not exceed."""
+    return [(count * percent + 99) // 100 - 1 for percent in PERCENTS]
+
+
 def _since(before: Reading | None, now: Reading) -> Reading:
     """What was spent between two readings; a fresh instance began at 0. A count never falls (that of /proc does, when
     a child ends)."""
-    if before is None or now.started_at != before.started_at:
+    if before is None:
         return now
+    sent = max(0, now.sent_bytes - before.sent_bytes)
+    if now.started_at != before.started_at:
+        return replace(now, sent_bytes=sent)
     return replace(
         now,
         cpu_seconds=max(0.0, now.cpu_seconds - before.cpu_seconds),
         throttled_seconds=max(0.0, now.throttled_seconds - before.throttled_seconds),
-        sent_bytes=max(0, now.sent_bytes - before.sent_bytes),
+        sent_bytes=sent,
     )
 
 
@@ -168,7 +178,7 @@ def _traffic(db: Connection, since: float) -> Traffic:
     )
     row = one(db, sums, (since,))
     assert row is not None
-    ranks = one(db, f"SELECT {NEAREST} FROM ({RANKED} WHERE at >= ?)", (since,)) if row[0] else ()
+    ranks = one(db, RANKS, (since, *_places(row[0]))) if row[0] else ()
     oldest = one(db, "SELECT id, at FROM requests ORDER BY id LIMIT 1")
     complete = oldest is None or oldest[0] == 1 or oldest[1] < since
     return Traffic(row[0], row[1], tuple(us / 1000 for us in ranks or ()), row[2], row[3], complete)

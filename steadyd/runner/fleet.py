@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from steadyd.errors import SteadyError
@@ -16,6 +17,8 @@ from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AT_REST, AppRuntime, Tell
 from steadyd.runner.ground import Ground
+from steadyd.runner.instance import Instance
+from steadyd.runner.networks import Networks
 
 TICK_SECONDS = 1.0
 STOPS_AT_ONCE_MAX = 64
@@ -99,7 +102,12 @@ class Fleet:
     def readings(self) -> dict[str, Callable[[], Reading]]:
         """App id → how to read what its instance uses (from any thread), for those that run now."""
         running = (runtime for runtime in self._runtimes.values() if runtime.state is AppState.RUNNING)
-        return {runtime.id: runtime.instance.reading for runtime in running if runtime.instance is not None}
+        networks = self.ground.starter.networks
+        return {
+            runtime.id: functools.partial(_reading, runtime.id, runtime.instance, networks)
+            for runtime in running
+            if runtime.instance is not None
+        }
 
     async def start(self, app: App) -> None:
         """Wake it, after a hold or a failure too; returns when it answers.
@@ -193,6 +201,11 @@ def _short(death: Death) -> dict[str, Any]:
     """What stays of a card in the app's history, when the next one has taken its place."""
     kept = "version", "cause", "exit_code", "signal", "uptime_seconds", "in_flight", "memory_peak_bytes"
     return {name: getattr(death, name) for name in kept}
+
+
+def _reading(app_id: str, instance: Instance, networks: Networks | None) -> Reading:
+    sent = networks.sent(app_id) if networks else 0
+    return replace(instance.reading(), sent_bytes=sent)
 
 
 def _woken(seconds: float) -> Event:

@@ -60,7 +60,7 @@ def test_a_fresh_instance_counts_from_zero_and_a_thawed_one_goes_on(metrics: Met
     metrics.settle([], NOW)
     metrics.observe("a", Reading(MIB, 6.0, 1.0, sent_bytes=150), NOW + 500)
     metrics.settle([], NOW + 500)
-    metrics.observe("a", Reading(MIB, 7.0, 2.0, sent_bytes=40), NOW + 900)
+    metrics.observe("a", Reading(MIB, 7.0, 2.0, sent_bytes=190), NOW + 900)
     assert [(sample.cpu_seconds, sample.sent_bytes) for sample in window(metrics)] == [(5.0, 100), (1.0, 50), (7.0, 40)]
 
 

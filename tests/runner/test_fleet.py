@@ -12,6 +12,9 @@ from steadyd.model import AppState, Choices, Network, Settings
 from steadyd.runner import fleet
 from steadyd.runner.app import Timing
 from steadyd.runner.engine import Engine
+from steadyd.runner.networks import Networks
+from steadyd.runner.plumbing import Plumbing
+from steadyd.runner.process import spawn
 from tests.runner.conftest import DEADLINE_SECONDS, HELLO, World, run, until, world
 
 FAST = Timing(start_seconds=10.0, hold_seconds=5.0, drain_seconds=0.2, grace_seconds=0.2)
@@ -247,5 +250,25 @@ def test_settings_of_a_sleeping_app_count_at_its_next_start(root: Path, bun: Eng
             await here.fleet.apply(app)
             assert await state(here) == "held"
             assert here.routes["hello.localhost"].settings.idle_seconds == 60.0
+
+    run(body())
+
+
+def test_a_running_app_can_be_read_with_what_it_sent(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            await here.create(HELLO, name="asleep")
+            await here.fleet.stop(await here.app("asleep"), hold=False)
+            app, instance = await here.app(), here.routes["hello.localhost"].instance
+            assert instance is not None
+            networks = Networks(Plumbing(spawn, None), here.logs)
+            networks._sent[app.id] = 4_711
+            here.fleet.ground.starter.networks = networks
+            readings = here.fleet.readings()
+            assert list(readings) == [app.id]
+            reading = await asyncio.to_thread(readings[app.id])
+            assert reading.memory_bytes > 10 << 20
+            assert (reading.sent_bytes, reading.started_at) == (4_711, instance.started)
 
     run(body())

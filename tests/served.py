@@ -11,17 +11,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 READY_SECONDS_MAX = 30.0
 READY = re.compile(r"steadyd ready on http://([^:]+):(\d+)")
+NOBODY = 65_534
 ROOT = Path(__file__).parent.parent
 
 
@@ -119,6 +123,18 @@ class Daemon:
         with contextlib.suppress(OSError):
             return str(self.data / "apps") in Path(f"/proc/{pid}/mountinfo").read_text()
         return False
+
+
+@cache
+def as_ordinary_user() -> tuple[str, ...]:
+    """A `before` for `Daemon`: executes it as an ordinary user, by an interpreter that such a one can reach."""
+    words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    words += ["env", "-i", "PATH=/usr/bin:/bin", f"PYTHONPATH={sysconfig.get_path('purelib')}:{ROOT}"]
+    for python in (sys.executable, "/usr/bin/python3"):
+        tried = subprocess.run([*words, python, "-c", "import apsw, uvloop"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return (*words, "sh", "-c", f'shift; exec {python} "$@"', "sh")
+    pytest.skip("no Python here that another user can run us with")
 
 
 def refused(data: Path, *options: str, before: Sequence[str] = ()) -> str:

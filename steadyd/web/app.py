@@ -40,7 +40,7 @@ def build(rooms: Rooms) -> Starlette:
         ],
         exception_handlers={SteadyError: _answer, HTTPException: _answer},
     )
-    web.state.missing = rooms.missing
+    web.state.lacking = rooms.lacking
     # A redirect to the same address without its slash would name a host that only our own proxy knows for sure.
     web.router.redirect_slashes = False
     return web

@@ -27,8 +27,6 @@ async def me(call: Call) -> Response:
 
 async def host(call: Call) -> Response:
     rooms = call.rooms
-    networks = rooms.fleet.ground.starter.networks
-    network = [f"Apps have no network: {networks.problem}"] if networks is not None and networks.problem else []
     apps = await rooms.apps.everything()
     running = sum(rooms.fleet.state(app) is AppState.RUNNING for app in apps)
     return json_answer(
@@ -43,7 +41,7 @@ async def host(call: Call) -> Response:
                 running=running,
                 load_average=[round(load, 2) for load in os.getloadavg()],
                 guests=rooms.guests,
-                missing=[*rooms.missing, *network],
+                missing=rooms.lacking(),
             )
         )
     )

@@ -38,9 +38,15 @@ class Rooms:
     guests: bool
     host_name: str
     missing: tuple[str, ...] = ()
-    """What this machine lacks to confine apps fully, a sentence or two each: shown on every page."""
+    """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
     now: Callable[[], float] = time.time
     started_at: float = field(default_factory=time.time)
     body_bytes_max: int = BODY_BYTES_MAX
     creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
     logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))
+
+    def lacking(self) -> list[str]:
+        """What this machine lacks now, for its operator and for every page: nothing of it may go unsaid."""
+        networks = self.fleet.ground.starter.networks
+        problem = networks.problem if networks is not None else ""
+        return [*self.missing, *([f"Apps have no network: {problem}"] if problem else [])]

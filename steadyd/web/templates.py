@@ -25,7 +25,7 @@ def render(template: str, request: Request, **values: Any) -> str:
     values.setdefault("who", state.get("principal"))
     values.setdefault("form_token", state.get("form_token", ""))
     values.setdefault("path", request.url.path)
-    values.setdefault("missing", request.app.state.missing if "app" in request.scope else ())
+    values.setdefault("missing", request.app.state.lacking() if "app" in request.scope else ())
     return environment().get_template(template).render(**values)
 
 

@@ -48,6 +48,7 @@ from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
+from steadyd.runner.trash import Trash
 from steadyd.sampler import Sampler
 from steadyd.stopping import on_signals
 from steadyd.store import Database
@@ -126,6 +127,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             starter=starter,
             urls=urls,
             timing=Timing(config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds),
+            trash=Trash(config.data / "trash", spawn),
             as_root=os.geteuid() == 0,
             forget=requests.forget,
             only_owner="" if sandboxed else operator.id,

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from steadyd.errors import SteadyError
 from steadyd.model import File
+from steadyd.runner.reserve import is_full
 from steadyd.tree import Tree
 
 BLOB_MODE = 0o444
@@ -51,6 +52,8 @@ class Blobs:
             for folder in folders:
                 _sync_folder(folder)
         except OSError as error:
+            if not is_full(error):
+                raise
             raise SteadyError(
                 "disk_full", f"The files cannot be kept: {error.strerror}. Free some disk space."
             ) from error

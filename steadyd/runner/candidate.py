@@ -10,7 +10,7 @@ import os
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
 from steadyd.runner.fleet import Fleet
-from steadyd.runner.folder import FOLDER_MODE, Folder, Place, make_root, remove_tree, scratch_path
+from steadyd.runner.folder import FOLDER_MODE, Folder, Place, make_root, scratch_path
 from steadyd.runner.instance import Instance
 from steadyd.runner.sandbox import Room
 from steadyd.runner.start import Failure
@@ -52,7 +52,7 @@ class Trials:
                 instance.process.kill()  # it served nobody, and its data goes: there is nothing to end well
                 await instance.gone()
         finally:
-            await remove_tree(scratch.root)
+            await self._fleet.ground.trash.throw(scratch.root)
 
     # Private
 

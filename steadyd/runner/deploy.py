@@ -21,8 +21,8 @@ from steadyd.runner.app import AppRuntime
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
 from steadyd.runner.fleet import Fleet
-from steadyd.runner.folder import remove_tree
 from steadyd.runner.install import LOCK, Installed, Installer
+from steadyd.runner.reserve import is_full
 from steadyd.runner.start import Failure
 from steadyd.tree import Tree, check_tree, find_entry
 
@@ -90,9 +90,10 @@ class Deployer:
         """A new app that answers.
 
         Raises:
-            SteadyError: `name_taken`, anything `check_tree` says, or `deploy_failed`; then nothing is kept.
+            SteadyError: `name_taken`, `disk_full`, `deploy_failed` or anything `check_tree` says; nothing is kept.
         """
         check_tree(tree)
+        self._fleet.ground.check_room()
         return await self._finish(self._create(Request(by, "create", source, tree, trial=trial), name, temporary))
 
     async def deploy(
@@ -101,9 +102,11 @@ class Deployer:
         """The next version, from a whole tree.
 
         Raises:
-            SteadyError: `version_conflict`, anything `check_tree` says, or `deploy_failed`; the old version serves on.
+            SteadyError: `version_conflict`, `disk_full`, `deploy_failed` or anything `check_tree` says; the old version
+                serves on.
         """
         check_tree(tree)
+        self._fleet.ground.check_room()
         request = Request(by, "deploy", source, tree, trial=trial)
         return await self._finish(self._change(app, base_version, lambda live: _ready(request)))
 
@@ -116,6 +119,7 @@ class Deployer:
         trial: bool = True,
     ) -> Deployed:
         """The next version, from the live one with some files changed, added or (`None`) deleted."""
+        self._fleet.ground.check_room()
 
         async def merged(live: Version) -> Request:
             tree = {file.path: await self.content(file) for file in live.files if file.path not in changes}
@@ -178,17 +182,19 @@ class Deployer:
             if operation.kind == PURGE:
                 await self._forget(app)
                 continue
-            await remove_tree(self._fleet.ground.place(app).scratch)
+            await self._fleet.ground.trash.throw(self._fleet.ground.place(app).scratch)
             now = time.time()
             await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
             await self._apps.drop_versions_never_live(operation.app_id)
             await self._journal.finish(operation.id, "undone", now)
         await self._shelf.tidy()
+        self._fleet.ground.trash.empty()
 
     async def close(self) -> None:
         """Wait for the deploys under way."""
         while self._running:
             await asyncio.wait(self._running)
+        await self._fleet.ground.trash.close()
 
     # Private
 
@@ -313,7 +319,7 @@ class Deployer:
         await self._fleet.remove(app.id)
         await self._fleet.ground.logs.flush()  # its last lines, or they would come while the folder goes
         await asyncio.to_thread(self._fleet.ground.forget, app.id)
-        await remove_tree(self._fleet.ground.place(app).root)
+        await self._fleet.ground.trash.throw(self._fleet.ground.place(app).root)
         await self._apps.remove(app.id)
 
 
@@ -335,6 +341,8 @@ def _as_error(error: BaseException, step: str) -> SteadyError:
         return error
     if isinstance(error, Failure):
         return error.as_error(step)
+    if is_full(error):
+        return SteadyError("disk_full", f"The deploy failed at “{step}”: the server's disk is full. Free some space.")
     if isinstance(error, Exception):
         return SteadyError(
             "deploy_failed", f"The deploy failed at “{step}”: {error}", {"step": step, "reason": str(error)}

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from steadyd.model import File
 from steadyd.runner.blobs import Blobs
-from steadyd.runner.process import spawn
 
 SQLITE_HEADER = b"SQLite format 3\0"
 FOLDER_MODE = 0o1775
@@ -310,11 +309,6 @@ def scratch_path(place: Place, kind: str) -> Path:
     place.scratch.mkdir(exist_ok=True)
     place.scratch.chmod(0o711)
     return place.scratch / f"{kind}-{os.urandom(6).hex()}"
-
-
-async def remove_tree(path: Path) -> None:
-    """Remove a folder with whatever the app put into it: deep, large, full of links; none is followed."""
-    await spawn(["/bin/rm", "-rf", "--", str(path)], {}, {}).ended
 
 
 # Private

@@ -17,7 +17,9 @@ from steadyd.runner.blobs import Blobs
 from steadyd.runner.folder import Folder, Place
 from steadyd.runner.install import modules_path
 from steadyd.runner.logs import Logs
+from steadyd.runner.reserve import check_reserve
 from steadyd.runner.start import Plan, Starter
+from steadyd.runner.trash import Trash
 from steadyd.urls import Urls
 
 UID_FIRST = 1_900_000_000
@@ -39,6 +41,7 @@ class Ground:
     starter: Starter
     urls: Urls
     timing: Timing
+    trash: Trash
     as_root: bool
     """Each app has a uid of its own."""
     forget: Callable[[str], None] = lambda app_id: None
@@ -96,6 +99,10 @@ class Ground:
         bound = self.starter.sandboxed or not version.modules
         modules = None if bound else modules_path(self.place(app), version.modules)
         return await asyncio.to_thread(folder.link, version.files, version.number, app.version, modules)
+
+    def check_room(self) -> None:
+        """Raise `disk_full` where nothing new should be put on the disk."""
+        check_reserve(self.folder)
 
     def check_may_run(self, app: App) -> None:
         """Without a sandbox only the operator's own apps run.

@@ -37,6 +37,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools, probe
+from steadyd.runner.trash import Trash
 from steadyd.store import Database
 from steadyd.urls import Urls
 
@@ -319,6 +320,7 @@ class World:
             starter=Starter(built, self.sockets, self.logs, sandboxed),
             urls=Urls("localhost", "localhost", 8080),
             timing=timing,
+            trash=Trash(root / "trash"),
             as_root=AS_ROOT,
         )
         self.fleet = Fleet(ground, self._set_routes)

@@ -8,8 +8,10 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
+from steadyd.runner import reserve
 from steadyd.runner.engine import Engine
 from tests.runner.conftest import BOTH, COUNTER, HELLO, World, run, tree, until, world
+from tests.runner.test_reserve import small
 
 BROKEN = {
     "exits": ("process.exit(3);\n", "exit code 3"),
@@ -404,6 +406,37 @@ def test_a_purged_app_leaves_nothing(root: Path, bun: Engine) -> None:
             await here.create(HELLO)
             await here.deployer.delete(await here.operator(), await here.app(), purge=True)
         assert list((root / "apps").iterdir()) == []
+
+    run(body())
+
+
+def test_a_full_disk_refuses_what_is_new_and_leaves_the_rest_alone(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(hello("one"))
+            await here.deploy(hello("two"))
+            monkeypatch.setattr(reserve, "RESERVE_BYTES", 1 << 60)
+            for attempt in (here.create(HELLO, "other"), here.deploy(HELLO)):
+                with pytest.raises(SteadyError) as caught:
+                    await attempt
+                assert caught.value.code == "disk_full"
+            assert await here.apps.by_name("other") is None
+            await here.deployer.rollback(await here.operator(), await here.app(), 1)
+            assert await here.ask() == "one"
+            await here.deployer.delete(await here.operator(), await here.app(), purge=True)
+
+    run(body())
+
+
+def test_a_disk_that_gets_full_in_the_middle_is_said_to_be(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(hello("one"))
+            with small(root / "apps" / (await here.app()).id / "scratch", "size=1m,nr_inodes=1"):
+                assert (await refused(here.deploy(hello("two")))).code == "disk_full"
+            assert await here.ask() == "one"
 
     run(body())
 

@@ -35,6 +35,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
+from steadyd.runner.trash import Trash
 from steadyd.store import Database
 from steadyd.urls import Urls
 from steadyd.web.app import Rooms, build
@@ -136,7 +137,7 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     timing = Timing(start_seconds=10.0)
     ground = Ground(
         folder=folder / "apps", blobs=Blobs(folder / "blobs"), apps=apps, journal=journal, logs=logs, starter=starter,
-        urls=urls, timing=timing, as_root=False, forget=requests.forget,
+        urls=urls, timing=timing, trash=Trash(folder / "trash"), as_root=False, forget=requests.forget,
     )  # fmt: skip
     metrics = Metrics(requests)
     fleet = Fleet(ground, lambda routes: None)

@@ -98,12 +98,13 @@ class Metrics:
         """The last reading of an app, also of one that stopped since."""
         return self._last.get(app_id)
 
-    async def window(self, app_id: str, since: float) -> list[Sample]:
-        """The samples since then, oldest first, with the one that is not finished."""
+    async def window(self, app_id: str, since: float, reading: Reading | None = None) -> list[Sample]:
+        """The samples since then, oldest first, with the one that is not finished, and a `reading` of this moment."""
         sql = f"SELECT {COLUMNS} FROM samples WHERE at >= ? ORDER BY id"
-        begun = self._begun.get(app_id)
+        begun, last = self._begun.get(app_id), self._last.get(app_id)
         kept = await self.requests.read(app_id, lambda db: [Sample(*row) for row in db.execute(sql, (since,))])
-        return [*(kept or []), *([begun] if begun else [])]
+        unfinished = [begun] if begun else []
+        return [*(kept or []), *unfinished, *([_first(_since(last, reading), since)] if reading else [])]
 
     async def traffic(self, app_id: str, since: float) -> Traffic:
         """The requests since then, summed where they lie."""

@@ -5,6 +5,7 @@ Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (text forma
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -126,7 +127,9 @@ async def gather(rooms: Rooms, app: App, seconds: float) -> Metrics:
     """All that is known of the last `seconds`."""
     since = rooms.now() - seconds
     traffic = await rooms.metrics.traffic(app.id, since)
-    used = total(await rooms.metrics.window(app.id, since))
+    read = rooms.fleet.readings().get(app.id)
+    reading = await asyncio.to_thread(read) if read else None
+    used = total(await rooms.metrics.window(app.id, since, reading))
     wakes = await rooms.journal.wakes(app.id, since)
     return Metrics(
         since=shown.moment(since),
@@ -136,7 +139,7 @@ async def gather(rooms: Rooms, app: App, seconds: float) -> Metrics:
         errors=traffic.errors,
         latency_ms=_shown(traffic.latency_ms),
         memory=MemoryUse(
-            now_bytes=rooms.fleet.usage(app.id).memory_bytes,
+            now_bytes=reading.memory_bytes if reading else 0,
             mean_bytes=used.memory_bytes,
             peak_bytes=used.memory_peak_bytes,
             limit_bytes=app.limits.memory_bytes,

@@ -49,6 +49,13 @@ def test_a_minute_of_readings_becomes_one_row(metrics: Metrics) -> None:
     assert [sample.cpu_seconds for sample in window(metrics, NOW + 1)] == [0.5]
 
 
+def test_a_reading_of_this_moment_counts_from_the_last_one(metrics: Metrics) -> None:
+    metrics.observe("a", Reading(MIB, 0.5, 1.0), NOW)
+    now = asyncio.run(metrics.window("a", 0.0, Reading(3 * MIB, 0.75, 1.0)))
+    assert (total(now).cpu_seconds, total(now).memory_peak_bytes, total(now).readings) == (0.75, 3 * MIB, 2)
+    assert total(window(metrics)).readings == 1, "it is not kept"
+
+
 def test_an_app_that_stops_leaves_what_it_used(metrics: Metrics) -> None:
     metrics.observe("a", Reading(MIB, 0.5, 1.0), NOW)
     metrics.settle([], NOW)

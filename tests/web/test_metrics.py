@@ -58,6 +58,7 @@ def test_an_app_that_was_never_asked(web: Web) -> None:
         async with stage.client(stage.operator_token) as client:
             found = (await client.get(PATH)).json()["metrics"]
             assert (found["requests"], found["wakes"], found["complete"]) == (0, 0, True)
+            assert found["memory"]["peak_bytes"] == found["memory"]["now_bytes"] > 1 << 20, "also before it is sampled"
             assert found["latency_ms"] == found["cold_start_ms"] == {"p50": None, "p95": None, "p99": None}
 
     web(body)

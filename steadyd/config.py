@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,6 @@ from steadyd.settings import Policy
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_DOMAIN = "localhost"
 DEFAULT_MEMORY_BYTES = 256 << 20
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 SANDBOX_MODES = ("auto", "required", "off")
 
 
@@ -38,7 +38,11 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        return self.host in LOOPBACK_HOSTS or self.host.startswith("127.")
+        """A name other than localhost may mean any address, whatever it begins with."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

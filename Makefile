@@ -11,10 +11,10 @@ SOAK_ROUNDS ?= 1000
 # What `make quick` leaves out: tests that want a sandbox, the npm registry, Chromium, a real Bun, or seconds.
 QUICK := not (sandbox or network or browser or process or slow)
 
-.PHONY: help setup run test quick check fix bench soak bare-root clean
+.PHONY: help setup run test quick check fix bench soak bare-root test-cgroup2 clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(RUN_READY) ## Make .venv with the steadyd command (done by every other target when it is needed)
 
@@ -58,6 +58,9 @@ soak: $(TEST_READY) ## All tests again and again (SOAK_ROUNDS=1000) until one fa
 
 bare-root: ## Try the README's commands in a fresh minimal Debian (needs root and debootstrap; minutes)
 	@bash scripts/bare-root-test
+
+test-cgroup2: $(TEST_READY) ## Control groups version 2, in an emulated machine with a Debian kernel (needs qemu; minutes)
+	@bash scripts/cgroup2-vm $(ARGS)
 
 clean: ## Remove .venv and caches (never data)
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis build dist

@@ -26,7 +26,7 @@ POLICY = Policy(ceilings=Limits(1 << 30, 4.0, 512, 10 << 30))
 KINDS = st.sampled_from(Kind)
 CHOICES = st.builds(
     Choices,
-    memory_bytes=st.none() | st.integers(32 << 20, 4 << 30),
+    memory_bytes=st.none() | st.integers(48 << 20, 4 << 30),
     cpus=st.none() | st.floats(0.05, 64),
     processes=st.none() | st.integers(0, 5_000),
     disk_bytes=st.none() | st.integers(1 << 20, 1 << 40),

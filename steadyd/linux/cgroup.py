@@ -10,13 +10,13 @@ import errno
 import itertools
 import os
 import sys
+from collections.abc import Mapping
 from typing import Protocol
 
 from steadyd.errors import SteadyError
-from steadyd.linux import control
-from steadyd.linux.cgroup1 import Group1, host_of
+from steadyd.linux import cgroup1, cgroup2, control
 from steadyd.linux.group import Caps, Cgroups, Group, Sample, Tier, Toll
-from steadyd.linux.hierarchy import NEEDED_V1, mounts, own_folders, places
+from steadyd.linux.hierarchy import NEEDED_V1, Mount, mounts, own_folders, places, unified
 from steadyd.linux.tiers import Host, ceilings
 
 __all__ = ["Caps", "Cgroups", "Group", "Sample", "Tier", "Toll", "open_cgroups"]
@@ -32,18 +32,9 @@ def open_cgroups(name: str, host: Host | None = None) -> Cgroups:
     if sys.platform != "linux":
         raise SteadyError("cannot_start", "Control groups are Linux's. Here, apps run without limits: steadyd run")
     found = mounts(control.read("/proc/self/mountinfo"))
-    own = own_folders(found, places(control.read("/proc/self/cgroup")))
-    missing = [controller for controller in NEEDED_V1 if controller not in own]
-    if missing:
-        raise SteadyError(
-            "cannot_start",
-            f"This machine has no control groups for {', '.join(missing)}. Mount version 2, with: "
-            "mount -t cgroup2 none /sys/fs/cgroup",
-        )
-    machine = Host(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), len(os.sched_getaffinity(0)))
-    base = Group1(name, {controller: f"{folder}/{name}" for controller, folder in own.items()})
+    where = places(control.read("/proc/self/cgroup"))
     try:
-        return Tree(1, base, host or host_of(machine, own))
+        return _first(name, own_folders(found, where), host) or _second(name, unified(found), where[""], host)
     except OSError as error:
         raise refused(error) from error
 
@@ -51,27 +42,28 @@ def open_cgroups(name: str, host: Host | None = None) -> Cgroups:
 class Branch(Group, Protocol):
     """A group that has others below it."""
 
-    folders: tuple[str, ...]
+    def child(self, name: str, folder: str) -> Branch: ...
+
+
+class Base(Branch, Protocol):
+    """The one below which all others are."""
+
     leaving: list[Group]
 
-    def create(self) -> None: ...
+    def prepare(self) -> None: ...
 
-    def count_traffic(self) -> None: ...
-
-    def child(self, name: str, folder: str) -> Branch: ...
+    def clear(self) -> None: ...
 
 
 class Tree:
     """The groups of one daemon: the base, its tiers, and what is made in them."""
 
-    def __init__(self, version: int, base: Branch, host: Host) -> None:
+    def __init__(self, version: int, base: Base, host: Host) -> None:
         """Raises OSError, SteadyError."""
         self.version = version
         self._base = base
         self._serial = itertools.count(1)
-        control.clear(base.folders)
-        base.create()
-        base.count_traffic()
+        base.prepare()
         self._tiers = {tier: base.child(tier, tier) for tier in ceilings(host)}
         for tier, caps in ceilings(host).items():
             self._tiers[tier].cap(caps)
@@ -85,7 +77,7 @@ class Tree:
             raise refused(error) from error
 
     def close(self) -> None:
-        control.clear(self._base.folders)
+        self._base.clear()
 
     # Private
 
@@ -108,3 +100,29 @@ def refused(error: OSError) -> SteadyError:
     return SteadyError(
         "cannot_start", f"The control group {error.filename} cannot be made: {error.strerror}. {todo}".rstrip()
     )
+
+
+# Private
+
+
+def _first(name: str, own: Mapping[str, str], host: Host | None) -> Tree | None:
+    """Version 1, where it has all controllers."""
+    if not own.keys() >= set(NEEDED_V1):
+        return None
+    base = cgroup1.Base1(name, {controller: f"{folder}/{name}" for controller, folder in own.items()})
+    return Tree(1, base, host or cgroup1.host_of(_machine(), own))
+
+
+def _second(name: str, mount: Mount | None, place: str, host: Host | None) -> Tree:
+    if mount is None:
+        raise SteadyError(
+            "cannot_start",
+            f"No control groups with {', '.join(NEEDED_V1)} are mounted. With: mount -t cgroup2 none /sys/fs/cgroup",
+        )
+    own = mount.folder(place)
+    base = cgroup2.Base2(name, cgroup2.site(name, own, mount.path))
+    return Tree(2, base, host or cgroup2.host_of(_machine(), own))
+
+
+def _machine() -> Host:
+    return Host(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), len(os.sched_getaffinity(0)))

@@ -15,9 +15,8 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 
-from steadyd.errors import SteadyError
 from steadyd.linux import control
-from steadyd.linux.group import Caps, Group, Sample, Toll
+from steadyd.linux.group import Caps, Group, Sample, Toll, unable_to_shrink
 from steadyd.linux.pressure import Reading, Watch
 from steadyd.linux.tiers import Host
 
@@ -52,14 +51,6 @@ class Group1:
         for folder in self.folders:
             os.mkdir(folder)
         control.write_where_there(self._file("memory", "memory.swappiness"), 0)
-
-    def count_traffic(self) -> None:
-        """The kernel counts what goes to and from a disk only once some group has a limit on it: here it is one that
-        is never reached."""
-        for disk in os.listdir("/sys/block") if "blkio" in self.places else ():
-            with contextlib.suppress(OSError):  # not every disk can be limited
-                device = control.read(f"/sys/block/{disk}/dev").strip()
-                control.write(self._file("blkio", "blkio.throttle.read_bps_device"), f"{device} {ANY_BYTES_PER_SECOND}")
 
     def child(self, name: str, folder: str) -> Group1:
         """A group `name` below this one, in folders of the name `folder`. Raises OSError."""
@@ -111,8 +102,7 @@ class Group1:
         control.signal_all(self.pids, control.send(signal.SIGCONT))
 
     def kill(self) -> None:
-        control.lock(self.places["pids"])
-        control.signal_all(self.pids, control.send(signal.SIGKILL))
+        control.kill(self.places["pids"])
 
     def watch_memory(self, starving: Callable[[], None]) -> None:
         self._unwatch()
@@ -154,11 +144,7 @@ class Group1:
             if error.errno != errno.EBUSY:
                 raise
             used = control.number(self._file("memory", "memory.usage_in_bytes"))
-            raise SteadyError(
-                "conflict",
-                f"{self.name} holds {used >> 20} MiB of memory now and cannot be limited to {limit >> 20} MiB while it "
-                "runs. Restart it with the new limit.",
-            ) from error
+            raise unable_to_shrink(self.name, used, limit) from error
 
     def _transferred(self) -> tuple[int, int]:
         """Bytes read and written, of all disks: lines of `8:0 Read 4096`."""
@@ -178,6 +164,24 @@ class Group1:
 
     def _keyed(self, controller: str, name: str) -> dict[str, int]:
         return control.keyed(self._file(controller, name))
+
+
+class Base1(Group1):
+    """The group below which all of a daemon's are."""
+
+    def prepare(self) -> None:
+        """Make it, with nothing in it. Raises OSError, SteadyError."""
+        self.clear()
+        self.create()
+        # The kernel counts what goes to and from a disk only once some group has a limit on it: one never reached.
+        for disk in os.listdir("/sys/block") if "blkio" in self.places else ():
+            with contextlib.suppress(OSError):  # not every disk can be limited
+                device = control.read(f"/sys/block/{disk}/dev").strip()
+                control.write(self._file("blkio", "blkio.throttle.read_bps_device"), f"{device} {ANY_BYTES_PER_SECOND}")
+
+    def clear(self) -> None:
+        """Kill and remove everything in it, and it."""
+        control.clear(self.folders)
 
 
 class PressureEvents:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from steadyd.errors import SteadyError
+
 Tier = Literal["accounts", "guests", "builds"]
 
 
@@ -45,7 +47,7 @@ class Toll:
     """What the limits did so far."""
 
     memory_kills: int
-    """Processes that the kernel killed for want of memory."""
+    """Processes that the kernel killed for want of memory; version 2 counts some of them twice."""
     memory_refusals: int
     """How often usage was held at the limit: pages had to be given up first. Not bad by itself."""
     process_refusals: int
@@ -102,3 +104,12 @@ class Cgroups(Protocol):
 
     def close(self) -> None:
         """Kill what still runs in a group and remove them all."""
+
+
+def unable_to_shrink(name: str, held_bytes: int, limit_bytes: int) -> SteadyError:
+    """`conflict`: what runs in the group `name` holds more than it would be allowed."""
+    return SteadyError(
+        "conflict",
+        f"{name} holds {held_bytes >> 20} MiB of memory now and cannot be limited to {limit_bytes >> 20} MiB while it "
+        "runs. Restart it with the new limit.",
+    )

@@ -65,3 +65,8 @@ def own_folders(found: Iterable[Mount], where: Mapping[str, str]) -> Mapping[str
         for mount in found
         if mount.version == 1 and controller in mount.controllers and controller in where
     }
+
+
+def unified(found: Iterable[Mount]) -> Mount | None:
+    """The hierarchy of version 2, if it is mounted."""
+    return next((mount for mount in found if mount.version == 2), None)

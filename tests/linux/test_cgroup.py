@@ -16,6 +16,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.linux import control
 from steadyd.linux.cgroup import Caps, Group, open_cgroups
+from steadyd.linux.hierarchy import mounts, places
 from steadyd.linux.tiers import Host
 from tests.linux.ground import SCALE, Ground, alive, eventually, killed
 
@@ -115,11 +116,33 @@ def up(ground: Ground, group: Group, code: str, *args: object) -> int:
     return child.pid
 
 
+def test_whoever_may_not_make_groups_is_told_what_to_do(ground: Ground) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become somebody else")
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            open_cgroups(f"{ground.name}-other")
+        except SteadyError as error:
+            os.write(writing, f"{error.code}: {error.message}".encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as file:
+        said = file.read()
+    assert said.startswith("cannot_start: The control group /")
+    assert "steadyd doctor --unit" in said or "systemd-run --user --scope -p Delegate=yes" in said
+
+
 class TestMembership:
     def test_a_child_that_joins_is_in_it_and_so_are_its_children(self, ground: Ground) -> None:
         group = ground.make()
         assert group.pids() == []
-        pid = up(ground, group, "import os, time\nos.fork()\nprint('up')\ntime.sleep(1000)")
+        pid = up(ground, group, "import os, time\nif os.fork(): print('up')\ntime.sleep(1000)")
         eventually(lambda: len(group.pids()) == 2)
         assert pid in group.pids()
         assert os.getpid() not in group.pids()
@@ -195,7 +218,7 @@ class TestLimits:
         group = ground.make()
         group.cap(Caps(LIMIT, 0, 0))
         assert killed(ground.start(group, HOGS["anonymous, in big steps"]))
-        assert group.toll().memory_kills == 1
+        assert group.toll().memory_kills >= 1
         assert group.toll().memory_refusals > 0
         assert LIMIT * 0.9 <= group.sample().memory_peak_bytes <= LIMIT
 
@@ -226,7 +249,7 @@ class TestLimits:
         groups = [ground.make("guests", name) for name in "ab"]
         holders = [ground.start(group, "x = bytearray(b'x') * (80 << 20)\n" + SLEEP) for group in groups]
         eventually(lambda: any(holder.poll() is not None for holder in holders))
-        assert sum(group.toll().memory_kills for group in groups) == 1
+        assert sum(group.toll().memory_kills for group in groups) >= 1
         assert sum(group.sample().memory_bytes for group in groups) <= 128 * MIB
 
     def test_all_guests_together_have_a_share_of_the_processors(self, ground: Ground) -> None:
@@ -349,6 +372,9 @@ class TestKilling:
         monkeypatch.setattr(control, "CLEAR_SECONDS_MAX", 0.1)
         group = ground.make()
         home = [Path(path).parents[3] / Path(path).name for path in group.join]
+        if ground.cgroups.version == 2:
+            found, where = mounts(control.read("/proc/self/mountinfo")), places(control.read("/proc/self/cgroup"))
+            home = [Path(mount.folder(where[""])) / "cgroup.procs" for mount in found if mount.version == 2]
         for path in group.join:
             Path(path).write_text("0")  # we ourselves: a start kills everyone but its own process
         try:
@@ -366,38 +392,32 @@ class TestStarving:
         group = ground.make()
         group.cap(Caps(LIMIT, 0, 500))
         forget(big_file)
-        full, told = asyncio.run(self._watch(ground, group, HOGS[kind], big_file, 15 * SCALE))
-        assert told is not None, f"{kind}: never told; {group.toll()} {group.sample()}"
-        assert full is None or told - full <= 1.0 * SCALE
+        assert asyncio.run(self._told(ground, group, HOGS[kind], big_file, 1.0 * SCALE))
         eventually(lambda: not group.pids())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", CACHES)
     def test_page_cache_is_not_starving(self, ground: Ground, big_file: Path, kind: str) -> None:
         group = ground.make()
         group.cap(Caps(LIMIT, 0, 500))
         forget(big_file)
-        _, told = asyncio.run(self._watch(ground, group, CACHES[kind], big_file, 2.5))
-        assert told is None
+        assert not asyncio.run(self._told(ground, group, CACHES[kind], big_file, 1.5))
         assert len(group.pids()) == 1
-        assert group.toll().memory_refusals > 0
 
-    async def _watch(
-        self, ground: Ground, group: Group, code: str, file: Path, seconds: float
-    ) -> tuple[float | None, float | None]:
-        """When it first was seen within 4 MiB of its limit, and when it was told to be starving: then it is killed."""
-        told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    async def _told(self, ground: Ground, group: Group, code: str, file: Path, seconds: float) -> bool:
+        """Whether it was told to be starving, and then killed, within `seconds` of first being at its limit."""
+        told = asyncio.Event()
 
         def starving() -> None:
             group.kill()
-            told.set_result(time.monotonic())
+            told.set()
 
         group.watch_memory(starving)
         ground.start(group, code, file, LIMIT - 10 * MIB)
-        full = None
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not told.done():
-            if full is None and group.sample().memory_peak_bytes >= LIMIT - 4 * MIB:
-                full = time.monotonic()
-            await asyncio.sleep(0.005)
-        assert group.sample().memory_peak_bytes >= LIMIT - 4 * MIB, "it never was at its limit"
-        return full, told.result() if told.done() else None
+        async with asyncio.timeout(20 * SCALE):
+            while not told.is_set() and group.toll().memory_refusals == 0:  # noqa: ASYNC110 - the kernel's count
+                await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await told.wait()
+        return told.is_set()

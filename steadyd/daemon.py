@@ -13,12 +13,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import uvloop
 
+from steadyd import hostdisk
 from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.model import Principal
+from steadyd.notices import Notices
+from steadyd.post import Post
 from steadyd.premises import Corner, bind, data_folder, runtime_folder, sandbox_problem, write_private
 from steadyd.proxy.collector import settle_collector
 from steadyd.proxy.hosts import RouteTable
@@ -132,7 +136,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             forget=requests.forget,
             only_owner="" if sandboxed else operator.id,
         )
-        fleet = Fleet(ground, lambda routes: _set_routes(listener, routes, control, urls))
+        notices = _notices(stack, config, people, ground)
+        fleet = Fleet(ground, lambda routes: _set_routes(listener, routes, control, urls), notices.happened)
         stack.push_async_callback(fleet.close)
         tools = Tools(built, sandboxed, spawn)
         deployer = Deployer(fleet, Installer(tools, Registry(corner.instances)), Trials(fleet, tools))
@@ -140,8 +145,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await deployer.recover()
         await fleet.load()
 
-        rooms = replace(_rooms(config, ground, people, metrics, fleet, deployer), missing=(problem,) if problem else ())
-        await control.open(build(rooms))
+        rooms = _rooms(config, people, metrics, fleet, deployer, notices)
+        await control.open(build(replace(rooms, missing=(problem,) if problem else ())))
         stack.push_async_callback(control.close)
         sampler = Sampler(metrics, fleet.readings)
         stack.push_async_callback(sampler.close)
@@ -177,8 +182,21 @@ async def _networks(stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs) 
     return networks
 
 
-def _rooms(config: Config, ground: Ground, people: People, metrics: Metrics, fleet: Fleet, deployer: Deployer) -> Rooms:
+def _notices(stack: contextlib.AsyncExitStack, config: Config, people: People, ground: Ground) -> Notices:
+    """Who tells owners, and the operator when the disk fills up."""
+    logs, name = ground.logs, socket.gethostname()
+    notices = Notices(ground.apps, people, ground.urls, Post(), name, lambda app, text: logs.say(app, 0, text))
+    stack.push_async_callback(notices.close)
+    watching = hostdisk.watch(config.data, partial(notices.host_happened, "host_disk"))
+    stack.callback(asyncio.create_task(watching).cancel)
+    return notices
+
+
+def _rooms(
+    config: Config, people: People, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices
+) -> Rooms:
     """What the control plane is given."""
+    ground = fleet.ground
     return Rooms(
         apps=ground.apps,
         people=people,
@@ -188,6 +206,7 @@ def _rooms(config: Config, ground: Ground, people: People, metrics: Metrics, fle
         logs=ground.logs,
         fleet=fleet,
         deployer=deployer,
+        notices=notices,
         urls=ground.urls,
         guests=config.guests,
         host_name=socket.gethostname(),

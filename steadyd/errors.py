@@ -38,6 +38,7 @@ STATUS: Mapping[str, int] = {
     # the app or its instance
     "app_died": 502,
     "bad_upstream": 502,
+    "notify_failed": 502,
     "app_failed": 503,
     "held": 503,
     "gate_full": 503,

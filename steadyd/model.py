@@ -65,6 +65,8 @@ class Principal:
     kind: Kind
     name: str
     created_at: float
+    notify: str = ""
+    """Where notices about their apps go: an https URL; "" for nowhere."""
 
     @property
     def is_operator(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from steadyd.errors import SteadyError
 from steadyd.model import Choices, Kind, Limits, Network, Settings
 from steadyd.quantity import duration, size, written_size
+from steadyd.webhook import read_webhook
 
 Source = Literal["owner", "version", "host"]
 
@@ -26,7 +27,6 @@ DISK_BYTES_MIN = 1 << 20
 IDLE_SECONDS_MIN = 1.0
 AMOUNT_MAX = 1 << 50
 """Of anything; what JSON and SQLite carry exactly."""
-NOTIFY_CHARACTERS_MAX = 2_048
 NONE = Limits(0, 0.0, 0, 0)
 
 
@@ -171,8 +171,8 @@ def _network(value: object) -> Network:
 
 def _notify(value: object) -> str:
     text = str(value)
-    if text and not (text.startswith("https://") and text.isprintable() and len(text) <= NOTIFY_CHARACTERS_MAX):
-        raise SteadyError("invalid", "it must be an https address, or “” for nowhere")
+    if text:
+        read_webhook(text)
     return text
 
 

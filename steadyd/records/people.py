@@ -12,7 +12,7 @@ from steadyd.store import Connection, Database, Row, one
 SESSION_SECONDS_MAX = 90 * 86_400.0
 LOGIN_LINK_SECONDS_MAX = 86_400.0
 TOKEN_PREFIX = "steady_"
-COLUMNS = "p.id, p.kind, p.name, p.created_at"
+COLUMNS = "p.id, p.kind, p.name, p.created_at, p.notify"
 
 
 class People:
@@ -29,6 +29,15 @@ class People:
             return _principal(row) if row else _insert(db, Kind.OPERATOR, "operator", now)
 
         return await self._database.write(write)
+
+    async def by_id(self, principal_id: str) -> Principal | None:
+        sql = f"SELECT {COLUMNS} FROM principals p WHERE p.id = ?"
+        return await self._database.read(_find(sql, (principal_id,)))
+
+    async def set_notify(self, principal: Principal, url: str) -> None:
+        """Where notices go from now on; "" for nowhere."""
+        sql = "UPDATE principals SET notify = ? WHERE id = ?"
+        await self._database.write(lambda db: db.execute(sql, (url, principal.id)))
 
     async def add_guest(self, now: float) -> Principal:
         """A new guest with a random nickname."""
@@ -71,7 +80,7 @@ class People:
             )
             row = one(db, sql, (hash_secret(secret),))
             db.execute("DELETE FROM login_links WHERE hash = ? OR expires_at < ?", (hash_secret(secret), now))
-            return _principal(row) if row and row[4] >= now else None
+            return _principal(row) if row and row[5] >= now else None
 
         return await self._database.write(write)
 
@@ -115,9 +124,11 @@ def _find(sql: str, values: tuple[object, ...]) -> Callable[[Connection], Princi
 
 def _insert(db: Connection, kind: Kind, name: str, now: float) -> Principal:
     principal = Principal(random_id(), kind, name, now)
-    db.execute("INSERT INTO principals VALUES (?, ?, ?, ?)", (principal.id, str(kind), name, now))
+    db.execute(
+        "INSERT INTO principals (id, kind, name, created_at) VALUES (?, ?, ?, ?)", (principal.id, str(kind), name, now)
+    )
     return principal
 
 
 def _principal(row: Row) -> Principal:
-    return Principal(row[0], Kind(row[1]), row[2], row[3])
+    return Principal(row[0], Kind(row[1]), row[2], row[3], row[4])

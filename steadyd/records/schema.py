@@ -71,6 +71,9 @@ STEADY = (
     """
     ALTER TABLE versions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';
     """,
+    """
+    ALTER TABLE principals ADD COLUMN notify TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 TELEMETRY = (

@@ -38,12 +38,19 @@ class Usage:
 
 
 class Fleet:
-    """Every app of this host by its id. `on_routes` gets the whole new table after each change."""
+    """Every app of this host by its id. `on_routes` gets the whole new table after each change, `on_event` what happens
+    to an app; neither may block."""
 
-    def __init__(self, ground: Ground, on_routes: Callable[[Routes], None]) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        on_routes: Callable[[Routes], None],
+        on_event: Callable[[str, Event], None] = lambda app_id, event: None,
+    ) -> None:
         self.events: Feed[Event] = Feed()
         self.ground = ground
         self._on_routes = on_routes
+        self._on_event = on_event
         self._runtimes: dict[str, AppRuntime] = {}
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -175,6 +182,7 @@ class Fleet:
         version = runtime.plan.version if runtime and runtime.plan else 0
         self.ground.logs.say(app_id, version, event.message)
         self.events.publish(app_id, event)
+        self._on_event(app_id, event)
         self._later(self.ground.journal.add_event(app_id, event))
 
     # Private

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
-from steadyd.web import apps, deploys, description, forms, host, live, metrics, pages, settings, static, streams
+from steadyd.web import apps, deploys, description, forms, host, live, metrics, notify, pages, settings, static, streams
 from steadyd.web.answers import error_answer, from_http_exception
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Endpoint, routes
@@ -53,6 +53,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *deploys.ENDPOINTS,
         *streams.ENDPOINTS,
         *settings.ENDPOINTS,
+        *notify.ENDPOINTS,
         *metrics.ENDPOINTS,
         *host.ENDPOINTS,
     )

@@ -17,6 +17,7 @@ from steadyd.web import appview, auth
 from steadyd.web.appview import Edit, excerpt, place_of
 from steadyd.web.body import Allowance
 from steadyd.web.launch import create, deploy
+from steadyd.web.notify import send_test
 from steadyd.web.page import Visit, form_route, local_path
 from steadyd.web.rooms import Rooms
 from steadyd.web.settings import LABELS, choose
@@ -31,7 +32,7 @@ def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
     forms = {
         "/apps": run, f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
         f"{app}/delete": delete, f"{app}/undelete": undelete, f"{app}/rollback": rollback, f"{app}/token": make_token,
-        f"{app}/settings": change_settings,
+        f"{app}/settings": change_settings, f"{app}/notify/test": test_notice,
         "/login": login, "/login/{secret}": login_link, "/logout": logout,
     }  # fmt: skip
     return [form_route(path, handler, rooms, allowance) for path, handler in forms.items()]
@@ -136,6 +137,17 @@ async def change_settings(visit: Visit) -> Response:
     except SteadyError as error:
         return await appview.show(visit, app, Edit(error=error, settings=typed))
     return visit.go(f"/apps/{app.name}?done=set")
+
+
+async def test_notice(visit: Visit) -> Response:
+    """Whether notices about the app arrive."""
+    app = await visit.app()
+    assert visit.caller.principal is not None
+    try:
+        await send_test(visit.rooms, visit.caller.principal, app, auth.client_address(visit.request))
+    except SteadyError as error:
+        return await appview.show(visit, app, Edit(error=error))
+    return visit.go(f"/apps/{app.name}?done=notified")
 
 
 async def make_token(visit: Visit) -> Response:

@@ -21,8 +21,7 @@ async def health(call: Call) -> Response:
 async def me(call: Call) -> Response:
     principal = call.caller.principal
     assert principal is not None
-    user = schema.Me(name=principal.name, kind=principal.kind.value, created_at=shown.moment(principal.created_at))
-    return json_answer(schema.MeAnswer(user=user))
+    return json_answer(schema.MeAnswer(user=shown.me(principal)))
 
 
 async def host(call: Call) -> Response:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from steadyd.notices import Notices
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.records.metrics import Metrics
@@ -20,6 +21,7 @@ from steadyd.web.rate import RateLimit
 
 CREATIONS_PER_HOUR_MAX = 60
 LOGINS_PER_HOUR_MAX = 60
+TESTS_PER_HOUR_MAX = 60
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Rooms:
     logs: Logs
     fleet: Fleet
     deployer: Deployer
+    notices: Notices
     urls: Urls
     guests: bool
     host_name: str
@@ -43,6 +46,7 @@ class Rooms:
     started_at: float = field(default_factory=time.time)
     body_bytes_max: int = BODY_BYTES_MAX
     creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
+    tests: RateLimit = field(default_factory=lambda: RateLimit(TESTS_PER_HOUR_MAX, "test notices"))
     logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))
 
     def lacking(self) -> list[str]:

@@ -411,6 +411,23 @@ class Me(Strict):
     name: str
     kind: Literal["operator", "user", "guest"]
     created_at: datetime
+    notify: str
+    """Where notices about your apps go; "" is nowhere."""
+
+
+class MeBody(Strict):
+    notify: str | UnsetType | None = UNSET
+
+
+class Sent(Strict):
+    """A notice that was taken: by which host, with which status."""
+
+    host: str
+    status: int
+
+
+class SentAnswer(Strict):
+    sent: Sent
 
 
 class MeAnswer(Strict):

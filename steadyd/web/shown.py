@@ -26,6 +26,16 @@ def state(rooms: Rooms, app: model.App) -> model.AppState:
     return model.AppState.DELETED if app.deleted_at is not None else rooms.fleet.state(app)
 
 
+def me(principal: model.Principal) -> schema.Me:
+    """Somebody as they see themselves."""
+    return schema.Me(
+        name=principal.name,
+        kind=principal.kind.value,
+        created_at=moment(principal.created_at),
+        notify=principal.notify,
+    )
+
+
 async def app(rooms: Rooms, app: model.App) -> schema.App:
     """The owner's view."""
     death = await rooms.apps.last_death(app.id)

@@ -16,6 +16,8 @@ import pytest
 from starlette.applications import Starlette
 
 from steadyd.model import App, Principal
+from steadyd.notices import Notices
+from steadyd.post import Post
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.records.metrics import Metrics
@@ -143,12 +145,14 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)
     deployer = Deployer(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
-    rooms = Rooms(apps, people, journal, requests, metrics, logs, fleet, deployer, urls, True, "test-host")
+    notices = Notices(apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
+    rooms = Rooms(apps, people, journal, requests, metrics, logs, fleet, deployer, notices, urls, True, "test-host")
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:
         yield Stage(rooms, build(rooms), operator, token, folder)
     finally:
+        await notices.close()
         await deployer.close()
         await fleet.close()
         requests.close()

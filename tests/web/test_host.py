@@ -21,7 +21,7 @@ def test_who_am_i(web: Web) -> None:
     async def body(stage: Stage) -> None:
         async with stage.client(stage.operator_token) as client:
             assert (await client.get("/api/me")).json() == {
-                "user": {"name": "operator", "kind": "operator", "created_at": "1970-01-01T00:00:00Z"}
+                "user": {"name": "operator", "kind": "operator", "created_at": "1970-01-01T00:00:00Z", "notify": ""}
             }
 
     web(body)

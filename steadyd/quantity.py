@@ -62,7 +62,7 @@ def written_duration(seconds: float) -> str:
 
 
 def _text(value: object) -> str:
-    """A number or a text as text; anything else is no amount (`true` is none, `1e3` is written out)."""
+    """A number or a text as text; a JSON number such as 1e3 is written out."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
         value = int(value)
-    return "" if isinstance(value, bool) else str(value).strip()
+    return str(value).strip()

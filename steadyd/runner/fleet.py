@@ -144,6 +144,8 @@ class Fleet:
     async def apply(self, app: App) -> None:
         """Make true what the records now say of its settings, without losing a request: limits and sleep at once,
         another network with a fresh instance."""
+        if app.id not in self._runtimes:
+            return  # its first deploy is under way, and reads them at its end
         async with _operating(self._runtimes.get(app.id), app) as runtime:
             app = await self.ground.apps.by_id(app.id) or app
             version = await self.ground.apps.version(app.id, app.version)

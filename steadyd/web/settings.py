@@ -10,9 +10,9 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 from starlette.responses import Response
 
-from steadyd.model import App, Choices, Network
+from steadyd.model import App, Choices, Event, Network
 from steadyd.quantity import written_duration, written_size
-from steadyd.settings import FIELDS, Source, change, sources
+from steadyd.settings import ALSO, FIELDS, Source, change, sources
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
@@ -41,6 +41,9 @@ async def choose(rooms: Rooms, app: App, wishes: Mapping[str, Any]) -> App:
         return change(before, wishes)
 
     await rooms.apps.choose(app.id, chosen)
+    if wishes:
+        told = f"Settings changed: {', '.join(ALSO.get(name, name) for name in wishes)}."
+        rooms.fleet.note(app.id, Event(rooms.now(), "settings", told))
     await rooms.fleet.apply(app)
     return await rooms.apps.by_id(app.id) or app
 

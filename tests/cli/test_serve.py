@@ -104,3 +104,16 @@ def test_what_cannot_be_meant_is_a_usage_error(steadyd: Steadyd, served: list[Co
     """An option whose feature is not there yet is refused, not swallowed."""
     assert steadyd("serve", *words).exit_code == 2
     assert served == []
+
+
+def test_a_default_above_its_ceiling_is_a_usage_error(steadyd: Steadyd, served: list[Config]) -> None:
+    result = steadyd("serve", "--memory", "2GiB", "--memory-max", "1GiB")
+    assert (result.exit_code, served) == (2, [])
+    assert "--memory 2GiB is more than --memory-max 1GiB" in result.stderr
+
+
+def test_a_ceiling_that_nobody_set_is_never_below_the_default(steadyd: Steadyd, served: list[Config]) -> None:
+    steadyd("serve", "--memory", "100000GiB", "--cpus", "5000")
+    steadyd("serve", "--memory", "0", "--cpus", "0")
+    assert [config.memory_bytes_ceiling for config in served] == [100_000 << 30, 0]
+    assert [config.cpus_ceiling for config in served] == [5_000, 0]

@@ -39,6 +39,11 @@ def test_what_is_true_who_said_so_and_how_far_it_may_go(web: Web) -> None:
                 },
                 "ceilings": {"memory": 1 << 30, "cpus": 4.0, "processes": 512, "disk": 10 << 30},
             }  # fmt: skip
+            await stage.settled()
+            assert (
+                "settings: Settings changed: cpus, idle, network.\n"
+                in (await client.get("/api/apps/hello/events")).text
+            )
             back = (await client.patch(PATH, json={"idle": None})).json()
             assert (back["settings"]["idle"], back["sources"]["idle"]) == ("never", "version")
             app = (await client.get("/api/apps/hello")).json()["app"]

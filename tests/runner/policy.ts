@@ -32,7 +32,7 @@ console.log(
     read_only: mounts.filter((words: string[]) => words[5].split(",").includes("ro")).map((words: string[]) => words[4]),
     made: Object.fromEntries(["/x", "/dev/x", "/dev/shm/x", "/tmp/x", "/app/x", "/extra/x"].map((path) => [path, made(path)])),
     bytes: { "/tmp": bytes("/tmp"), "/dev/shm": bytes("/dev/shm") },
-    there: ["/proc/1", "/dev/null", "/etc/passwd", "/etc/resolv.conf", "/run/steady/mark", "/app/node_modules/mark", "/shown/mark"].filter(existsSync),
+    there: ["/proc/1", "/dev/null", "/etc/passwd", "/run/steady/mark", "/app/node_modules/mark", "/shown/mark"].filter(existsSync),
     masked: ["/proc/cmdline", "/proc/interrupts"].map(text),
   }),
 );

@@ -61,6 +61,7 @@ class Config:
     sandbox: str = "auto"
     guests: bool = True
     signup: str = "open"
+    freeze_seconds: float = 10.0
     idle_seconds: float = 15 * 60.0
     start_seconds: float = 30.0
     hold_seconds: float = 10.0

@@ -20,6 +20,8 @@ import uvloop
 from steadyd import hostdisk
 from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
+from steadyd.errors import SteadyError
+from steadyd.linux.cgroup import Cgroups, Tier, open_cgroups
 from steadyd.model import Principal
 from steadyd.notices import Notices
 from steadyd.post import Post
@@ -53,6 +55,7 @@ from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
+from steadyd.runner.zygote import Nursery
 from steadyd.sampler import Sampler
 from steadyd.stopping import on_signals
 from steadyd.store import Database
@@ -102,11 +105,11 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         people, apps, journal = People(database), Apps(database, config.policy), Journal(database)
         operator = await people.operator(time.time())
         built = engine.prepare(config.data / "engine")
-        spawn = await _spawner(stack)
+        launcher = await _launcher(stack)
+        spawn = launcher.spawn if launcher is not None else process.spawn
         problem = await sandbox_problem(config, Tools(built, True, spawn))
         sandboxed = not problem
-        if problem:
-            config = replace(config, guests=False, signup="closed")
+        config = replace(config, guests=False, signup="closed") if problem else config
 
         logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
         stack.push_async_callback(logs.close)
@@ -119,9 +122,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         telemetry, metrics = Telemetry(ring, requests), Metrics(requests)
         stack.push_async_callback(telemetry.close)
 
-        starter = Starter(built, corner.instances, logs, sandboxed, spawn)
-        if sandboxed:
-            starter.networks = await _networks(stack, spawn, logs)
+        starter = Starter(built, corner.instances, logs, sandboxed, spawn, _cgroups(stack, corner))
+        starter.networks = await _networks(stack, spawn, logs) if sandboxed else None
         ground = Ground(
             folder=config.apps,
             blobs=Blobs(config.blobs),
@@ -130,7 +132,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             logs=logs,
             starter=starter,
             urls=urls,
-            timing=Timing(config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds),
+            timing=_timing(config),
             trash=Trash(config.data / "trash", spawn),
             as_root=os.geteuid() == 0,
             forget=requests.forget,
@@ -139,14 +141,15 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         notices = _notices(stack, config, people, ground)
         fleet = Fleet(ground, lambda routes: _set_routes(listener, routes, control, urls), notices.happened)
         stack.push_async_callback(fleet.close)
-        tools = Tools(built, sandboxed, spawn)
-        deployer = Deployer(fleet, Installer(tools, Registry(corner.instances)), Trials(fleet, tools))
+        tools, registry = Tools(built, sandboxed, spawn), Registry(corner.instances)
+        deployer = Deployer(fleet, Installer(tools, registry), Trials(fleet, tools))
         stack.push_async_callback(deployer.close)
         await deployer.recover()
         await fleet.load()
+        _nurse(stack, launcher, starter, config)
 
-        rooms = _rooms(config, people, metrics, fleet, deployer, notices)
-        await control.open(build(replace(rooms, missing=(problem,) if problem else ())))
+        rooms = replace(_rooms(config, people, metrics, fleet, deployer, notices), missing=(problem,) * bool(problem))
+        await control.open(build(rooms))
         stack.push_async_callback(control.close)
         sampler = Sampler(metrics, fleet.readings)
         stack.push_async_callback(sampler.close)
@@ -161,14 +164,44 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 # Private
 
 
-async def _spawner(stack: contextlib.AsyncExitStack) -> Spawn:
-    """How children are started: by a parent process that lets none outlive us, where the system has such a thing."""
+async def _launcher(stack: contextlib.AsyncExitStack) -> Launcher | None:
+    """The parent process of all children, which lets none outlive us; None where the system has no such thing."""
     if sys.platform != "linux":
-        return process.spawn
+        return None
     launcher = Launcher()
     stack.push_async_callback(launcher.close)
     await launcher.open()
-    return launcher.spawn
+    return launcher
+
+
+def _cgroups(stack: contextlib.AsyncExitStack, corner: Corner) -> Cgroups | None:
+    """The apps' limits, where this system lets us set any; what a killed daemon left in them ends here."""
+    if sys.platform != "linux":
+        return None
+    try:
+        cgroups = open_cgroups(corner.root.name)
+    except SteadyError as error:
+        logger.warning("apps run without limits on memory, cpu and processes: %s", error.message)
+        return None
+    stack.callback(cgroups.close)
+    return cgroups
+
+
+def _nurse(stack: contextlib.AsyncExitStack, launcher: Launcher | None, starter: Starter, config: Config) -> None:
+    """Keep zygotes ready for whoever is woken, where there can be any."""
+    if launcher is None or starter.cgroups is None or not starter.sandboxed or os.geteuid() != 0:
+        return
+    tiers: list[Tier] = ["accounts", "guests"] if config.guests else ["accounts"]
+    nursery = Nursery(starter.engine, starter.runtime, launcher, starter.cgroups, starter.networks, tiers)
+    starter.nursery = nursery
+    stack.callback(nursery.close)
+    stack.callback(asyncio.create_task(nursery.run()).cancel)
+
+
+def _timing(config: Config) -> Timing:
+    return Timing(
+        config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds, config.freeze_seconds
+    )
 
 
 async def _networks(stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs) -> Networks:

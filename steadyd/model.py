@@ -145,6 +145,11 @@ class App:
     def limits(self) -> Limits:
         return self.settings.limits
 
+    @property
+    def by_guest(self) -> bool:
+        """Its owner has no account: it runs in a lower class."""
+        return self.owner_kind is Kind.GUEST
+
 
 @dataclass(frozen=True, slots=True)
 class File:

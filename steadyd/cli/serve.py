@@ -40,6 +40,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--sandbox", type=click.Choice(SANDBOX_MODES), default="auto", show_default=True)
 @click.option("--guests", type=switch, metavar="on|off", help="May visitors make apps?  [default: on on loopback]")
 @click.option("--signup", type=click.Choice(SIGNUP_MODES), help="[default: open on loopback, else invite]")
+@click.option("--freeze", type=duration, default="10s", show_default=True, help="An idle app is paused; 0: never.")
 @click.option("--idle", type=duration, default="15min", show_default=True, help="An app sleeps after this; 0: never.")
 @click.option("--start-deadline", type=duration, default="30s", show_default=True, help="For a wake, start or deploy.")
 @click.option("--hold", type=duration, default="10s", show_default=True, help="How long a swap may hold requests.")
@@ -95,6 +96,7 @@ def config_from(options: dict[str, Any]) -> Config:
         sandbox=options["sandbox"],
         guests=listen.is_loopback if guests is None else guests,
         signup=options["signup"] or ("open" if listen.is_loopback else "invite"),
+        freeze_seconds=options["freeze"],
         idle_seconds=options["idle"],
         start_seconds=options["start_deadline"],
         hold_seconds=options["hold"],

@@ -21,7 +21,9 @@ from steadyd.runner.evidence import Evidence
 from steadyd.runner.gate import Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
+from steadyd.runner.lull import Lull
 from steadyd.runner.process import Exit
+from steadyd.runner.rest import Rest
 from steadyd.runner.start import Failure, Plan, Starter
 from steadyd.runner.watch import Watch
 
@@ -36,6 +38,7 @@ class Timing:
     hold_seconds: float = 10.0
     drain_seconds: float = 5.0
     grace_seconds: float = 5.0
+    freeze_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Tell:
 class AppRuntime:
     """The state of one app on this host."""
 
+    tells_everybody = False
+    """Whether who asks an app that does not run is told why."""
     owned_by_steadyd = False
     body_bytes_max: int | None = None
 
@@ -89,6 +94,7 @@ class AppRuntime:
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[None] | None = None
+        self._lull = Lull(timing.freeze_seconds)
         self.watch = Watch()
 
     # The data plane's side
@@ -115,13 +121,26 @@ class AppRuntime:
         """Claims granted since the daemon started."""
         return self.requests_before + (self.instance.requests if self.instance else 0)
 
+    @property
+    def idle(self) -> Instance | None:
+        """The instance, in memory while no request holds a claim on it."""
+        present = self.instance is not None and self.state in (AppState.RUNNING, AppState.FROZEN)
+        return self.instance if present and self.instance is not None and not self.instance.claims else None
+
     def tick(self, now: float) -> None:
-        """Put an idle app to sleep. `now` is monotonic seconds."""
-        instance = self._open
-        idle_seconds = self.settings.idle_seconds
-        if instance is None or idle_seconds <= 0 or instance.claims:
+        """Freeze an idle app, or put it to sleep. `now` is monotonic seconds."""
+        instance = None if self._swapping else self.idle
+        if instance is None:
+            self._lull.end()
             return
-        if now - instance.last_used >= idle_seconds:
+        todo = self._lull.look(instance, now, self.settings.idle_seconds)
+        if todo is not Rest.NONE:
+            self._send(Event.STOP if todo is Rest.STOP else Event.QUIET)
+
+    def sleep_early(self) -> None:
+        """Memory is short: end the process of an idle app now; the next request starts it."""
+        if self.idle is not None and not self._swapping:
+            self._tell.happened(self.id, "pressure", "Put to sleep early: this machine is short of memory.")
             self._send(Event.STOP)
 
     async def wake(self) -> None:
@@ -141,7 +160,7 @@ class AppRuntime:
             self._send(Event.WANTED)
         await self.watch.until(lambda: self.state is AppState.RUNNING or self.failure is not None)
         if self.state is not AppState.RUNNING:
-            raise self._why(for_owner=True)
+            raise _why(self.state, self.failure)
 
     async def sleep(self, hold: bool = False) -> None:
         """Stop it: drained, the process gone. With `hold`, no request wakes it; else who came meanwhile does."""
@@ -224,8 +243,17 @@ class AppRuntime:
             if not self._swapping:
                 self._open = self.instance
                 self._gate.open(self.claim)
+        elif action is Action.FREEZE:
+            assert self.instance is not None
+            self._open = None
+            if said := self._lull.pause(self.instance):
+                self._tell.happened(self.id, "paused", said)
+        elif action is Action.THAW:
+            assert self.instance is not None
+            self.instance.thaw()
+            self._lull.end()
         elif action is Action.REFUSE:
-            self._gate.refuse(self._why())
+            self._gate.refuse(_why(self.state, self.failure if self.tells_everybody else None))
         elif action is Action.RETIRE:
             self._open = None
             self._task(self._retire())
@@ -262,7 +290,14 @@ class AppRuntime:
 
     def _install(self, instance: Instance) -> None:
         self.instance = instance
-        instance.on_unreachable = lambda: self._unreachable(instance)
+
+        def unreachable() -> None:
+            """It closed its socket or is dying: no request goes there, and its end is made certain."""
+            if self._open is instance:
+                self._open = None
+                instance.kill()
+
+        instance.on_unreachable = unreachable
         self.failure = None
         self._send(Event.READY)
         self._task(self._watch(instance))
@@ -274,18 +309,12 @@ class AppRuntime:
             self._tell.died(self.id, death_of(failure, self.plan.version, self.name))
         self._send(self._deaths.event)
 
-    def _unreachable(self, instance: Instance) -> None:
-        """It closed its socket or is dying: no request goes there, and its end is made certain."""
-        if self._open is instance:
-            self._open = None
-            instance.process.kill()
-
     async def _watch(self, instance: Instance) -> None:
         """Notice the end of a running instance that nobody asked to end."""
         await asyncio.shield(instance.process.ended)
         if self.instance is not instance:
             return
-        evidence = Evidence(in_flight=instance.in_flight, asked=instance.asked())
+        in_flight, asked = instance.in_flight, instance.asked()
         uptime = instance.uptime_seconds or 0.0
         proven = instance.proven
         self._open = self.instance = None
@@ -293,12 +322,12 @@ class AppRuntime:
         await instance.gone()
         ended = instance.process.ended.result()
         cause = "exit" if ended.signal is None else "signal"
-        self.failure = Failure(
-            cause, f"it ended with {ended}.", uptime, ended, None, list(instance.pump.recent), evidence
-        )
+        lines, evidence = list(instance.pump.recent), instance.evidence(self.settings.limits, in_flight, asked)
+        self.failure = Failure(cause, f"it ended with {ended}.", uptime, ended, None, lines, evidence)
         self._tell.died(self.id, death_of(self.failure, instance.version, self.name))
         self._deaths = self._deaths.after(uptime, proven)
-        self._send(self._deaths.event)
+        # An app that filled its disk space would only go on filling it.
+        self._send(Event.DIED_TOO_OFTEN if instance.killed_for == "disk" else self._deaths.event)
 
     async def _retire(self) -> None:
         """Drain and stop what runs, or give up what is starting."""
@@ -321,16 +350,6 @@ class AppRuntime:
         if len(self._gate) and not self._swapping:
             self._send(Event.WANTED)
 
-    def _why(self, for_owner: bool = False) -> SteadyError:
-        """Why there is no instance to answer. The reason and the log are the owner's business only."""
-        if self.state is AppState.HELD:
-            return SteadyError("held", "This app is held: its owner stopped it for now.", retry_after=60)
-        if not for_owner or self.failure is None:
-            message = "This app keeps failing to start. Its owner finds the reason on its page and in its log."
-            return SteadyError("app_failed", message, retry_after=30)
-        details = {"step": "start", "reason": self.failure.message, "logs": self.failure.lines}
-        return SteadyError("app_failed", f"The app does not run: {self.failure.message}", details, retry_after=30)
-
 
 # Private
 
@@ -345,3 +364,14 @@ def _stubborn(instance: Instance, ended: Exit, name: str) -> Death:
 
 def _closing() -> SteadyError:
     return SteadyError("shutting_down", "This server is stopping. Try again soon.", retry_after=2)
+
+
+def _why(state: AppState, failure: Failure | None = None) -> SteadyError:
+    """Why there is no instance to answer. The reason and the log, of `failure`, are the owner's business only."""
+    if state is AppState.HELD:
+        return SteadyError("held", "This app is held: its owner stopped it for now.", retry_after=60)
+    if failure is None:
+        message = "This app keeps failing to start. Its owner finds the reason on its page and in its log."
+        return SteadyError("app_failed", message, retry_after=30)
+    details = {"step": "start", "reason": failure.message, "logs": failure.lines}
+    return SteadyError("app_failed", f"The app does not run: {failure.message}", details, retry_after=30)

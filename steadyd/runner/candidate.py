@@ -49,7 +49,7 @@ class Trials:
             try:
                 await check_health(instance, ground.urls.app(app.name))
             finally:
-                instance.process.kill()  # it served nobody, and its data goes: there is nothing to end well
+                instance.kill()  # it served nobody, and its data goes: there is nothing to end well
                 await instance.gone()
         finally:
             await self._fleet.ground.trash.throw(scratch.root)

@@ -20,7 +20,9 @@ from steadyd.reach import HOST, HOST_ADDRESS
 from steadyd.runner.process import run_now
 
 HARNESS = "harness.js"
-SELDOM = ("failure.ts", "local.ts", "node.ts")
+ENTRY = "index.ts"
+"""What a zygote is started with, and so the only entry that it can become."""
+SELDOM = ("failure.ts", "local.ts", "node.ts", "zygote.ts")
 """What the harness loads only when it is needed."""
 SCRIPTS = Path(__file__).parent / "harness"
 ETC = {
@@ -42,6 +44,11 @@ class Engine:
     @property
     def bun(self) -> Path:
         return self.folder / "bun"
+
+    @property
+    def nursery(self) -> Path:
+        """What stands at /app until an app does: an empty entry."""
+        return self.folder / "nursery"
 
     def script(self, name: str) -> Path:
         return self.folder / name
@@ -101,9 +108,11 @@ def _link_or_copy(bun: Path, target: Path) -> None:
 def _build(folder: Path, bun: Path, scripts: list[Path]) -> None:
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
-    (part / "etc").mkdir(parents=True)
-    for path in (part.parent, part, part / "etc"):
+    for path in (part / "etc", part / "nursery"):
+        path.mkdir(parents=True)
+    for path in (part.parent, part, part / "etc", part / "nursery"):
         path.chmod(0o755)
+    (part / "nursery" / ENTRY).touch(0o644)
     _link_or_copy(bun, part / "bun")
     for name, text in ETC.items():
         (part / "etc" / name).write_text(text)

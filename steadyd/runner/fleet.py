@@ -10,15 +10,19 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psutil
+
 from steadyd.errors import SteadyError
 from steadyd.feed import Feed
-from steadyd.model import App, AppState, Death, Event
+from steadyd.model import App, AppState, Death, Event, Limits
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AT_REST, AppRuntime, Tell
 from steadyd.runner.ground import Ground
 from steadyd.runner.instance import Instance
 from steadyd.runner.networks import Networks
+from steadyd.runner.pressure import Resting, is_short, to_stop
+from steadyd.runner.start import caps
 
 TICK_SECONDS = 1.0
 STOPS_AT_ONCE_MAX = 64
@@ -46,11 +50,13 @@ class Fleet:
         ground: Ground,
         on_routes: Callable[[Routes], None],
         on_event: Callable[[str, Event], None] = lambda app_id, event: None,
+        memory: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self.events: Feed[Event] = Feed()
         self.ground = ground
         self._on_routes = on_routes
         self._on_event = on_event
+        self._memory = memory or host_memory
         self._runtimes: dict[str, AppRuntime] = {}
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -153,7 +159,8 @@ class Fleet:
                 runtime.plan = self.ground.plan(app, version)
             before = runtime.settings.network
             runtime.settings = app.settings
-            if before is not app.settings.network and runtime.state not in AT_REST:
+            fits = _cap(runtime.instance, app.limits)
+            if not (fits and before is app.settings.network) and runtime.state not in AT_REST:
                 async with runtime.swap():
                     pass
 
@@ -164,6 +171,7 @@ class Fleet:
             now = time.monotonic()
             for runtime in list(self._runtimes.values()):
                 runtime.tick(now)
+            _relieve(self._runtimes, *self._memory())
 
     async def close(self) -> None:
         """Stop every app, many at a time."""
@@ -227,6 +235,35 @@ def _operating(runtime: AppRuntime | None, app: App) -> _Operating:
     if runtime is None:
         raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
     return _Operating(runtime)
+
+
+def host_memory() -> tuple[int, int]:
+    """Bytes of memory that this host has available, and has."""
+    memory = psutil.virtual_memory()
+    return memory.available, memory.total
+
+
+def _relieve(runtimes: Mapping[str, AppRuntime], available: int, total: int) -> None:
+    """Under memory pressure, put idle apps to sleep. Bytes that this host has available, and has."""
+    if not is_short(available, total):
+        return
+    idle = [
+        Resting(runtime.id, instance.last_used, instance.frozen)
+        for runtime in runtimes.values()
+        if (instance := runtime.idle) is not None and runtime.settings.idle_seconds > 0
+    ]
+    for app_id in to_stop(available, total, idle):
+        runtimes[app_id].sleep_early()
+
+
+def _cap(instance: Instance | None, limits: Limits) -> bool:
+    """Give a running instance other limits; false if it uses more memory than they allow: then it takes a fresh one."""
+    try:
+        if instance is not None and instance.group is not None:
+            instance.group.cap(caps(limits))
+    except SteadyError:
+        return False
+    return True
 
 
 class _Operating:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Kind, Network, Settings, Version
+from steadyd.model import App, Network, Settings, Version
 from steadyd.reach import Reach
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
@@ -90,7 +90,9 @@ class Ground:
             place.uid,
             modules,
             read_only,
-            reach=Reach(network, app.owner_id, app.owner_kind is Kind.GUEST),
+            reach=Reach(network, app.owner_id, app.by_guest),
+            limits=app.limits,
+            tier="guests" if app.by_guest else "accounts",
         )
 
     async def link(self, app: App, version: Version, place: Place | None = None) -> list[str]:

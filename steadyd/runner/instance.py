@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from steadyd.model import Asked
+from steadyd.linux.cgroup import Group, Sample, Toll
+from steadyd.model import Asked, Limits
 from steadyd.proxy.service import Holder
 from steadyd.records.metrics import Reading
+from steadyd.runner.evidence import Evidence, reached_by
 from steadyd.runner.logs import Pump
 from steadyd.runner.process import Exit, Process
 from steadyd.runner.status import StatusReader
@@ -40,6 +42,13 @@ class Instance:
         self.retired = False
         self.started = time.monotonic()
         self.ready_at: float | None = None
+        self.group: Group | None = None
+        """Its cgroup; None where this host lets us make none."""
+        self.killed_for = ""
+        """The limit that we killed it for: memory or disk."""
+        self.frozen = False
+        self.last_reading: tuple[Sample, Toll] | None = None
+        """What its cgroup told at its end."""
         self.told: StatusReader | None = None
         """What its harness tells; it runs in the app's process, so nothing of it is believed."""
         self.last_used = self.started
@@ -130,11 +139,40 @@ class Instance:
         await self.gone()
         return ended
 
+    def freeze(self) -> None:
+        """Pause every process of it. What its socket gets meanwhile waits in the kernel."""
+        assert self.group is not None
+        self.frozen = True
+        self.group.freeze()
+
+    def thaw(self) -> None:
+        """Let it go on. It counts as used now."""
+        assert self.group is not None
+        self.frozen = False
+        self.group.thaw()
+        self.last_used = time.monotonic()
+
+    def kill(self, limit: str = "") -> None:
+        """End it now, whole. `limit` is what it is killed for, for the death card."""
+        self.killed_for = self.killed_for or limit
+        self.process.kill()
+        if self.group is not None:
+            self.group.kill()
+
+    def evidence(self, limits: Limits, in_flight: int = 0, asked: tuple[Asked, ...] = ()) -> Evidence:
+        """What is known of its end, of an instance that is gone and had `limits`."""
+        if self.last_reading is None:
+            return Evidence(self.killed_for, in_flight=in_flight, asked=asked)
+        sample, toll = self.last_reading
+        return Evidence(self.killed_for, toll.memory_kills, reached_by(sample, toll, limits), in_flight, asked)
+
     async def gone(self) -> None:
         """Wait for the process's end, kill what is left of its group, read the rest of its output, tidy up."""
         await asyncio.shield(self.process.ended)
         self.retire()
-        self.process.kill()
+        self.kill()
+        if self.group is not None and self.last_reading is None:
+            self.last_reading = self.group.sample(), self.group.toll()
         self.pump.finish()
         on_gone, self.on_gone = self.on_gone, lambda: None
         on_gone()
@@ -152,7 +190,11 @@ class Instance:
         return Reading(memory, cpu, self.started)
 
     def consumption(self) -> tuple[int, float]:
-        """Resident bytes and CPU seconds of the instance's processes now, from /proc (proc(5)); zeros elsewhere."""
+        """Bytes of memory and CPU seconds of the instance now: its cgroup's, else its processes' from proc(5); zeros
+        elsewhere."""
+        if self.group is not None:
+            sample = self.group.sample()
+            return sample.memory_bytes, sample.cpu_seconds
         resident, cpu = 0, 0.0
         for pid in _family(self.process.pid):
             with contextlib.suppress(OSError, ValueError, IndexError):

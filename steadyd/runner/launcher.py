@@ -93,9 +93,7 @@ class Launcher:
         Raises:
             SteadyError: `cannot_start` if the program cannot be executed, or the parent process is gone.
         """
-        number = next(self._numbers)
         request = {
-            "id": number,
             "argv": list(argv),
             "environ": dict(environ),
             "numbers": list(descriptors),
@@ -103,13 +101,40 @@ class Launcher:
             "join": confinement.join,
             "limits": confinement.limits,
         }
-        given = [*confinement.namespaces, *descriptors.values()]
-        answer = self._ask(number, json.dumps(request).encode(), given)
-        if "pid" not in answer:
-            raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {answer.get('error')}.")
-        process = LaunchedProcess(int(answer["pid"]))
+        pid, error = self._ask(request, [*confinement.namespaces, *descriptors.values()])
+        if pid is None:
+            raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {error}.")
+        process = LaunchedProcess(pid)
         self._processes[process.pid] = process
         return process
+
+    def spare(self) -> int:
+        """The pid of a process that holds a user namespace for a later `bind`. Root only.
+
+        Raises:
+            SteadyError: `cannot_start` if the system makes none.
+        """
+        pid, error = self._ask({"spare": True}, [])
+        if pid is None:
+            raise SteadyError("cannot_start", f"A user namespace cannot be made: {error}.")
+        return pid
+
+    def dismiss(self, spare: int) -> None:
+        """End a spare that is not needed."""
+        self._ask({"users": spare}, [])
+
+    def bind(self, spare: int, ids: tuple[int, int], namespace: int, mounts: Sequence[tuple[str, str, bool]]) -> None:
+        """Bind (source, target, mapped) into the mount namespace that `namespace` is open on, and end the spare.
+
+        Where `mapped`, the owner `ids[0]` on disk is `ids[1]` there, and root is root; elsewhere it is read-only.
+
+        Raises:
+            SteadyError: `cannot_start` if the kernel or the file system cannot do this.
+        """
+        request = {"users": spare, "map": f"0 0 1\n{ids[0]} {ids[1]} 1\n", "mounts": list(mounts)}
+        _, error = self._ask(request, [namespace])
+        if error:
+            raise SteadyError("cannot_start", f"A folder cannot be bound into a running sandbox: {error}.")
 
     async def close(self) -> None:
         """End the parent process, and with it every child that is left."""
@@ -122,7 +147,13 @@ class Launcher:
 
     # Private
 
-    def _ask(self, number: int, request: bytes, descriptors: list[int]) -> dict[str, Any]:
+    def _ask(self, content: Mapping[str, object], descriptors: list[int]) -> tuple[int | None, str]:
+        """A pid, or why there is none."""
+        number = next(self._numbers)
+        answer = self._exchange(number, json.dumps({"id": number, **content}).encode(), descriptors)
+        return answer.get("pid"), str(answer.get("error", ""))
+
+    def _exchange(self, number: int, request: bytes, descriptors: list[int]) -> dict[str, Any]:
         """Send one request and wait for its answer; news that comes before it is taken on the way."""
         channel = self._channel
         if channel is None:

@@ -1,8 +1,9 @@
 """An app's life as a table: (state, event) → (next state, what to do). Nothing here waits, spawns or knows the time.
 
 An app sleeps (STOPPED) until somebody wants it. It is STARTING until the harness says that its server listens, then
-RUNNING. A death leads to BACKOFF and another start; too many instances in a row that never listen end in FAILED, where
-only the owner helps. HELD is a sleep from which no request wakes it.
+RUNNING. Unasked for some seconds it is FROZEN: in memory, without a turn on any cpu, and the next request thaws it in
+less than a millisecond. A death leads to BACKOFF and another start; too many instances in a row that never listen end
+in FAILED, where only the owner helps. HELD is a sleep from which no request wakes it.
 
 Kinds of death are kept apart, as supervisors of the field do: an instance that has answered somebody or lived for
 HEALTHY_SECONDS has proven itself, and its death is answered by a start at once; one that died earlier makes the next
@@ -31,6 +32,7 @@ class Event(enum.Enum):
     READY = "its server listens"
     DIED = "the instance is gone and may be started again"
     DIED_TOO_OFTEN = "the instance is gone, once more than allowed"
+    QUIET = "nobody asked for some seconds, and it has nothing to do"
     STOP = "it should sleep: idle, or its owner says so"
     GONE = "the instance that was told to stop is gone"
     RETRY = "the backoff is over"
@@ -44,6 +46,8 @@ class Action(enum.Enum):
 
     SPAWN = "start an instance"
     OPEN = "let the gate's waiters through"
+    FREEZE = "close the gate, and pause the instance"
+    THAW = "let the instance go on"
     REFUSE = "answer the gate's waiters with why there is no instance"
     RETIRE = "drain and stop the instance"
     RETRY_LATER = "send RETRY after the backoff"
@@ -70,9 +74,16 @@ TRANSITIONS: dict[AppState, dict[Event, tuple[AppState, tuple[Action, ...]]]] = 
     },
     S.RUNNING: {
         E.WANTED: (S.RUNNING, ()),
+        E.QUIET: (S.FROZEN, (A.FREEZE,)),
         E.DIED: (S.BACKOFF, (A.RETRY_LATER,)),
         E.DIED_TOO_OFTEN: (S.FAILED, (A.REFUSE,)),
         E.STOP: (S.STOPPING, (A.RETIRE,)),
+    },
+    S.FROZEN: {
+        E.WANTED: (S.RUNNING, (A.THAW, A.OPEN)),
+        E.DIED: (S.BACKOFF, (A.RETRY_LATER,)),
+        E.DIED_TOO_OFTEN: (S.FAILED, (A.REFUSE,)),
+        E.STOP: (S.STOPPING, (A.THAW, A.RETIRE)),
     },
     S.STOPPING: {
         E.WANTED: (S.STOPPING, ()),

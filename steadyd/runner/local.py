@@ -42,6 +42,8 @@ class Source:
 class LocalApp(AppRuntime):
     """The app of `steadyd run`, as a service for the data plane."""
 
+    tells_everybody = True
+
     def __init__(self, source: Source, starter: Starter, logs: Logs, environ: Mapping[str, str]) -> None:
         tell = Tell(happened=self._heard, died=lambda app, death: self.say(death.message), woke=self._woke)
         super().__init__(APP_ID, source.name, starter, TIMING, self._plan, tell)
@@ -125,9 +127,6 @@ class LocalApp(AppRuntime):
         self.say("Waiting for a change.")
         # Not a matter of chance: the same files would fail the same way.
         self._send(Event.DIED_TOO_OFTEN)
-
-    def _why(self, for_owner: bool = False) -> SteadyError:
-        return super()._why(for_owner=True)
 
 
 def engine_in(folder: Path) -> Engine:

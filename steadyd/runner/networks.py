@@ -114,6 +114,15 @@ class Networks:
             raise
         return network
 
+    def hand_over(self, network: Attachment, app_id: str, reach: Reach) -> bool:
+        """A network that was taken before anybody was known is this app's now; false if it leads nowhere any more."""
+        if network.line is not None and network.line.router != self._plumbing.pid:
+            return False
+        if self._plumbing.problem:
+            self._tell(app_id)
+        network.app_id, network.reach = app_id, reach
+        return True
+
     def forget(self, network: Attachment) -> None:
         """`Attachment.release` calls it, once."""
         self.count()

@@ -11,6 +11,10 @@ It runs as `python -I -S parent.py DESCRIPTOR` and imports nothing of ours. One 
     request  {"id": 7, "argv": [...], "environ": {...}, "numbers": [child's numbers], "uid": 1 or null,
               "join": [cgroup files], "limits": [[RLIMIT_…, value]]}
              with a descriptor for each namespace to enter, then one for each number
+    request  {"id": 8, "spare": true}: a process that does nothing in a user namespace of its own, not mapped yet
+    request  {"id": 9, "users": pid of a spare, "map": "lines of uid_map", "mounts": [[source, target, mapped]]}
+             with the descriptor of a mount namespace: bind the sources there, owners translated or read-only; the spare
+             ends. Answered with the spare's pid. Without map and mounts: the spare only ends.
     answer   {"id": 7, "pid": 1} or {"id": 7, "error": "No such file or directory"}
     news     {"ended": pid, "status": what waitpid(2) said}; {"up": true} once, at the start
 """
@@ -19,6 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -37,7 +42,12 @@ KILL_AGAIN_SECONDS = 0.002
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_INTO_CGROUP = 0x200000000
-SYS_CLONE3 = 435  # on every machine
+CLONE_NEWUSER = 0x10000000
+SYS_CLONE3, SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 435, 428, 429, 442  # on every machine
+AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
+OPEN_TREE_CLONE = 1
+MOVE_MOUNT_F_EMPTY_PATH = 4
+MOUNT_READ_ONLY, MOUNT_NOSUID, MOUNT_NODEV, MOUNT_IDMAP = 1, 2, 4, 0x100000
 DEFAULTS = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGXFSZ)
 
 
@@ -47,6 +57,7 @@ class Parent:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._children: set[int] = set()
+        self._spares: set[int] = set()
 
     def run(self) -> None:
         """Serve requests and reap children; at the end of the channel, leave nobody behind."""
@@ -79,15 +90,31 @@ class Parent:
             os.set_inheritable(descriptor, False)
         request = json.loads(packet)
         try:
-            pid = spawn(request, descriptors)
-            self._children.add(pid)
-            self._tell({"id": request["id"], "pid": pid})
+            self._tell({"id": request["id"], "pid": self._do(request, descriptors)})
         except OSError as error:
             self._tell({"id": request["id"], "error": error.strerror})
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
+
+    def _do(self, request: dict[str, Any], descriptors: list[int]) -> int:
+        if "argv" in request:
+            pid = spawn(request, descriptors)
+            self._children.add(pid)
+        elif "spare" in request:
+            pid = spare()
+            self._spares.add(pid)
+        else:
+            pid = request["users"]
+            if pid not in self._spares:
+                raise OSError(errno.ESRCH, "the spare has ended")
+            try:
+                if "mounts" in request:
+                    bind(request, descriptors[0])
+            finally:
+                os.kill(pid, signal.SIGKILL)
+        return pid
 
     def _reap(self) -> None:
         """Take every child that ended, and end what is left of its group while its number is still its own."""
@@ -98,6 +125,7 @@ class Parent:
                     with contextlib.suppress(ProcessLookupError, PermissionError):
                         os.killpg(found.si_pid, signal.SIGKILL)
                 _, status = os.waitpid(found.si_pid, 0)
+                self._spares.discard(found.si_pid)
                 if ours:
                     self._children.discard(found.si_pid)
                     self._tell({"ended": found.si_pid, "status": status})
@@ -144,8 +172,7 @@ def become(request: dict[str, Any], descriptors: list[int]) -> None:
             file.write(b"0")
     count = len(descriptors) - len(request["numbers"])
     for namespace in descriptors[:count]:
-        if ctypes.CDLL(None, use_errno=True).setns(namespace, 0) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
+        setns(namespace)
     # First out of the way of the numbers that the child wants, then to these.
     aside = [os.dup2(ours, 100 + place, inheritable=False) for place, ours in enumerate(descriptors[count:])]
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -178,6 +205,70 @@ def fork_into(folder: str) -> int:
         return pid
     finally:
         os.close(descriptor)
+
+
+def spare() -> int:
+    """A process in a user namespace of its own, which has no owner mapped yet: made early, for a later `bind`."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        if ctypes.CDLL(None).unshare(CLONE_NEWUSER) == 0:
+            os.write(writing, b".")
+            signal.pause()
+        os._exit(1)
+    os.close(writing)
+    done = os.read(reading, 1)
+    os.close(reading)
+    if not done:
+        raise OSError(errno.EPERM, "unshare")
+    return pid
+
+
+def bind(request: dict[str, Any], namespace: int) -> None:
+    """Bind folders of the host into another mount namespace (open_tree(2), move_mount(2)).
+
+    One that is `mapped` shows its owners through the spare's user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP): so a
+    sandbox that was started as nobody in particular works in an app's folder as if it were the app. The others are
+    read-only. Raises OSError. This process has one thread, so it can go there and come back.
+    """
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{request['users']}/{name}", "wb", buffering=0) as file:
+            file.write(request["map"].encode())
+    opened = [os.open(f"/proc/{request['users']}/ns/user", os.O_RDONLY), os.open("/proc/self/ns/mnt", os.O_RDONLY)]
+    users, home = opened
+    try:
+        targets = []
+        for source, target, mapped in request["mounts"]:
+            opened.append(syscall(SYS_OPEN_TREE, AT_FDCWD, source.encode(), OPEN_TREE_CLONE | os.O_CLOEXEC))
+            wanted = MOUNT_NOSUID | MOUNT_NODEV | (MOUNT_IDMAP if mapped else MOUNT_READ_ONLY)
+            attributes = struct.pack("4Q", wanted, 0, 0, users if mapped else 0)
+            syscall(SYS_MOUNT_SETATTR, opened[-1], b"", AT_EMPTY_PATH, attributes, len(attributes))
+            targets.append((opened[-1], target.encode()))
+        setns(namespace)
+        try:
+            for tree, target in targets:
+                syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)
+        finally:
+            setns(home)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def setns(namespace: int) -> None:
+    """Enter a namespace (setns(2)). Raises OSError."""
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, 0) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def syscall(number: int, *arguments: int | bytes) -> int:
+    """A system call that the C library has no name for yet. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = [ctypes.c_char_p(word) if isinstance(word, bytes) else ctypes.c_long(word) for word in arguments]
+    result: int = libc.syscall(ctypes.c_long(number), *words)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
 
 
 def descendants(root: int) -> list[int]:

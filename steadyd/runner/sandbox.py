@@ -63,6 +63,8 @@ class Room:
     shown: Mapping[str, Path] = field(default_factory=dict)
     """Further read-only files and folders."""
     folder_read_only: bool = False
+    working: str = APP
+    """The working directory."""
     network: Network = "own"
 
 
@@ -97,7 +99,7 @@ def options(room: Room, system: System) -> list[str]:
         words += ["--bind", str(outer), inner]
     for inner, outer in room.shown.items():
         words += ["--ro-bind", str(outer), inner]
-    words += ["--remount-ro", "/", "--chdir", APP]
+    words += ["--remount-ro", "/", "--chdir", room.working]
     for name, value in room.environ.items():
         words += ["--setenv", name, value]
     return words

@@ -12,24 +12,25 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.linux import seccomp
-from steadyd.model import Network
+from steadyd.linux.cgroup import Caps, Cgroups, Group, Tier
+from steadyd.model import Limits, Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
-from steadyd.runner.engine import HARNESS, Engine
+from steadyd.runner.confined import ENVIRON, STATUS_FD, start_confined
+from steadyd.runner.engine import ENTRY, HARNESS, Engine
 from steadyd.runner.evidence import Evidence
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
 from steadyd.runner.networks import Attachment, Networks
-from steadyd.runner.process import Confinement, Exit, Spawn, spawn
+from steadyd.runner.process import Confinement, Exit, Process, Spawn, spawn
 from steadyd.runner.status import StatusEvent, StatusReader
+from steadyd.runner.zygote import Nursery
 
-STATUS_FD = 3
-PORT = "3000"
+SOCKET = "app.sock"
 STARTS_AT_ONCE_MAX = 2 * (os.cpu_count() or 1)
 """Instances that boot at the same time: more would make each other late, and the loop with them."""
 SLOT_SECONDS_MAX = 0.5
@@ -52,8 +53,9 @@ class Plan:
     read_only: tuple[str, ...] = ()
     """Top-level names that need a read-only bind, because file ownership cannot protect them."""
     reach: Reach = field(default_factory=lambda: Reach(Network.NONE))
-    namespaces: tuple[int, ...] = ()
-    """Descriptors of the network that this start got; none: it has none."""
+    limits: Limits = field(default_factory=Limits)
+    tier: Tier = "accounts"
+    """Whose share of this host it uses."""
     local: bool = False
     """A developer's own folder: no sandbox, Bun may install what is missing."""
 
@@ -79,16 +81,51 @@ class Failure(Exception):
         return SteadyError("deploy_failed", f"The app did not start: {self.message}", details)
 
 
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What was started for an instance."""
+
+    process: Process
+    pump: Pump
+    status: StatusReader
+    runtime: Path
+    group: Group | None
+    network: Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class Quarters:
+    """What an instance gets of this host before it is started."""
+
+    runtime: Path
+    ours: socket.socket
+    theirs: socket.socket
+    """Both ends of its status socket."""
+    group: Group | None
+    network: Attachment
+
+
 class Starter:
     """Starts instances on this host. `runtime` is a short path: a Unix socket's path ends at 108 bytes (unix(7))."""
 
-    def __init__(self, engine: Engine, runtime: Path, logs: Logs, sandboxed: bool, spawn: Spawn = spawn) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        runtime: Path,
+        logs: Logs,
+        sandboxed: bool,
+        spawn: Spawn = spawn,
+        cgroups: Cgroups | None = None,
+    ) -> None:
         self.engine = engine
+        self.cgroups = cgroups
         self.networks: Networks | None = None
         """Where instances get their networks from; None: nowhere."""
+        self.nursery: Nursery | None = None
+        """Where instances may come from faster; the composition root's to open and to close."""
         self._spawn_child = spawn
         self.sandboxed = sandboxed
-        self._runtime = runtime
+        self.runtime = runtime
         self._logs = logs
         self._system = sandbox.look_at_system()
         self._numbers = itertools.count(1)
@@ -101,14 +138,7 @@ class Starter:
             Failure: it exited, was killed, or did not listen within `seconds`; nothing of it is left.
         """
         async with self._slot():
-            network = await self._network(plan)
-            try:
-                instance = await self._start(replace(plan, namespaces=network.namespaces), seconds)
-            except BaseException:
-                network.release()
-                raise
-            _afterwards(instance, network)
-            return instance
+            return await self._start(plan, seconds)
 
     # Private
 
@@ -132,27 +162,53 @@ class Starter:
             give_back()
 
     async def _start(self, plan: Plan, seconds: float) -> Instance:
-        runtime = self._socket_folder(plan)
-        ours, theirs = socket.socketpair()
+        instance = self._from_zygote(plan) or await self._afresh(plan)
+        if instance.group is not None:
+            instance.group.watch_memory(lambda: instance.kill("memory"))
+        assert instance.told is not None
         try:
-            instance, status = self._spawn(plan, runtime, ours, theirs)
+            await self._wait_ready(plan, instance, instance.told, seconds)
+            self._seal(plan, Path(instance.address).parent, instance)
         except BaseException:
-            ours.close()
-            shutil.rmtree(runtime, ignore_errors=True)
-            raise
-        finally:
-            theirs.close()
-        instance.told = status
-        instance.on_gone = lambda: _forget(status, runtime)
-        try:
-            await self._wait_ready(instance, status, seconds)
-            self._seal(plan, runtime, instance)
-        except BaseException:
-            instance.process.kill()
+            instance.kill()
             await instance.gone()
             raise
         instance.ready_at = time.monotonic()
         return instance
+
+    def _from_zygote(self, plan: Plan) -> Instance | None:
+        """An instance that was up before it was wanted; None where only a plain start will do."""
+        # bunfig.toml is read before anything else: a zygote's Bun has looked for it already.
+        suits = plan.entry == ENTRY and plan.uid is not None and not os.path.lexists(plan.folder / "bunfig.toml")
+        zygote = self.nursery.take(plan.app_id, plan.reach) if self.nursery is not None and suits else None
+        if zygote is None or self.nursery is None or plan.uid is None:
+            return None
+        folders = {sandbox.APP: plan.folder}
+        if plan.modules is not None:
+            folders[f"{sandbox.APP}/node_modules"] = plan.modules
+        zygote.group.cap(caps(plan.limits))
+        if not self.nursery.settle(zygote, plan.uid, folders, self._environ(plan, sandbox.RUNTIME)):
+            return None
+        pump = Pump(self._logs, plan.app_id, plan.version, zygote.confined.output)
+        process, status = zygote.confined.process, zygote.status
+        launched = Launched(process, pump, status, zygote.runtime, zygote.group, zygote.network)
+        return self._instance(plan, launched)
+
+    async def _afresh(self, plan: Plan) -> Instance:
+        network = await self._network(plan)
+        runtime = self._socket_folder(plan)
+        ours, theirs = socket.socketpair()
+        group: Group | None = None
+        try:
+            group = self._group(plan, runtime.name)
+            launched = self._spawn(plan, Quarters(runtime, ours, theirs, group, network))
+        except BaseException:
+            ours.close()
+            _forget(None, runtime, group, network)
+            raise
+        finally:
+            theirs.close()
+        return self._instance(plan, launched)
 
     async def _network(self, plan: Plan) -> Attachment:
         if self.networks is None or not self.sandboxed or plan.local:
@@ -162,51 +218,64 @@ class Starter:
         except SteadyError as error:
             raise Failure("start_timeout", error.message, 0.0) from error
 
+    def _instance(self, plan: Plan, launched: Launched) -> Instance:
+        address = str(launched.runtime / SOCKET)
+        instance = Instance(launched.process, launched.pump, address, plan.version)
+        instance.told, instance.group = launched.status, launched.group
+        instance.on_gone = lambda: _forget(launched.status, launched.runtime, launched.group, launched.network)
+        return instance
+
     def _socket_folder(self, plan: Plan) -> Path:
         """A fresh folder for each instance: a socket left behind by a killed one would refuse the next."""
-        runtime = self._runtime / str(next(self._numbers))
+        runtime = self.runtime / str(next(self._numbers))
         runtime.mkdir(mode=0o700)
         if plan.uid is not None:
             os.chown(runtime, plan.uid, plan.uid)
         return runtime
 
-    def _spawn(
-        self, plan: Plan, runtime: Path, ours: socket.socket, theirs: socket.socket
-    ) -> tuple[Instance, StatusReader]:
+    def _group(self, plan: Plan, number: str) -> Group | None:
+        """A cgroup of its own for each instance, its limits set before anything is in it."""
+        if self.cgroups is None or plan.local:
+            return None
+        group = self.cgroups.make(plan.tier, f"{plan.app_id}.{number}")
+        group.cap(caps(plan.limits))
+        return group
+
+    def _spawn(self, plan: Plan, place: Quarters) -> Launched:
+        join = place.group.join if place.group is not None else ()
+        info = -1
+        if self.sandboxed and not plan.local:
+            entered = place.network.namespaces
+            room = self._room(plan, place.runtime, "entered" if entered else "own")
+            confinement = Confinement(plan.uid, join, entered)
+            words = self._bun(plan, sandbox.ENGINE, sandbox.APP)
+            confined = start_confined(self._spawn_child, room, self._system, words, place.theirs, confinement)
+            process, output, info = confined.process, confined.output, confined.info
+        else:
+            process, output = self._spawn_bare(plan, place.runtime, place.theirs, Confinement(join=join))
+        pump = Pump(self._logs, plan.app_id, plan.version, output)
+        status = StatusReader(process, place.ours, info)
+        return Launched(process, pump, status, place.runtime, place.group, place.network)
+
+    def _spawn_bare(
+        self, plan: Plan, runtime: Path, theirs: socket.socket, confinement: Confinement
+    ) -> tuple[Process, int]:
+        """Without a sandbox: the process, and what it prints."""
         output, output_end = os.pipe()
         descriptors = {1: output_end, 2: output_end, STATUS_FD: theirs.fileno()}
-        info = -1
-        closing = [output_end]
+        command = [
+            *sandbox.bare(plan.folder, plan.uid, sys.platform == "linux"),
+            *self._bun(plan, str(self.engine.folder), str(plan.folder)),
+        ]
         try:
-            if self.sandboxed and not plan.local:
-                info, info_end = os.pipe()
-                closing.append(info_end)
-                pipes = sandbox_pipes(self._room(plan, runtime), self._system)
-                closing += pipes.values()
-                descriptors |= {**pipes, sandbox.INFO_FD: info_end}
-                command = [*sandbox.COMMAND, *self._bun(plan, sandbox.ENGINE, sandbox.APP)]
-                process = self._spawn_child(command, {}, descriptors, Confinement(plan.uid, namespaces=plan.namespaces))
-                process.relays = True
-            else:
-                linux = sys.platform == "linux"
-                command = [
-                    *sandbox.bare(plan.folder, plan.uid, linux),
-                    *self._bun(plan, str(self.engine.folder), str(plan.folder)),
-                ]
-                process = self._spawn_child(command, self._environ(plan, str(runtime)), descriptors)
+            return self._spawn_child(command, self._environ(plan, str(runtime)), descriptors, confinement), output
         except BaseException:
             os.close(output)
-            if info >= 0:
-                os.close(info)
             raise
         finally:
-            for descriptor in closing:
-                os.close(descriptor)
-        pump = Pump(self._logs, plan.app_id, plan.version, output)
-        instance = Instance(process, pump, str(runtime / "app.sock"), plan.version)
-        return instance, StatusReader(process, ours, info)
+            os.close(output_end)
 
-    def _room(self, plan: Plan, runtime: Path) -> sandbox.Room:
+    def _room(self, plan: Plan, runtime: Path, network: sandbox.Network) -> sandbox.Room:
         return sandbox.Room(
             folder=plan.folder,
             engine=self.engine.folder,
@@ -215,21 +284,12 @@ class Starter:
             runtime=runtime,
             modules=plan.modules,
             read_only=plan.read_only,
-            network="entered" if plan.namespaces else "own",
+            network=network,
         )
 
     def _environ(self, plan: Plan, runtime: str) -> dict[str, str]:
-        return {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "HOME": "/tmp",
-            "LANG": "C.UTF-8",
-            "NODE_ENV": "production",
-            "PORT": PORT,
-            "BUN_RUNTIME_TRANSPILER_CACHE_PATH": "0",
-            **plan.environ,
-            "STEADY_SOCKET": f"{runtime}/app.sock",
-            "STEADY_STATUS_FD": str(STATUS_FD),
-        }
+        status = ENVIRON["STEADY_STATUS_FD"]
+        return {**ENVIRON, **plan.environ, "STEADY_SOCKET": f"{runtime}/{SOCKET}", "STEADY_STATUS_FD": status}
 
     def _bun(self, plan: Plan, engine: str, folder: str) -> list[str]:
         """Bun's command line, in the paths that the program sees."""
@@ -239,7 +299,7 @@ class Starter:
         switches = ["--install=fallback"] if plan.local else ["--no-install", "--no-env-file"]
         return [f"{engine}/bun", *switches, "--preload", f"{engine}/{HARNESS}", entry]
 
-    async def _wait_ready(self, instance: Instance, status: StatusReader, seconds: float) -> None:
+    async def _wait_ready(self, plan: Plan, instance: Instance, status: StatusReader, seconds: float) -> None:
         ended = instance.process.ended
         waiting: set[asyncio.Future[object]] = {status.ready, ended}  # type: ignore[arg-type]
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -250,11 +310,12 @@ class Starter:
         if ended.done():
             cause = "exit" if ended.result().signal is None else "signal"
         status.read()
-        instance.process.kill()
+        instance.kill()
         await instance.gone()
         lines = list(instance.pump.recent)
         outcome = ended.result() if cause != "start_timeout" else None
-        raise Failure(cause, _reason(outcome, status.error, seconds, lines), uptime, outcome, status.error, lines)
+        reason = _reason(outcome, status.error, seconds, lines)
+        raise Failure(cause, reason, uptime, outcome, status.error, lines, instance.evidence(plan.limits))
 
     def _seal(self, plan: Plan, runtime: Path, instance: Instance) -> None:
         """Take the socket folder away from the app, so that it cannot put something else in the socket's place."""
@@ -270,57 +331,21 @@ class Starter:
             raise Failure("exit", "it says that it listens, but there is no socket of it.", 0.0, None, None, lines)
 
 
-def sandbox_pipes(room: sandbox.Room, system: sandbox.System) -> dict[int, int]:
-    """What bubblewrap reads, each from a pipe: its number for it → our descriptor, which the caller closes.
-
-    Raises:
-        SteadyError: `too_large` if the options do not fit; `cannot_start` if this machine has no filter.
-    """
-    options = b"".join(word.encode() + b"\0" for word in sandbox.options(room, system))
-    rules = filled_pipe(seccomp.program())
-    try:
-        return {sandbox.ARGS_FD: filled_pipe(options), sandbox.SECCOMP_FD: rules}
-    except BaseException:
-        os.close(rules)
-        raise
-
-
-def filled_pipe(content: bytes) -> int:
-    """The reading end of a pipe that holds `content`.
-
-    Raises:
-        SteadyError: `too_large` if it does not fit: a pipe holds 64 KiB (pipe(7)).
-    """
-    reading, writing = os.pipe()
-    try:
-        os.set_blocking(writing, False)
-        if os.write(writing, content) == len(content):
-            return reading
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(writing)
-    os.close(reading)
-    raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.")
+def caps(limits: Limits) -> Caps:
+    """What an instance's cgroup enforces of an app's limits."""
+    return Caps(limits.memory_bytes, limits.cpus, limits.processes)
 
 
 # Private
 
 
-def _forget(status: StatusReader, runtime: Path) -> None:
-    status.close()
+def _forget(status: StatusReader | None, runtime: Path, group: Group | None, network: Attachment) -> None:
+    if status is not None:
+        status.close()
+    if group is not None:
+        group.remove()
+    network.release()
     shutil.rmtree(runtime, ignore_errors=True)
-
-
-def _afterwards(instance: Instance, network: Attachment) -> None:
-    """When the instance is gone, its network goes too."""
-    before = instance.on_gone
-
-    def gone() -> None:
-        before()
-        network.release()
-
-    instance.on_gone = gone
 
 
 def _reason(ended: Exit | None, error: StatusEvent | None, seconds: float, lines: list[str]) -> str:

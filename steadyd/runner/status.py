@@ -35,7 +35,11 @@ class StatusReader:
 
     def __init__(self, process: Process, ours: socket.socket, info: int) -> None:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Resolves when it is a zygote, and has nothing more to do until it gets an app."""
         self.error: StatusEvent | None = None
+        self.timer = False
+        """Whether it has ever set a timer that outlives a pause."""
         self.files: set[str] = set()
         self.wrote: set[str] = set()
         self._process = process
@@ -64,6 +68,13 @@ class StatusReader:
                 with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
                     self._take(msgspec.json.decode(line, type=StatusEvent))
 
+    def send(self, line: bytes) -> bool:
+        """Tell the program one line; false if its socket did not take it whole."""
+        try:
+            return self._socket.send(line) == len(line)
+        except OSError:
+            return False
+
     def close(self) -> None:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
@@ -75,8 +86,12 @@ class StatusReader:
     def _take(self, event: StatusEvent) -> None:
         if event.event == "ready" and not self.ready.done():
             self.ready.set_result(None)
+        elif event.event == "waiting" and not self.waiting.done():
+            self.waiting.set_result(None)
         elif event.event == "error":
             self.error = event
+        elif event.event == "timer":
+            self.timer = True
         elif event.event == "modules":
             self.files.update(event.files[: PATHS_MAX - len(self.files)])
         elif event.event == "wrote" and event.file and len(self.wrote) < PATHS_MAX:

@@ -14,9 +14,9 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.linux import userns
 from steadyd.runner import sandbox
+from steadyd.runner.confined import sandbox_pipes
 from steadyd.runner.engine import Engine
 from steadyd.runner.process import Confinement, Exit, Spawn, spawn
-from steadyd.runner.start import sandbox_pipes
 
 OUTPUT_BYTES_MAX = 1 << 20
 READ_BYTES = 64 << 10

@@ -37,7 +37,7 @@ def test_defaults(home: Path, steadyd: Steadyd, served: list[Config]) -> None:
 
 def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
     words = """--listen 0.0.0.0:0 --data /srv/s --app-domain Apps.example --control-domain steady.example
-        --public-url https://steady.example --sandbox required --guests on --signup closed --idle 0
+        --public-url https://steady.example --sandbox required --guests on --signup closed --freeze 30 --idle 0
         --start-deadline 10 --hold 2s --drain 500ms --grace 1min --logs 1M --request-body 5MiB
         --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0"""
@@ -52,6 +52,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             sandbox="required",
             guests=True,
             signup="closed",
+            freeze_seconds=30,
             idle_seconds=0,
             start_seconds=10,
             hold_seconds=2,

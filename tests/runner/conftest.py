@@ -18,7 +18,8 @@ import pytest
 import uvloop
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Death, Principal
+from steadyd.linux.cgroup import open_cgroups
+from steadyd.model import App, Death, Principal, Settings
 from steadyd.proxy.service import Holder, Service, Upstream
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
@@ -33,6 +34,7 @@ from steadyd.runner.engine import Engine
 from steadyd.runner.fleet import Fleet, Routes
 from steadyd.runner.ground import UID_FIRST, Ground
 from steadyd.runner.install import Installer
+from steadyd.runner.launcher import Launcher
 from steadyd.runner.logs import Logs
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Plan, Starter
@@ -234,16 +236,42 @@ async def exchange(address: str, target: str = "/", method: str = "GET") -> tupl
 # ------------------------------------------------------------------------------------------------------- apps
 
 
+@asynccontextmanager
+async def limits() -> AsyncIterator[dict[str, Any]]:
+    """What a starter takes to set limits: this machine's cgroups, and a launcher, whose children join them."""
+    launcher = Launcher()
+    await launcher.open()
+    cgroups = open_cgroups(f"steadyd-test-{os.getpid()}")
+    try:
+        yield {"spawn": launcher.spawn, "cgroups": cgroups}
+    finally:
+        await launcher.close()
+        cgroups.close()
+
+
+@cache
+def cgroups_problem() -> str:
+    """Why no limit can be set here; "" if one can."""
+    try:
+        open_cgroups(f"steadyd-test-{os.getpid()}").close()
+    except SteadyError as error:
+        return str(error)
+    return ""
+
+
+needs_cgroups = pytest.mark.skipif(bool(cgroups_problem()), reason=f"no cgroups here: {cgroups_problem()}")
+
+
 class Stage:
     """A starter on a folder of its own, and what its apps told."""
 
-    def __init__(self, root: Path, built: Engine, sandboxed: bool = True) -> None:
+    def __init__(self, root: Path, built: Engine, sandboxed: bool = True, **more: Any) -> None:
         self.root = root
         self.sockets = root / "i"
         self.sockets.mkdir(mode=0o711)
         (root / "logs").mkdir()
-        self.logs = Logs(lambda app_id: root / "logs" / app_id, 10 << 20)
-        self.starter = Starter(built, self.sockets, self.logs, sandboxed)
+        self.logs = Logs(lambda app_id: root / "logs" / app_id, 64 << 20)
+        self.starter = Starter(built, self.sockets, self.logs, sandboxed, **more)
         self.events: list[tuple[str, str]] = []
         self.deaths: list[Death] = []
         self.runtimes: list[AppRuntime] = []
@@ -272,6 +300,7 @@ class Stage:
             lambda _, seconds: self.events.append(("wake", f"{seconds}")),
         )
         runtime = AppRuntime("a", "a", self.starter, timing, prepare, tell)
+        runtime.settings = Settings(limits=plan.limits)
         self.runtimes.append(runtime)
         return runtime
 
@@ -281,9 +310,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(root: Path, built: Engine, sandboxed: bool = True) -> AsyncIterator[Stage]:
+async def stage(root: Path, built: Engine, sandboxed: bool = True, **more: Any) -> AsyncIterator[Stage]:
     """A stage whose apps are gone afterwards, without a trace."""
-    made = Stage(root, built, sandboxed)
+    made = Stage(root, built, sandboxed, **more)
     try:
         yield made
     finally:

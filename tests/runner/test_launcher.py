@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.runner import launcher as module
 from steadyd.runner.launcher import Launcher
-from steadyd.runner.parent import DESCRIPTORS_PER_REQUEST_MAX, PACKET_BYTES_MAX
+from steadyd.runner.parent import DESCRIPTORS_PER_REQUEST_MAX, PACKET_BYTES_MAX, descendants
 from steadyd.runner.process import Confinement, Exit
 from tests.served import ROOT, until
 
@@ -226,6 +227,53 @@ def test_a_child_is_in_its_cgroup_from_the_start_or_is_not_started() -> None:
         run(body())
     finally:
         folder.rmdir()
+
+
+@needs_root
+def test_a_folder_is_bound_into_a_running_sandbox_with_its_owner_translated() -> None:
+    """Whoever runs there as one uid works in the folder as another, root's files stay root's, and nothing else of the
+    host comes along."""
+    owner, worker = 1_900_000_055, 1_899_900_055
+
+    async def body(folder: Path) -> None:
+        async with opened() as launcher:
+            reading, writing = os.pipe()
+            words = f"""/usr/bin/setpriv --reuid={worker} --regid={worker} --clear-groups /usr/bin/bwrap --unshare-user
+                --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64
+                --dir /app --dir /more -- /bin/sh -c"""
+            text = "echo; read x; cd /app; id -u; stat -c %u root owned; >new; >root; >/more/new; ls /more"
+            inside, outside = os.pipe()
+            process = launcher.spawn([*words.split(), text], {}, {0: inside, 1: writing, 2: writing})
+            os.close(writing)
+            assert os.read(reading, 1) == b"\n"
+            pid = descendants(process.pid)[0]
+            namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+            mounts = [(f"{folder}/app", "/app", True), (f"{folder}/more", "/more", False)]
+            launcher.bind(launcher.spare(), (owner, worker), namespace, mounts)
+            os.write(outside, b"go\n")
+            await process.ended
+            with os.fdopen(reading) as file:
+                told = file.read().splitlines()
+            assert told[:3] == [str(worker), "65534", str(worker)], "root has no name in there"
+            assert [line.rpartition(": ")[2] for line in told[3:5]] == ["Permission denied", "Read-only file system"]
+            assert told[5:] == ["shown"]
+            assert (folder / "app/new").stat().st_uid == owner
+            with pytest.raises(SteadyError, match="the spare has ended"):
+                launcher.bind(os.getpid(), (owner, worker), namespace, mounts)
+            for descriptor in (namespace, inside, outside):
+                os.close(descriptor)
+
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="steady-") as name:
+        folder = Path(name)
+        (folder / "app").mkdir()
+        (folder / "more").mkdir()
+        for path, uid in (("app/root", 0), ("app/owned", owner), ("more/shown", 0)):
+            (folder / path).touch(0o444)
+            os.chown(folder / path, uid, uid)
+        os.chown(folder / "app", 0, owner)
+        for path, mode in ((".", 0o711), ("app", 0o1775), ("more", 0o755)):
+            (folder / path).chmod(mode)
+        run(body(folder))
 
 
 DAEMON = """

@@ -25,6 +25,14 @@ def test_the_first_request_starts_it_and_the_next_hundred_do_not() -> None:
     assert history(S.STOPPED, *[E.WANTED] * 101, E.READY) == (S.RUNNING, [A.SPAWN, A.OPEN])
 
 
+def test_a_quiet_app_is_frozen_and_the_next_request_thaws_it() -> None:
+    assert history(S.RUNNING, E.QUIET, E.WANTED) == (S.RUNNING, [A.FREEZE, A.THAW, A.OPEN])
+
+
+def test_what_is_frozen_thaws_before_it_is_told_to_end() -> None:
+    assert history(S.FROZEN, E.STOP, E.GONE) == (S.STOPPED, [A.THAW, A.RETIRE])
+
+
 def test_a_death_is_followed_by_another_start() -> None:
     state, done = history(S.RUNNING, E.DIED, E.WANTED, E.RETRY, E.READY)
     assert (state, done) == (S.RUNNING, [A.RETRY_LATER, A.SPAWN, A.OPEN])

@@ -18,10 +18,10 @@ import pytest
 
 from steadyd.linux import seccomp
 from steadyd.runner import sandbox
+from steadyd.runner.confined import filled_pipe
 from steadyd.runner.engine import Engine
 from steadyd.runner.process import Confinement, spawn
 from steadyd.runner.sandbox import ARGS_FD, COMMAND, INFO_FD, MASKED, SECCOMP_FD, TMP_BYTES_MAX, Room, options
-from steadyd.runner.start import filled_pipe
 from tests.runner.conftest import UID, alive, needs_root, passable_folder, run, until
 
 pytestmark = pytest.mark.sandbox

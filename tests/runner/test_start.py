@@ -12,8 +12,9 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.linux.seccomp import program
 from steadyd.runner import sandbox
+from steadyd.runner.confined import sandbox_pipes
 from steadyd.runner.engine import Engine
-from steadyd.runner.start import STARTS_AT_ONCE_MAX, Failure, Plan, sandbox_pipes
+from steadyd.runner.start import STARTS_AT_ONCE_MAX, Failure, Plan
 from steadyd.runner.status import PATHS_MAX
 from tests.runner.conftest import BOTH, HELLO, UID, Stage, alive, exchange, needs_root, run, stage
 

@@ -10,6 +10,8 @@ type Fields = Record<string, any>;
 
 const LINE_CHARS_MAX = 65_536; // one event; Bun.write has written texts of this size when it returns
 
+if (process.env.STEADY_ZYGOTE) require("./zygote.ts").wait(Number(process.env.STEADY_STATUS_FD));
+
 const { PORT, STEADY_ENV, STEADY_SOCKET, STEADY_STATUS_FD, STEADY_URL } = process.env;
 delete process.env.STEADY_SOCKET;
 delete process.env.STEADY_STATUS_FD;
@@ -38,6 +40,7 @@ if (greeting && Bun.peek.status(greeting) === "rejected") process.exit(1);
 if (STEADY_SOCKET) {
   Object.assign(Bun, { serve: first(Bun.serve, claimHttp), listen: first(Bun.listen, claimTcp) });
   process.on("uncaughtExceptionMonitor", (error) => report("error", require("./failure.ts").describe(error)));
+  if (STEADY_ENV === "production") watchTimers();
   if (STEADY_ENV === "local") require("./local.ts").watch(report);
 }
 
@@ -138,6 +141,20 @@ function sayWhere(url: string): void {
   queueMicrotask(() => {
     if (console.debug === said) console.debug = debug;
   });
+}
+
+// A timer that outlives a pause, set once or for ever: the daemon tells the owner, the first time that it pauses the app.
+function watchTimers(): void {
+  const { setInterval: every, setTimeout: once } = globalThis as any;
+  const watched = (set: any, long: (ms: number) => boolean) =>
+    Object.setPrototypeOf((run: any, ms: number, ...rest: unknown[]) => {
+      if (long(ms) && !/^[^\n]*\n[^\n]*\n[^\n]*\(node:/.test(new Error().stack!)) { // not node:http's own
+        Object.assign(globalThis, { setInterval: every, setTimeout: once });
+        report("timer");
+      }
+      return set(run, ms, ...rest);
+    }, set); // it has more to it, such as what util.promisify looks for
+  Object.assign(globalThis, { setInterval: watched(every, () => true), setTimeout: watched(once, (ms) => ms >= 10_000) });
 }
 
 function report(event: string, fields?: Fields): void {

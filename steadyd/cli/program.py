@@ -11,6 +11,7 @@ from steadyd.cli.change import delete, restart, rollback, start, stop, undelete
 from steadyd.cli.deploy import deploy
 from steadyd.cli.doctor import doctor
 from steadyd.cli.follow import logs, requests
+from steadyd.cli.notify import notify
 from steadyd.cli.run import run
 from steadyd.cli.serve import serve
 from steadyd.cli.verb import config_option
@@ -18,7 +19,7 @@ from steadyd.cli.verb import config_option
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, show, logs, requests, versions, open_app),
-    "Change": (start, stop, restart, rollback, settings, delete, undelete),
+    "Change": (start, stop, restart, rollback, settings, notify, delete, undelete),
     "Check": (doctor,),
 }
 EPILOG = "Every option also reads STEADYD_<OPTION>, and the config file (flag, environment, file, default)."

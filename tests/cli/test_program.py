@@ -13,7 +13,7 @@ from steadyd.cli.program import SECTIONS, program
 from steadyd.cli.verb import Verb, configurable
 from tests.cli.conftest import Steadyd
 
-COMMANDS = """run serve deploy apps show logs requests versions open start stop restart rollback settings delete
+COMMANDS = """run serve deploy apps show logs requests versions open start stop restart rollback settings notify delete
     undelete doctor""".split()
 HEAVY = ("asyncio", "httpx", "rich", "uvloop", "watchfiles", "pathspec", "starlette", "hypercorn", "apsw", "ssl")
 PRINT_DATA = [name for name in COMMANDS if name != "serve"]

@@ -19,7 +19,7 @@ import uvloop
 
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import open_cgroups
-from steadyd.model import App, Death, Principal, Settings
+from steadyd.model import App, Death, Event, Principal, Settings
 from steadyd.proxy.service import Holder, Service, Upstream
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
@@ -352,7 +352,8 @@ class World:
             trash=Trash(root / "trash"),
             as_root=AS_ROOT,
         )
-        self.fleet = Fleet(ground, self._set_routes)
+        self.heard: list[tuple[str, Event]] = []
+        self.fleet = Fleet(ground, self._set_routes, lambda app_id, event: self.heard.append((app_id, event)))
         self.tools = Tools(built, sandboxed)
         self.registry = Registry(self.sockets)
         self.deployer = Deployer(self.fleet, Installer(self.tools, self.registry), Trials(self.fleet, self.tools))

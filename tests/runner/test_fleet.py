@@ -136,6 +136,7 @@ def test_what_happens_is_told_to_followers_and_remembered(root: Path, bun: Engin
             await here.fleet.restart(app)
             assert [(await anext(following)).kind for _ in range(2)] == ["sleep", "wake"]
             await remembered(here, ["sleep", "wake"])
+            assert [(app_id, event.kind) for app_id, event in here.heard][-2:] == [(app.id, "sleep"), (app.id, "wake")]
 
     run(body())
 

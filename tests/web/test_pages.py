@@ -35,6 +35,20 @@ def test_home_holds_an_example_that_runs(web: Web) -> None:
     web(body)
 
 
+def test_every_page_says_what_the_machine_lacks(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        paths = ("/", "/login", "/api/docs", "/nothing")
+        async with stage.rebuilt(missing=(NASTY, "No sandbox.")).client(accept="text/html") as client:
+            for path in paths:
+                page = (await client.get(path)).text
+                assert page.count('class="missing" role="alert"') == 2, path
+                assert NASTY not in page
+        async with stage.client(accept="text/html") as client:
+            assert not [path for path in paths if 'class="missing"' in (await client.get(path)).text]
+
+    web(body)
+
+
 def test_every_input_has_a_label(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await stage.app("hello")

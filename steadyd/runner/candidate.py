@@ -9,6 +9,7 @@ import os
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
+from steadyd.runner.bundle import Bundler
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import FOLDER_MODE, Folder, Place, make_root, scratch_path
 from steadyd.runner.instance import Instance
@@ -29,13 +30,29 @@ class Trials:
     def __init__(self, fleet: Fleet, tools: Tools) -> None:
         self._fleet = fleet
         self._tools = tools
+        self._bundler = Bundler(tools, fleet.ground.blobs)
 
     async def run(self, app: App, live: Version | None, candidate: Version) -> None:
         """Start `candidate` on a copy of the data (a new app has none); it must listen and answer GET / below 500.
 
+        It is tried as it will run: as bytecode where that can be, and from source where its bytecode fails.
+
         Raises:
             Failure, SteadyError: why it may not go live.
         """
+        place = self._fleet.ground.place(app)
+        bundled = await self._bundler.make(place, candidate)
+        try:
+            await self._try(app, live, candidate)
+        except Failure as failure:
+            if not bundled:
+                raise
+            await self._bundler.decline(place, candidate, failure.message)
+            await self._try(app, live, candidate)
+
+    # Private
+
+    async def _try(self, app: App, live: Version | None, candidate: Version) -> None:
         place = self._fleet.ground.place(app)
         scratch = Place(scratch_path(place, "trial"), place.uid)
         try:
@@ -53,8 +70,6 @@ class Trials:
                 await instance.gone()
         finally:
             await self._fleet.ground.trash.throw(scratch.root)
-
-    # Private
 
     async def _copy(self, place: Place, scratch: Place, live: Version) -> None:
         """Databases consistently while the old version writes, other files by copy, as the app's own uid."""

@@ -14,6 +14,7 @@ from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
+from steadyd.runner.bundle import find_bundle
 from steadyd.runner.folder import Folder, Place
 from steadyd.runner.install import modules_path
 from steadyd.runner.logs import Logs
@@ -90,6 +91,7 @@ class Ground:
             place.uid,
             modules,
             read_only,
+            bundle=find_bundle(own, version, self.starter.engine) if self.starter.sandboxed else None,
             reach=Reach(network, app.owner_id, app.by_guest),
             limits=app.limits,
             tier="guests" if app.by_guest else "accounts",

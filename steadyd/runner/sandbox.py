@@ -34,6 +34,7 @@ A device on a mount without devices cannot be opened: EACCES."""
 
 APP = "/app"
 ENGINE = "/steady"
+BUNDLE = "/bundle"
 RUNTIME = "/run/steady"
 SYSTEM_LINKS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 

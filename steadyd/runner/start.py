@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steadyd.errors import SteadyError
@@ -36,6 +36,7 @@ STARTS_AT_ONCE_MAX = 2 * (os.cpu_count() or 1)
 SLOT_SECONDS_MAX = 0.5
 """A start that takes longer waits for something, and keeps no other from booting."""
 STATIC = "static.ts"
+PRODUCTION = "production"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Plan:
     modules: Path | None = None
     read_only: tuple[str, ...] = ()
     """Top-level names that need a read-only bind, because file ownership cannot protect them."""
+    bundle: Path | None = None
+    """The entry and its imports as bytecode, made for NODE_ENV=production; None: run from source."""
     reach: Reach = field(default_factory=lambda: Reach(Network.NONE))
     limits: Limits = field(default_factory=Limits)
     tier: Tier = "accounts"
@@ -137,6 +140,8 @@ class Starter:
         Raises:
             Failure: it exited, was killed, or did not listen within `seconds`; nothing of it is left.
         """
+        if plan.environ.get("NODE_ENV", PRODUCTION) != PRODUCTION:
+            plan = replace(plan, bundle=None)
         async with self._slot():
             return await self._start(plan, seconds)
 
@@ -179,7 +184,12 @@ class Starter:
     def _from_zygote(self, plan: Plan) -> Instance | None:
         """An instance that was up before it was wanted; None where only a plain start will do."""
         # bunfig.toml is read before anything else: a zygote's Bun has looked for it already.
-        suits = plan.entry == ENTRY and plan.uid is not None and not os.path.lexists(plan.folder / "bunfig.toml")
+        suits = (
+            plan.entry == ENTRY
+            and plan.bundle is None
+            and plan.uid is not None
+            and not os.path.lexists(plan.folder / "bunfig.toml")
+        )
         zygote = self.nursery.take(plan.app_id, plan.reach) if self.nursery is not None and suits else None
         if zygote is None or self.nursery is None or plan.uid is None:
             return None
@@ -284,16 +294,20 @@ class Starter:
             runtime=runtime,
             modules=plan.modules,
             read_only=plan.read_only,
+            shown={sandbox.BUNDLE: plan.bundle} if plan.bundle else {},
             network=network,
         )
 
     def _environ(self, plan: Plan, runtime: str) -> dict[str, str]:
         status = ENVIRON["STEADY_STATUS_FD"]
-        return {**ENVIRON, **plan.environ, "STEADY_SOCKET": f"{runtime}/{SOCKET}", "STEADY_STATUS_FD": status}
+        own = {"STEADY_SOCKET": f"{runtime}/{SOCKET}", "STEADY_STATUS_FD": status}
+        own |= {"STEADY_ENTRY": f"{sandbox.APP}/{plan.entry}"} if plan.bundle else {}
+        return {**ENVIRON, **plan.environ, **own}
 
     def _bun(self, plan: Plan, engine: str, folder: str) -> list[str]:
         """Bun's command line, in the paths that the program sees."""
         entry = f"{folder}/{plan.entry}" if plan.entry else f"{engine}/{STATIC}"
+        entry = f"{sandbox.BUNDLE}/index.js" if plan.bundle else entry
         # A developer's own folder: its .env is meant, and what is missing may be fetched, also where a node_modules of
         # some folder above would make Bun think that it is not.
         switches = ["--install=fallback"] if plan.local else ["--no-install", "--no-env-file"]

@@ -56,7 +56,7 @@ class Tools:
 
     def __init__(self, engine: Engine, sandboxed: bool, spawn: Spawn = spawn) -> None:
         self.engine = engine
-        self._sandboxed = sandboxed
+        self.sandboxed = sandboxed
         self._spawn = spawn
         self._system = sandbox.look_at_system()
 
@@ -68,7 +68,7 @@ class Tools:
         closing = [output_end, nowhere]
         descriptors = {1: output_end, 2: output_end}
         try:
-            if self._sandboxed:
+            if self.sandboxed:
                 pipes = sandbox_pipes(room, self._system)
                 closing += pipes.values()
                 descriptors |= {**pipes, sandbox.INFO_FD: nowhere}

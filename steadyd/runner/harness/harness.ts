@@ -12,7 +12,8 @@ const LINE_CHARS_MAX = 65_536; // one event; Bun.write has written texts of this
 
 if (process.env.STEADY_ZYGOTE) require("./zygote.ts").wait(Number(process.env.STEADY_STATUS_FD));
 
-const { PORT, STEADY_ENV, STEADY_SOCKET, STEADY_STATUS_FD, STEADY_URL } = process.env;
+const { PORT, STEADY_ENTRY, STEADY_ENV, STEADY_SOCKET, STEADY_STATUS_FD, STEADY_URL } = process.env;
+delete process.env.STEADY_ENTRY;
 delete process.env.STEADY_SOCKET;
 delete process.env.STEADY_STATUS_FD;
 
@@ -30,6 +31,8 @@ const ELSEWHERE = Object.getOwnPropertyDescriptors({
   http3: undefined,
   idleTimeout: 0, // the proxy keeps connections for later, and an event stream may be silent for long
 });
+
+if (STEADY_ENTRY) process.argv[1] = STEADY_ENTRY; // a bundle is run in its place
 
 let holder: object | undefined; // the listening server that has the socket
 

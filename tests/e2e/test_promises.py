@@ -57,47 +57,76 @@ def test_thousand_requests_wake_one_instance(daemon: Daemon) -> None:
     assert len({body for _, body in answers}) == 1
 
 
-@pytest.mark.slow
-def test_deploys_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
-    """Promise 2: 30 deploys while 8 clients write: no failed request, each acknowledged row exactly once."""
-    daemon.create("busy", {"index.ts": COUNTER})
+async def write(
+    wire: Wire, number: int, stopping: asyncio.Event, acknowledged: list[str], failures: list[object]
+) -> None:
+    """A client that sends a key after the other."""
+    count = 0
+    while not stopping.is_set():
+        key = f"{number}-{count}"
+        count += 1
+        try:
+            status, body = await wire.ask("POST", "/", key.encode())
+        except (OSError, asyncio.IncompleteReadError) as error:
+            failures.append(error)
+            wire.close()
+            continue
+        if status == 200:
+            acknowledged.append(key)
+        else:
+            failures.append((status, body))
+    wire.close()
 
-    async def write(number: int, stopping: asyncio.Event, acknowledged: list[str], failures: list[object]) -> None:
-        wire, count = Wire(daemon.port, "busy.localhost"), 0
-        while not stopping.is_set():
-            key = f"{number}-{count}"
-            count += 1
-            try:
-                status, body = await wire.ask("POST", "/", key.encode())
-            except (OSError, asyncio.IncompleteReadError) as error:
-                failures.append(error)
-                wire.close()
-                continue
-            if status == 200:
-                acknowledged.append(key)
-            else:
-                failures.append((status, body))
-        wire.close()
+
+def lose_and_double_nothing(daemon: Daemon, name: str, calls: list[tuple[str, str, dict[str, object]]]) -> list[int]:
+    """Make API calls about an app while 8 clients write: no request fails, each acknowledged row is there once. Returns
+    the statuses of the calls."""
 
     async def body() -> tuple[list[str], list[object], list[int]]:
         stopping, acknowledged, failures = asyncio.Event(), list[str](), list[object]()
-        writers = [asyncio.create_task(write(n, stopping, acknowledged, failures)) for n in range(8)]
+        wires = [Wire(daemon.port, f"{name}.localhost") for _ in range(8)]
+        writers = [asyncio.create_task(write(w, n, stopping, acknowledged, failures)) for n, w in enumerate(wires)]
         statuses = []
-        for number in range(30):
-            merge = {"merge": True, "files": {"version.ts": f"export const version = {number};"}}
-            answer = await asyncio.to_thread(daemon.api, "POST", "/apps/busy/deploys", json=merge)
+        for method, path, sent in calls:
+            answer = await asyncio.to_thread(daemon.api, method, f"/apps/{name}/{path}", json=sent)
             statuses.append(answer.status_code)
         stopping.set()
         await asyncio.gather(*writers)
         return acknowledged, failures, statuses
 
     acknowledged, failures, statuses = asyncio.run(body())
-    assert statuses == [201] * 30
     assert failures == []
-    kept = daemon.ask("busy").json()
+    kept = daemon.ask(name).json()
     assert len(kept) == len(set(kept))
     assert sorted(kept) == sorted(acknowledged)
     assert len(acknowledged) > 100
+    return statuses
+
+
+@pytest.mark.slow
+def test_deploys_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
+    """Promise 2: 30 deploys while 8 clients write."""
+    daemon.create("busy", {"index.ts": COUNTER})
+    calls: list[tuple[str, str, dict[str, object]]] = [
+        ("POST", "deploys", {"merge": True, "files": {"version.ts": f"export const version = {number};"}})
+        for number in range(30)
+    ]
+    assert lose_and_double_nothing(daemon, "busy", calls) == [201] * 30
+
+
+def test_settings_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
+    """Promise 2: every setting changed while 8 clients write, some at once, the network by a swap."""
+    daemon.create("tuned", {"index.ts": COUNTER})
+    wishes: list[dict[str, object]] = [
+        {"memory": "96MiB", "cpus": 0.8, "processes": 48},
+        {"network": "none", "idle": "never"},
+        {"memory": "200MiB", "disk": "50MiB"},
+        {"network": None, "idle": "10min"},
+        {"memory": None, "cpus": None, "processes": None, "disk": None, "idle": None},
+    ]
+    calls = [("PATCH", "settings", wish) for wish in wishes * 2]
+    assert lose_and_double_nothing(daemon, "tuned", calls) == [200] * 10
+    assert set(daemon.api("GET", "/apps/tuned/settings").json()["sources"].values()) == {"host"}
 
 
 @pytest.mark.slow

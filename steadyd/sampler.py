@@ -13,7 +13,7 @@ from steadyd.records.metrics import Metrics, Reading
 
 READ_SECONDS = 10.0
 
-Readings = Mapping[str, Callable[[], Reading]]
+Readings = Mapping[str, Callable[[], Reading | None]]
 
 logger = logging.getLogger("steadyd.sampler")
 
@@ -48,7 +48,8 @@ class Sampler:
 
     def _sample(self, readings: Readings, now: float) -> None:
         for app_id, read in readings.items():
-            self._metrics.observe(app_id, read(), now)
+            if (reading := read()) is not None:
+                self._metrics.observe(app_id, reading, now)
         try:
             self._metrics.settle(readings.keys(), now)
         except SteadyError as error:

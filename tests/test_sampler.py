@@ -59,7 +59,7 @@ def test_a_look_that_fails_is_told_and_the_next_one_follows(
     looks = 0
     again = asyncio.Event()
 
-    def readings() -> Mapping[str, Callable[[], Reading]]:
+    def readings() -> Mapping[str, Callable[[], Reading | None]]:
         nonlocal looks
         looks += 1
         if looks > 1:

@@ -27,6 +27,8 @@ class Reading:
     cpu_seconds: float
     started_at: float = 0.0
     """When the instance started, on any clock: it tells one instance from the next."""
+    memory_peak_bytes: int = 0
+    """The most since it started, where that is known."""
     processes: int = 0
     throttled_seconds: float = 0.0
     sent_bytes: int = 0
@@ -150,8 +152,10 @@ def _since(before: Reading | None, now: Reading) -> Reading:
     sent = max(0, now.sent_bytes - before.sent_bytes)
     if now.started_at != before.started_at:
         return replace(now, sent_bytes=sent)
+    risen = now.memory_peak_bytes > before.memory_peak_bytes
     return replace(
         now,
+        memory_peak_bytes=now.memory_peak_bytes if risen else 0,  # else it was earlier
         cpu_seconds=max(0.0, now.cpu_seconds - before.cpu_seconds),
         throttled_seconds=max(0.0, now.throttled_seconds - before.throttled_seconds),
         sent_bytes=sent,
@@ -159,8 +163,8 @@ def _since(before: Reading | None, now: Reading) -> Reading:
 
 
 def _first(spent: Reading, now: float) -> Sample:
-    memory = spent.memory_bytes
-    return Sample(now, 1, memory, memory, spent.cpu_seconds, spent.throttled_seconds, spent.processes, spent.sent_bytes)
+    memory, peak = spent.memory_bytes, max(spent.memory_bytes, spent.memory_peak_bytes)
+    return Sample(now, 1, memory, peak, spent.cpu_seconds, spent.throttled_seconds, spent.processes, spent.sent_bytes)
 
 
 def _with(sample: Sample, spent: Reading) -> Sample:

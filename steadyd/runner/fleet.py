@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
@@ -112,9 +113,11 @@ class Fleet:
         memory, cpu = runtime.instance.consumption()
         return Usage(memory, cpu, runtime.requests)
 
-    def readings(self) -> dict[str, Callable[[], Reading]]:
-        """App id → how to read what its instance uses (from any thread), for those that run now."""
-        running = (runtime for runtime in self._runtimes.values() if runtime.state is AppState.RUNNING)
+    def readings(self, frozen: bool = False) -> dict[str, Callable[[], Reading | None]]:
+        """App id → how to read what its instance uses (from any thread; None: it just ended), for those that run, and
+        on wish those that are frozen."""
+        states = (AppState.RUNNING, AppState.FROZEN) if frozen else (AppState.RUNNING,)
+        running = (runtime for runtime in self._runtimes.values() if runtime.state in states)
         networks = self.ground.starter.networks
         return {
             runtime.id: functools.partial(_reading, runtime.id, runtime.instance, networks)
@@ -221,9 +224,11 @@ def _short(death: Death) -> dict[str, Any]:
     return {name: getattr(death, name) for name in kept}
 
 
-def _reading(app_id: str, instance: Instance, networks: Networks | None) -> Reading:
+def _reading(app_id: str, instance: Instance, networks: Networks | None) -> Reading | None:
     sent = networks.sent(app_id) if networks else 0
-    return replace(instance.reading(), sent_bytes=sent)
+    with contextlib.suppress(OSError):  # it ends at this moment
+        return replace(instance.reading(), sent_bytes=sent)
+    return None
 
 
 def _woken(seconds: float) -> Event:

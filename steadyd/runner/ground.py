@@ -79,7 +79,8 @@ class Ground:
             "STEADY_ENV": environment,
         }
         # A trial may not touch the world: what a candidate sends or changes out there cannot be taken back.
-        network = Network.NONE if environment == "trial" else self.settings(app, version).network
+        settings = self.settings(app, version)
+        network = Network.NONE if environment == "trial" else settings.network
         modules = modules_path(own, version.modules) if version.modules else None
         read_only = Folder(place, self.blobs).top_level(version.files)
         return Plan(
@@ -93,7 +94,7 @@ class Ground:
             read_only,
             bundle=find_bundle(own, version, self.starter.engine) if self.starter.sandboxed else None,
             reach=Reach(network, app.owner_id, app.by_guest),
-            limits=app.limits,
+            limits=settings.limits,
             tier="guests" if app.by_guest else "accounts",
         )
 

@@ -185,9 +185,18 @@ class Instance:
             connection.close()
 
     def reading(self) -> Reading:
-        """What it uses now, with when it started; may be called from any thread."""
-        memory, cpu = self.consumption()
-        return Reading(memory, cpu, self.started)
+        """What it uses now, with when it started; may be called from any thread.
+
+        Raises:
+            OSError: it ends at this moment, and its cgroup is gone.
+        """
+        if self.group is None:
+            memory, cpu = self.consumption()
+            return Reading(memory, cpu, self.started)
+        now = self.group.sample()
+        return Reading(
+            now.memory_bytes, now.cpu_seconds, self.started, now.memory_peak_bytes, now.processes, now.throttled_seconds
+        )
 
     def consumption(self) -> tuple[int, float]:
         """Bytes of memory and CPU seconds of the instance now: its cgroup's, else its processes' from proc(5); zeros

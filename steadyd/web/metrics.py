@@ -127,7 +127,7 @@ async def gather(rooms: Rooms, app: App, seconds: float) -> Metrics:
     """All that is known of the last `seconds`."""
     since = rooms.now() - seconds
     traffic = await rooms.metrics.traffic(app.id, since)
-    read = rooms.fleet.readings().get(app.id)
+    read = rooms.fleet.readings(frozen=True).get(app.id)
     reading = await asyncio.to_thread(read) if read else None
     used = total(await rooms.metrics.window(app.id, since, reading))
     wakes = await rooms.journal.wakes(app.id, since)
@@ -165,7 +165,7 @@ def exposition(rooms: Rooms, apps: Sequence[App]) -> str:
     for app in apps:
         label = f'app="{app.name}"'
         runtime, state = rooms.fleet.runtime(app.id), rooms.fleet.state(app)
-        reading = rooms.metrics.latest(app.id) if state is AppState.RUNNING else None
+        reading = rooms.metrics.latest(app.id) if state in (AppState.RUNNING, AppState.FROZEN) else None
         rows["steadyd_app_state"].append(f'{{{label},state="{state}"}} 1')
         rows["steadyd_app_requests_total"].append(f"{{{label}}} {runtime.requests if runtime else 0}")
         rows["steadyd_app_memory_limit_bytes"].append(f"{{{label}}} {app.limits.memory_bytes}")

@@ -41,7 +41,7 @@ def request(ms: float, status: int = 200, at: float = NOW) -> Request:
 
 def test_a_minute_of_readings_becomes_one_row(metrics: Metrics) -> None:
     for number in range(7):
-        metrics.observe("a", Reading((10 + number) * MIB, number * 0.5, 1.0, 3 + number % 2), NOW + number * 10)
+        metrics.observe("a", Reading((10 + number) * MIB, number * 0.5, 1.0, 0, 3 + number % 2), NOW + number * 10)
         metrics.settle(["a"], NOW + number * 10)
     assert window(metrics) == [Sample(NOW, 7, 13 * MIB, 16 * MIB, 3.0, 0.0, 4, 0)]
     metrics.observe("a", Reading(20 * MIB, 3.5, 1.0), NOW + 70)
@@ -54,6 +54,13 @@ def test_a_reading_of_this_moment_counts_from_the_last_one(metrics: Metrics) -> 
     now = asyncio.run(metrics.window("a", 0.0, Reading(3 * MIB, 0.75, 1.0)))
     assert (total(now).cpu_seconds, total(now).memory_peak_bytes, total(now).readings) == (0.75, 3 * MIB, 2)
     assert total(window(metrics)).readings == 1, "it is not kept"
+
+
+def test_a_peak_between_two_readings_counts_once(metrics: Metrics) -> None:
+    for number, peak in enumerate((90, 90, 95)):
+        metrics.observe("a", Reading(10 * MIB, 1.0, 1.0, peak * MIB), NOW + number * 60)
+        metrics.settle([], NOW)
+    assert [sample.memory_peak_bytes // MIB for sample in window(metrics)] == [90, 10, 95]
 
 
 def test_an_app_that_stops_leaves_what_it_used(metrics: Metrics) -> None:

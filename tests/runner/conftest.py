@@ -329,7 +329,7 @@ async def stage(root: Path, built: Engine, sandboxed: bool = True, **more: Any) 
 class World:
     """Everything from the records to the instances, without a listener: what deploys work on."""
 
-    def __init__(self, root: Path, built: Engine, sandboxed: bool, timing: Timing) -> None:
+    def __init__(self, root: Path, built: Engine, sandboxed: bool, timing: Timing, **starter: Any) -> None:
         self.root = root
         self.sockets = root / "i"
         self.sockets.mkdir(mode=0o711, exist_ok=True)
@@ -346,7 +346,7 @@ class World:
             apps=self.apps,
             journal=self.journal,
             logs=self.logs,
-            starter=Starter(built, self.sockets, self.logs, sandboxed),
+            starter=Starter(built, self.sockets, self.logs, sandboxed, **starter),
             urls=Urls("localhost", "localhost", 8080),
             timing=timing,
             trash=Trash(root / "trash"),
@@ -391,9 +391,11 @@ def tree(files: Mapping[str, str | bytes] | str) -> dict[str, bytes]:
 
 
 @asynccontextmanager
-async def world(root: Path, built: Engine, sandboxed: bool = True, timing: Timing = QUICK) -> AsyncIterator[World]:
+async def world(
+    root: Path, built: Engine, sandboxed: bool = True, timing: Timing = QUICK, **starter: Any
+) -> AsyncIterator[World]:
     """A daemon's inside, started like one. May be entered again on the same folder: a restart."""
-    made = World(root, built, sandboxed, timing)
+    made = World(root, built, sandboxed, timing, **starter)
     try:
         await made.deployer.recover()
         await made.fleet.load()

@@ -15,9 +15,18 @@ from steadyd.runner.engine import Engine
 from steadyd.runner.networks import Networks
 from steadyd.runner.plumbing import Plumbing
 from steadyd.runner.process import spawn
-from tests.runner.conftest import DEADLINE_SECONDS, HELLO, World, run, until, world
+from tests.runner.conftest import DEADLINE_SECONDS, HELLO, World, limits, needs_cgroups, run, until, world
 
 FAST = Timing(start_seconds=10.0, hold_seconds=5.0, drain_seconds=0.2, grace_seconds=0.2)
+
+GROWING = """
+let held: Uint8Array | undefined;
+export default { fetch(request: Request) {
+  if (!request.url.endsWith("/grow")) return new Response("hello");
+  held = new Uint8Array(100 << 20).fill(1);
+  return new Response("grown");
+} };
+"""
 
 
 async def state(here: World, name: str = "hello") -> str:
@@ -269,7 +278,43 @@ def test_a_running_app_can_be_read_with_what_it_sent(root: Path, bun: Engine) ->
             readings = here.fleet.readings()
             assert list(readings) == [app.id]
             reading = await asyncio.to_thread(readings[app.id])
+            assert reading is not None
             assert reading.memory_bytes > 10 << 20
             assert (reading.sent_bytes, reading.started_at) == (4_711, instance.started)
+
+    run(body())
+
+
+@needs_cgroups
+@pytest.mark.sandbox
+def test_a_running_app_is_held_to_its_new_limits(root: Path, bun: Engine) -> None:
+    """In its cgroup, the same instance; a fresh one where the old one already uses more memory."""
+
+    async def body() -> None:
+        async with limits() as more, world(root, bun, **more) as here:
+            await here.create(GROWING)
+            app, first = await here.app(), here.routes["hello.localhost"].instance
+            assert first is not None
+            assert first.group is not None
+            await here.apps.choose(app.id, lambda _: Choices(memory_bytes=200 << 20, cpus=0.5, processes=32))
+            await here.fleet.apply(app)
+            assert here.routes["hello.localhost"].instance is first
+            reading = await asyncio.to_thread(here.fleet.readings()[app.id])
+            assert reading is not None
+            assert 1 << 20 < reading.memory_bytes <= reading.memory_peak_bytes
+            assert 1 < reading.processes <= 32
+            assert reading.cpu_seconds > 0
+            assert await here.ask("/grow") == "grown"
+            await here.apps.choose(app.id, lambda _: Choices(memory_bytes=64 << 20))
+            await here.fleet.apply(app)
+            assert await here.ask() == "hello"
+            second = here.routes["hello.localhost"].instance
+            assert second is not None
+            assert second is not first
+            gone = more["cgroups"].make("accounts", "gone")
+            gone.remove()
+            second.group, kept = gone, second.group
+            assert await asyncio.to_thread(here.fleet.readings()[app.id]) is None, "it ends at this moment"
+            second.group = kept
 
     run(body())

@@ -23,6 +23,7 @@ from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import Cgroups, Tier, open_cgroups
 from steadyd.model import Principal
+from steadyd.neighbours import Neighbours
 from steadyd.notices import Notices
 from steadyd.post import Post
 from steadyd.premises import Corner, bind, data_folder, runtime_folder, sandbox_problem, write_private
@@ -38,6 +39,7 @@ from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
+from steadyd.records.targets import Targets
 from steadyd.runner import engine, process
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
@@ -123,7 +125,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         stack.push_async_callback(telemetry.close)
 
         starter = Starter(built, corner.instances, logs, sandboxed, spawn, _cgroups(stack, corner))
-        starter.networks = await _networks(stack, spawn, logs) if sandboxed else None
+        neighbours = Neighbours(ring, limits)
+        starter.networks = await _networks(stack, spawn, logs, database, neighbours) if sandboxed else None
         ground = Ground(
             folder=config.apps,
             blobs=Blobs(config.blobs),
@@ -139,7 +142,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             only_owner="" if sandboxed else operator.id,
         )
         notices = _notices(stack, config, people, ground)
-        fleet = Fleet(ground, lambda routes: _set_routes(listener, routes, control, urls), notices.happened)
+        fleet = Fleet(ground, lambda routes: _set_routes(listener, neighbours, routes, control, urls), notices.happened)
         stack.push_async_callback(fleet.close)
         tools, registry = Tools(built, sandboxed, spawn), Registry(corner.instances)
         deployer = Deployer(fleet, Installer(tools, registry), Trials(fleet, tools))
@@ -148,13 +151,10 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await fleet.load()
         _nurse(stack, launcher, starter, config)
 
-        rooms = replace(_rooms(config, people, metrics, fleet, deployer, notices), missing=(problem,) * bool(problem))
+        rooms = replace(_rooms(config, database, metrics, fleet, deployer, notices), missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
-        sampler = Sampler(metrics, fleet.readings)
-        stack.push_async_callback(sampler.close)
-        for work in (fleet.run(), telemetry.run(), sampler.run()):
-            stack.callback(asyncio.create_task(work).cancel)
+        _start_work(stack, fleet, telemetry, Sampler(metrics, fleet.readings))
         await listener.open_sockets(sockets)
         stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
         await _introduce(config, people, operator, urls)
@@ -204,12 +204,16 @@ def _timing(config: Config) -> Timing:
     )
 
 
-async def _networks(stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs) -> Networks:
+async def _networks(
+    stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs, database: Database, neighbours: Neighbours
+) -> Networks:
     """The apps' networks, with a few ready. They are closed after the last instance."""
     plumbing = Plumbing(spawn, PLUMBER_UID if os.geteuid() == 0 else None)
     stack.push_async_callback(plumbing.close)
     await plumbing.open()
     networks = Networks(plumbing, logs)
+    stack.push_async_callback(neighbours.close)
+    networks.targets, networks.open_door = await Targets(database).everything(), neighbours.open
     stack.callback(networks.close)
     stack.callback(asyncio.create_task(networks.run()).cancel)
     return networks
@@ -225,14 +229,22 @@ def _notices(stack: contextlib.AsyncExitStack, config: Config, people: People, g
     return notices
 
 
+def _start_work(stack: contextlib.AsyncExitStack, fleet: Fleet, telemetry: Telemetry, sampler: Sampler) -> None:
+    """The daemon's loops, until its end."""
+    stack.push_async_callback(sampler.close)
+    for work in (fleet.run(), telemetry.run(), sampler.run()):
+        stack.callback(asyncio.create_task(work).cancel)
+
+
 def _rooms(
-    config: Config, people: People, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices
+    config: Config, database: Database, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices
 ) -> Rooms:
     """What the control plane is given."""
     ground = fleet.ground
     return Rooms(
         apps=ground.apps,
-        people=people,
+        people=People(database),
+        targets=Targets(database),
         journal=ground.journal,
         requests=metrics.requests,
         metrics=metrics,
@@ -247,8 +259,9 @@ def _rooms(
     )
 
 
-def _set_routes(listener: Listener, routes: Routes, control: ControlPlane, urls: Urls) -> None:
-    """A new table, whole."""
+def _set_routes(listener: Listener, neighbours: Neighbours, routes: Routes, control: ControlPlane, urls: Urls) -> None:
+    """New tables, whole."""
+    neighbours.set_routes((app.owner_id, app.name, app) for app in routes.values())
     services: dict[str, Service] = {**routes, urls.control_domain: control}
     listener.routes = RouteTable(services, control, urls.control, urls.control_domain == "localhost")
 

@@ -32,6 +32,11 @@ HOST = "host"
 HOST_ADDRESS = "127.0.0.3"
 """What that name means there."""
 
+INTERNAL = "internal"
+"""Apps of one owner reach each other as `http://NAME.internal/` (a name that is nobody else's: ICANN, 2024)."""
+DOOR_ADDRESS, DOOR_PORT = "198.19.255.80", 80
+"""What these names mean on a private network."""
+
 _REFUSED = tuple((ipaddress.IPv4Network(network), what) for network, what in REFUSED)
 
 

@@ -41,6 +41,8 @@ ALLOWED: Mapping[str, str] = {
     "records": "errors model reach settings tree feed store",
     "proxy": "errors",
     "reach": "errors model",
+    "names": "reach",
+    "neighbours": "names proxy reach",
     "linux": "errors model reach",
     "runner": "errors model reach settings manifest tree urls feed store records linux",
     "web": "errors model notices quantity reach settings tree urls feed store records runner",
@@ -50,7 +52,7 @@ ALLOWED: Mapping[str, str] = {
     "sampler": "errors records",
     "premises": "errors config runner control linux",
     "daemon": "errors model tree urls feed config store records proxy runner web control telemetry sampler premises "
-    "stopping linux reach notices post hostdisk",
+    "stopping linux reach neighbours notices post hostdisk",
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",
@@ -115,7 +117,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent", "steadyd.linux.control"),
     ".add_signal_handler": ("steadyd.stopping",),
     # Out of this machine: to where an owner says, never into a private network; and to the registry that is configured.
-    "asyncio.open_connection": ("steadyd.post", "steadyd.runner.registry"),
+    "asyncio.open_connection": ("steadyd.post", "steadyd.runner.registry", "steadyd.runner.relay"),
     ".create_subprocess_exec": (),
     ".create_subprocess_shell": (),
 }

@@ -32,6 +32,7 @@ def examine(data: Path, listen: Address) -> list[Finding]:
         ("data folder", lambda: data_folder(data)),
         ("port", lambda: port(listen)),
         ("*.localhost", localhost_names),
+        ("open targets", lambda: open_targets(data)),
     ]
     findings = []
     for name, check in checks:
@@ -123,6 +124,22 @@ def localhost_names() -> Finding:
         return Finding("*.localhost", "ok", f"resolves to {', '.join(sorted(found))}")
     detail = f"resolves to {', '.join(sorted(found))}" if found else "does not resolve here (browsers and curl know it)"
     return Finding("*.localhost", "problem", detail, "sudo apt-get install -y libnss-myhostname")
+
+
+def open_targets(data: Path) -> Finding:
+    """What the operator opened to apps, as the daemon says that uses this folder."""
+    from steadyd.cli.client import Client, find_server
+    from steadyd.cli.verb import Failure
+
+    if not (data / "operator.token").is_file():
+        return Finding("open targets", "ok", "none: no daemon has used this data folder")
+    try:
+        with Client(find_server(None, data, None)) as client:
+            opened = client.call("GET", "/host")["host"]["targets"]
+    except (Failure, KeyError, TypeError) as error:
+        return Finding("open targets", "ok", f"unknown while no daemon answers: {error}")
+    said = ", ".join(f"{name} → {' '.join(targets)}" for name, targets in opened.items())
+    return Finding("open targets", "ok", said or "none: apps reach the public internet only")
 
 
 # Private

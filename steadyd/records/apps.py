@@ -87,6 +87,11 @@ class Apps:
         sql = "SELECT h.hostname, h.app_id FROM hostnames h JOIN apps a ON a.id = h.app_id WHERE a.deleted_at IS NULL"
         return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
 
+    async def owners(self) -> dict[str, str]:
+        """App id → its owner's id."""
+        sql = "SELECT id, owner_id FROM apps"
+        return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
+
     async def add_version(self, app: App, author: Principal, draft: Draft, now: float) -> Version:
         """A new immutable version; it is not live yet."""
 

@@ -74,6 +74,12 @@ STEADY = (
     """
     ALTER TABLE principals ADD COLUMN notify TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE targets (
+        app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, address TEXT NOT NULL, port INTEGER NOT NULL,
+        PRIMARY KEY (app_id, address, port)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 TELEMETRY = (

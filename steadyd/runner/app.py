@@ -71,6 +71,8 @@ class AppRuntime:
     ) -> None:
         self.id = app_id
         self.name = name
+        self.owner_id = ""
+        """Whose other apps it reaches on a private network, and who reach it."""
         self.state = AppState.STOPPED
         self.plan: Plan | None = None
         """What is started next; None until the folder was linked once."""

@@ -83,8 +83,10 @@ class Fleet:
     async def publish_routes(self) -> None:
         """Build the table from the records and hand it over whole. A name without a dot lies under the app domain."""
         table = {}
+        owners = await self.ground.apps.owners()
         for hostname, app_id in (await self.ground.apps.hostnames()).items():
             if app_id in self._runtimes:
+                self._runtimes[app_id].owner_id = owners.get(app_id, "")
                 full = hostname if "." in hostname else f"{hostname}.{self.ground.urls.app_domain}"
                 table[full] = self._runtimes[app_id]
         self._on_routes(table)

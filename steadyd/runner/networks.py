@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
+import socket
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.linux import ruleset
 from steadyd.model import Network
-from steadyd.reach import Reach, Target
+from steadyd.reach import HOST_ADDRESS, Reach, Target
 from steadyd.runner.logs import Logs
 from steadyd.runner.plumbing import Line, Plumbing
+from steadyd.runner.relay import Relay
 
 logger = logging.getLogger("steadyd.network")
 
@@ -48,6 +50,9 @@ class Attachment:
     """For `Confinement`."""
     targets: tuple[Target, ...] = ()
     """What the operator opened to it."""
+    relays: dict[Target, Relay] = field(default_factory=dict)
+    """Those of its targets that are ports of this machine."""
+    close_door: Callable[[], None] = lambda: None
     counted: int = 0
     """Bytes that were counted for its app already."""
     owner: Networks | None = field(default=None, repr=False)
@@ -65,6 +70,8 @@ class Networks:
     def __init__(self, plumbing: Plumbing, logs: Logs) -> None:
         self.targets: dict[str, tuple[Target, ...]] = {}
         """App's id → what the operator opened to it."""
+        self.open_door: Callable[[str, socket.socket, socket.socket], Callable[[], None]] | None = None
+        """Serves the apps of an owner (an id) on the two sockets of a private line, until what it returns is called."""
         self._plumbing = plumbing
         self._logs = logs
         self._ready: dict[str, list[Line]] = {letter: [] for letter in ruleset.CLASSES}
@@ -102,13 +109,14 @@ class Networks:
             return Attachment(app_id, reach)
         line = await self._line(ruleset.class_of(reach))
         entered = (*self._plumbing.namespaces, line.descriptor)
-        network = Attachment(app_id, reach, line, entered, self.targets.get(app_id, ()), owner=self)
+        network = Attachment(app_id, reach, line, entered, owner=self)
         self._live.add(network)
         if self._plumbing.problem:
             self._tell(app_id)
         try:
-            if opened := ruleset.allowed(line.name, network.targets):
-                await self._plumbing.rule(opened)
+            if reach.network is Network.PRIVATE and self.open_door is not None:
+                network.close_door = self.open_door(reach.owner, *line.door)
+            await self._open(network, self.targets.get(app_id, ()))
         except BaseException:
             network.release()
             raise
@@ -129,12 +137,25 @@ class Networks:
         self._live.discard(network)
         line = network.line
         assert line is not None
-        os.close(line.descriptor)
+        network.close_door()
+        for relay in network.relays.values():
+            relay.close()
+        line.close()
         if closed := ruleset.allowed(line.name, network.targets, "delete"):
             self._later(closed)
         if line.name in self._spent:
             self._spent.discard(line.name)
             self._later(ruleset.spent(self._spent))
+
+    async def set_targets(self, app_id: str, targets: tuple[Target, ...]) -> None:
+        """Open exactly these to an app, also while it runs; what is closed is cut.
+
+        Raises:
+            SteadyError: `cannot_start`, with what the plumber said.
+        """
+        self.targets[app_id] = targets
+        for network in [network for network in self._live if network.app_id == app_id]:
+            await self._open(network, targets)
 
     def sent(self, app_id: str) -> int:
         """Bytes that an app sent into its network since the daemon started, as of the last count."""
@@ -160,9 +181,11 @@ class Networks:
         if self._day != (today := int(now // DAY_SECONDS)):
             self._day, self._today = today, defaultdict(int)
         self.count()
-        spent = {network.line.name for network in self._live if network.line is not None and self._is_spent(network)}
-        for network in self._live:
-            if network.line is not None and network.line.name in spent - self._spent:
+        over = {owner for owner, sent in self._today.items() if sent > GUEST_BYTES_PER_DAY_MAX}
+        cut = {network.line.name: network for network in self._live if network.line and network.reach.owner in over}
+        spent = set(cut)
+        for name, network in cut.items():
+            if name not in self._spent:
                 amount = f"{GUEST_BYTES_PER_DAY_MAX >> 20} MiB"
                 told = f"Your apps sent {amount} today, a guest's daily amount: no more until midnight UTC."
                 self._logs.say(network.app_id, 0, told)
@@ -175,14 +198,26 @@ class Networks:
         """Let go of what lies ready. Instances must be gone."""
         for lines in self._ready.values():
             while lines:
-                os.close(lines.pop().descriptor)
+                lines.pop().close()
         for task in self._work:
             task.cancel()
 
     # Private
 
-    def _is_spent(self, network: Attachment) -> bool:
-        return network.reach.guest and self._today[network.reach.owner] > GUEST_BYTES_PER_DAY_MAX
+    async def _open(self, network: Attachment, targets: tuple[Target, ...]) -> None:
+        line, before, network.targets = network.line, network.targets, targets
+        assert line is not None
+        opened = [target for target in targets if target not in before]
+        closed = [target for target in before if target not in targets]
+        if rules := ruleset.allowed(line.name, opened) + ruleset.allowed(line.name, closed, "delete"):
+            await self._plumbing.rule(rules)
+        for target in closed:
+            if target in network.relays:
+                network.relays.pop(target).close()
+        for target in opened:
+            if target.is_host:
+                listening = await self._plumbing.listen(line, "tcp", HOST_ADDRESS, target.port)
+                network.relays[target] = Relay(listening, target.port)
 
     async def _line(self, letter: str) -> Line:
         """One that lies ready, without a wait; else the next one made."""
@@ -202,7 +237,7 @@ class Networks:
         """Networks of a router that is gone lead nowhere."""
         for line in [line for line in self._ready[letter] if line.router != self._plumbing.pid]:
             self._ready[letter].remove(line)
-            os.close(line.descriptor)
+            line.close()
 
     async def _refill(self) -> None:
         while True:
@@ -234,16 +269,20 @@ class Networks:
                 logger.warning("%s", error.message)
 
     def _later(self, text: str) -> None:
-        task = asyncio.ensure_future(self._rule(text))
+        task = asyncio.ensure_future(_quietly(self._plumbing.rule(text)))
         self._work.add(task)
         task.add_done_callback(self._work.discard)
-
-    async def _rule(self, text: str) -> None:
-        with contextlib.suppress(SteadyError):  # the router is gone, and its rules with it
-            await self._plumbing.rule(text)
 
     def _tell(self, app_id: str) -> None:
         """Once for each app: it wanted a network, and there is none."""
         if app_id not in self._told:
             self._told.add(app_id)
             self._logs.say(app_id, 0, f"This app has no network: {self._plumbing.problem}")
+
+
+# Private
+
+
+async def _quietly(ruling: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(SteadyError):  # the router is gone, and its rules with it
+        await ruling

@@ -16,12 +16,13 @@ import shutil
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.linux import plumber, ruleset
+from steadyd.reach import DOOR_ADDRESS, DOOR_PORT
 from steadyd.runner.process import Process, Spawn
 
 logger = logging.getLogger("steadyd.network")
@@ -38,6 +39,7 @@ AGAIN_SECONDS = 5.0
 OUTPUT_BYTES = 4_096
 PROGRAMS = (("pasta", "passt"), ("nft", "nftables"), ("ip", "iproute2"))
 """Program → the package that brings it, as Debian calls it."""
+DNS_PORT = 53
 TUN = "/dev/net/tun"
 OWN_TUN = 'mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec "$@"'
 
@@ -50,6 +52,14 @@ class Line:
     descriptor: int
     router: int
     """Which router it leads to: the plumber's pid."""
+    door: tuple[socket.socket, ...] = ()
+    """Of a private one: where it asks for its neighbours, and for their names."""
+
+    def close(self) -> None:
+        """Let go of it; it ends with the last process in it."""
+        os.close(self.descriptor)
+        for listening in self.door:
+            listening.close()
 
 
 class Plumbing:
@@ -90,14 +100,23 @@ class Plumbing:
         await self._end()
 
     async def make(self, letter: str) -> Line:
-        """A network of that class; the caller closes its descriptor.
+        """A network of that class; the caller closes it.
 
         Raises:
             SteadyError: `cannot_start`, with what the plumber said.
         """
         router = self.pid
         answer, descriptor = await self._ask({"do": "make", "letter": letter})
-        return Line(answer["name"], descriptor, router)
+        line = Line(answer["name"], descriptor, router)
+        if letter != ruleset.PRIVATE:
+            return line
+        try:
+            web = await self.listen(line, "tcp", DOOR_ADDRESS, DOOR_PORT)
+            line = replace(line, door=(web,))
+            return replace(line, door=(web, await self.listen(line, "udp", ruleset.DNS, DNS_PORT)))
+        except BaseException:
+            line.close()
+            raise
 
     async def rule(self, text: str) -> None:
         """Change the packet filter. Raises as `make`."""

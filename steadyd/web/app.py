@@ -9,7 +9,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
-from steadyd.web import apps, deploys, description, forms, host, live, metrics, notify, pages, settings, static, streams
+from steadyd.web import (
+    apps,
+    deploys,
+    description,
+    forms,
+    host,
+    live,
+    metrics,
+    notify,
+    pages,
+    settings,
+    static,
+    streams,
+    targets,
+)
 from steadyd.web.answers import error_answer, from_http_exception
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Endpoint, routes
@@ -55,6 +69,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *settings.ENDPOINTS,
         *notify.ENDPOINTS,
         *metrics.ENDPOINTS,
+        *targets.ENDPOINTS,
         *host.ENDPOINTS,
     )
     return (*calls, *description.endpoints(calls, rooms.urls.control))

@@ -84,6 +84,7 @@ class AppView:
     excerpt: list[tuple[int, str]]
     settings: list[Row]
     metrics: Metrics
+    targets: list[str]
     edit: Edit
 
     @property
@@ -127,6 +128,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         excerpt=excerpt(texts, place),
         settings=rows(app, edit.settings),
         metrics=await gather_metrics(rooms, app, METRICS_SECONDS),
+        targets=list(map(str, await rooms.targets.of(app.id))),
         edit=edit,
     )
 

@@ -27,6 +27,7 @@ async def me(call: Call) -> Response:
 async def host(call: Call) -> Response:
     rooms = call.rooms
     apps = await rooms.apps.everything()
+    targets = await rooms.targets.everything()
     running = sum(rooms.fleet.state(app) is AppState.RUNNING for app in apps)
     return json_answer(
         schema.HostAnswer(
@@ -41,6 +42,7 @@ async def host(call: Call) -> Response:
                 load_average=[round(load, 2) for load in os.getloadavg()],
                 guests=rooms.guests,
                 missing=rooms.lacking(),
+                targets={app.name: list(map(str, targets[app.id])) for app in apps if app.id in targets},
             )
         )
     )

@@ -24,6 +24,7 @@ PACKED_TYPES = ("application/gzip", "application/x-tar", "application/zip")
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 PATH_PARAMETERS: dict[str, Json] = {
     "name": {"description": "The app's name.", "schema": {"type": "string"}},
+    "target": {"description": "What is open, as it is listed.", "schema": {"type": "string"}},
     "n": {"description": "A version's number.", "schema": {"type": "integer", "minimum": 1}},
     "path": {"description": "A file's path; its slashes stay as they are.", "schema": {"type": "string"}},
 }

@@ -12,6 +12,7 @@ from steadyd.records.journal import Journal
 from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
+from steadyd.records.targets import Targets
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.logs import Logs
@@ -40,6 +41,7 @@ class Rooms:
     urls: Urls
     guests: bool
     host_name: str
+    targets: Targets
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
     now: Callable[[], float] = time.time

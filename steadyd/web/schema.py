@@ -438,6 +438,16 @@ class Health(Strict):
     status: Literal["ok"]
 
 
+class TargetBody(Strict):
+    """An IPv4 address and a port, or `host` and a port of this machine's loopback."""
+
+    target: str
+
+
+class TargetsAnswer(Strict):
+    targets: list[str]
+
+
 class Host(Strict):
     """This machine and what runs on it. `missing` says what it lacks to confine apps fully, and what mends that."""
 
@@ -451,6 +461,8 @@ class Host(Strict):
     load_average: list[float]
     guests: bool
     missing: list[str]
+    targets: dict[str, list[str]]
+    """App's name → what the operator opened to it."""
 
 
 class HostAnswer(Strict):

@@ -182,6 +182,53 @@ def test_a_trial_has_no_network(world: tuple[Outside, Daemon]) -> None:
     assert around.touched.total() == 0
 
 
+def test_a_private_app_reaches_its_owner_s_apps_by_name_and_nothing_else(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    for name in ("caller", "callee"):
+        daemon.create(name, {"index.ts": APP})
+    files = {"index.ts": APP, "steady.json": '{"network": "private"}'}
+    guest = {"name": "theirs", "files": files}
+    assert httpx.post(f"{daemon.url}/api/apps", json=guest, timeout=60).status_code == 201
+    assert daemon.api("PATCH", "/apps/caller/settings", json={"network": "private"}).status_code == 200
+    around.touched.clear()
+    daemon.api("POST", "/apps/callee/stop")
+    (said,) = attempt(daemon, [("fetch", "http://callee.internal/")], "caller")
+    assert said == "hello", "the call wakes it"
+    for name in ("theirs", "nobody", "steadyd", "localhost"):
+        (said,) = attempt(daemon, [("fetch", f"http://{name}.internal/")], "caller")
+        assert "Nothing is served under this host name" in said, said
+    (said,) = attempt(daemon, [("fetch", "http://caller.internal/")], "theirs")
+    assert "Nothing is served under this host name" in said, "a guest's door leads to the guest's apps"
+    inward = [f"http://{host}:{OTHER}/" for host in (PUBLIC, PRIVATE, HOST, METADATA, "public.test", "host")]
+    refused = attempt(daemon, [*(("fetch", url) for url in inward), ("udp", PUBLIC, OTHER)], "caller")
+    assert not [line for line in refused if line.startswith(("reached", "late", "open", "hello"))], refused
+    daemon.create("newcomer", {"index.ts": APP})
+    assert attempt(daemon, [("fetch", "http://newcomer.internal/")], "caller") == ["hello"]
+    assert around.touched.total() == 0
+
+
+def test_what_the_operator_opens_is_open_at_once_and_to_that_app_only(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    for name in ("trusted", "other"):
+        daemon.create(name, {"index.ts": APP})
+    tries: list[Try] = [("fetch", f"http://{PRIVATE}:{OTHER}/"), ("fetch", f"http://host:{OTHER}/")]
+    assert not [said for said in attempt(daemon, tries, "trusted") if said.startswith("reached")]
+    for target in (f"{PRIVATE}:{OTHER}", f"host:{OTHER}"):
+        answer = daemon.api("POST", "/apps/trusted/targets", json={"target": target})
+    assert answer.json() == {"targets": [f"{PRIVATE}:{OTHER}", f"host:{OTHER}"]}
+    around.touched.clear()
+    wanted = [f"reached {PRIVATE}:{OTHER}", f"reached 127.0.0.1:{OTHER}"]
+    assert attempt(daemon, tries, "trusted") == wanted
+    assert attempt(daemon, [("bun", PRIVATE, WEB), ("udp", PRIVATE, OTHER)], "trusted")[0] != "open"
+    assert not [said for said in attempt(daemon, tries, "other") if said.startswith("reached")]
+    assert reached(around) == {("tcp", PRIVATE, OTHER), ("tcp", "127.0.0.1", OTHER)}
+    daemon.api("POST", "/apps/trusted/restart")
+    assert attempt(daemon, tries, "trusted") == wanted, "also to the next instance"
+    for target in (f"{PRIVATE}:{OTHER}", f"host:{OTHER}"):
+        assert daemon.api("DELETE", f"/apps/trusted/targets/{target}").status_code == 200
+    assert not [said for said in attempt(daemon, tries, "trusted") if said.startswith("reached")]
+
+
 def test_after_kill_9_no_plumber_and_no_router_is_left(world: tuple[Outside, Daemon]) -> None:
     _, daemon = world
     before = plumbing()

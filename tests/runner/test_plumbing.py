@@ -56,7 +56,7 @@ def test_networks_are_made_and_leave_nothing_behind() -> None:
             with await plumbing.listen(lines[0], "tcp", "127.0.0.2", 80) as listening:
                 assert listening.getsockname() == ("127.0.0.2", 80)
             for line in lines:
-                os.close(line.descriptor)
+                line.close()
             await until(lambda: "u0" not in plumbing.traffic(), "the kernel to remove a network that nobody holds")
             pid = plumbing.pid
         assert str(pid) not in os.listdir("/proc")
@@ -74,7 +74,7 @@ def test_what_the_plumber_refuses_is_an_error_and_it_goes_on() -> None:
                 await plumbing.rule("nonsense")
             with pytest.raises(SteadyError, match="256 KiB"):
                 await plumbing.rule("#" * plumber.PACKET_BYTES_MAX)
-            os.close((await plumbing.make("u")).descriptor)
+            (await plumbing.make("u")).close()
 
     run(body())
 
@@ -114,7 +114,7 @@ def test_what_ends_is_started_again(victim: str, monkeypatch: pytest.MonkeyPatch
             await until(lambda: plumbing.problem != "", "the loss to be noticed")
             await until(lambda: plumbing.problem == "", "another")
             assert process.pid not in [running.pid for running in plumbing._processes]
-            os.close((await plumbing.make("u")).descriptor)
+            (await plumbing.make("u")).close()
 
     run(body())
 
@@ -166,7 +166,7 @@ def test_a_way_out_that_does_not_come_is_a_problem_and_not_waited_for(
             if "no network namespace" in plumbing.problem:
                 pytest.skip(plumbing.problem)
             assert problem in plumbing.problem
-            os.close((await plumbing.make("p")).descriptor)  # networks without a way out can be had all the same
+            (await plumbing.make("p")).close()  # networks without a way out can be had all the same
 
     run(body())
 

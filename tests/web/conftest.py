@@ -24,6 +24,7 @@ from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
+from steadyd.records.targets import Targets
 from steadyd.runner import engine
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
@@ -146,7 +147,8 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     tools = Tools(built, sandboxed=False)
     deployer = Deployer(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
     notices = Notices(apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
-    rooms = Rooms(apps, people, journal, requests, metrics, logs, fleet, deployer, notices, urls, True, "test-host")
+    told = (apps, people, journal, requests, metrics, logs)
+    rooms = Rooms(*told, fleet, deployer, notices, urls, True, "test-host", Targets(database))
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:

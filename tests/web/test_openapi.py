@@ -84,8 +84,11 @@ def test_what_handlers_answer_fits_their_types(web: Web) -> None:
             checked = 0
             for endpoint in endpoints(stage.rooms):
                 types = endpoint.answers.get("application/json", ())
-                path = endpoint.path.replace("{name}", "hello").replace("{n}", "1") + "?domain=localhost"
-                content = HELLO if endpoint.upload else b'{"version": 1}' if "rollback" in path else b""
+                path = endpoint.path.replace("{name}", "hello").replace("{n}", "1").replace("{target}", "host:80")
+                path += "?domain=localhost"
+                bodies = {"rollback": b'{"version": 1}', "targets": b'{"target": "host:80"}'}
+                word = endpoint.path.rpartition("/")[2]
+                content = HELLO if endpoint.upload else bodies.get(word, b"") if endpoint.changes else b""
                 if endpoint.path == "/api/apps" and endpoint.method == "POST":
                     path = "/api/apps?name=other"
                 if endpoint.changes:

@@ -54,6 +54,8 @@ class Base(Branch, Protocol):
 
     def clear(self) -> None: ...
 
+    def leave(self) -> None: ...
+
 
 class Tree:
     """The groups of one daemon: the base, its tiers, and what is made in them."""
@@ -78,6 +80,7 @@ class Tree:
 
     def close(self) -> None:
         self._base.clear()
+        self._base.leave()
 
     # Private
 

@@ -183,6 +183,9 @@ class Base1(Group1):
         """Kill and remove everything in it, and it."""
         control.clear(self.folders)
 
+    def leave(self) -> None:
+        """The daemon itself never moved."""
+
 
 class PressureEvents:
     """The eventfd(2) that the kernel adds to when the group is out of memory, and when that becomes critical: almost

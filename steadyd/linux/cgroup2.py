@@ -104,9 +104,7 @@ class Group2:
 
     def share(self) -> None:
         """Have groups below it with limits of their own. Raises OSError."""
-        there = control.read(self.file("cgroup.controllers")).split()
-        wanted = [controller for controller in (*NEEDED_V2, WANTED[2]) if controller in there]
-        control.write(self.file("cgroup.subtree_control"), " ".join(f"+{controller}" for controller in wanted))
+        control.write(self.file("cgroup.subtree_control"), _listed("+", self.folder))
 
     def cap(self, caps: Caps) -> None:
         if caps.memory_bytes and (held := self._reading().held_bytes) > caps.memory_bytes:
@@ -237,6 +235,18 @@ class Base2(Group2):
         else:
             control.clear([self.folder])
 
+    def leave(self) -> None:
+        """Undo `prepare`, so that whoever runs in the site afterwards finds it as it was."""
+        if not self._inside:
+            return
+        with contextlib.suppress(OSError):  # somebody has groups of their own beside ours: then we stay in our leaf
+            for folder in (self.folder, self._site.folder):
+                control.write(f"{folder}/cgroup.subtree_control", _listed("-", folder))
+            for pid in control.members(self._daemon):
+                control.write(f"{self._site.folder}/cgroup.procs", pid)
+            self._inside = False
+            self.clear()
+
 
 class MemoryEvents:
     """An epoll(7) that is readable once the kernel says that `memory.events` is new: usage was held at the limit, or
@@ -285,6 +295,12 @@ def host_of(machine: Host, own: str) -> Host:
 
 
 # Private
+
+
+def _listed(sign: str, folder: str) -> str:
+    """What of the controllers there is for the groups below `folder`, each with `sign`: `+cpu +memory`."""
+    there = control.read(f"{folder}/cgroup.controllers").split()
+    return " ".join(sign + controller for controller in (*NEEDED_V2, WANTED[2]) if controller in there)
 
 
 def _ours(pid: int) -> bool:

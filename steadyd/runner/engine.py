@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.linux import pages
 from steadyd.linux.ruleset import DNS
 from steadyd.reach import HOST, HOST_ADDRESS
 from steadyd.runner.process import run_now
@@ -78,7 +79,9 @@ def prepare(parent: Path) -> Engine:
     folder = parent / f"bun-{version}-{digest.hexdigest()[:12]}"
     if not folder.is_dir():
         _build(folder, bun, scripts)
-    return Engine(folder, version)
+    engine = Engine(folder, version)
+    pages.hold(engine.bun)  # before an app reads it, and pays for it
+    return engine
 
 
 # Private

@@ -359,6 +359,16 @@ class TestKilling:
         assert [path for path in group.join if Path(path).exists()] == []
         ground.cgroups = open_cgroups(ground.name)
 
+    def test_after_closing_we_are_where_we_were(self, ground: Ground) -> None:
+        ground.cgroups.close()
+        before = Path("/proc/self/cgroup").read_text()
+        ground.cgroups = open_cgroups(ground.name)
+        ground.make().remove()
+        ground.cgroups.close()
+        assert Path("/proc/self/cgroup").read_text() == before
+        assert f"/{ground.name}" not in before
+        ground.cgroups = open_cgroups(ground.name)
+
     def test_what_a_killed_daemon_left_is_killed_and_removed_at_the_next_start(self, ground: Ground) -> None:
         group = ground.make()
         pid = up(ground, group, SLEEP)

@@ -35,6 +35,8 @@ STARTS_AT_ONCE_MAX = 2 * (os.cpu_count() or 1)
 """Instances that boot at the same time: more would make each other late, and the loop with them."""
 SLOT_SECONDS_MAX = 0.5
 """A start that takes longer waits for something, and keeps no other from booting."""
+STARTING_CPU_WEIGHT = 20
+"""Whoever starts gives way to those who serve, whose weight is 100: a storm of wakes is nobody else's trouble."""
 STATIC = "static.ts"
 PRODUCTION = "production"
 
@@ -178,6 +180,8 @@ class Starter:
             instance.kill()
             await instance.gone()
             raise
+        if instance.group is not None:
+            instance.group.cap(caps(plan.limits))
         instance.ready_at = time.monotonic()
         return instance
 
@@ -248,7 +252,7 @@ class Starter:
         if self.cgroups is None or plan.local:
             return None
         group = self.cgroups.make(plan.tier, f"{plan.app_id}.{number}")
-        group.cap(caps(plan.limits))
+        group.cap(replace(caps(plan.limits), cpu_weight=STARTING_CPU_WEIGHT))
         return group
 
     def _spawn(self, plan: Plan, place: Quarters) -> Launched:

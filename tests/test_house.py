@@ -78,6 +78,7 @@ PURE: Mapping[str, str] = {
     "steadyd.manifest": "what a version's own file says",
     "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.lifecycle": "the transition table",
+    "steadyd.runner.failure": "what an end is blamed on",
     "steadyd.runner.reload": "whether a change means a reload",
 }
 """Modules that decide and never act: none of `IMPURE` in them, so their tests need no loop and no clock."""

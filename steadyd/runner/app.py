@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from steadyd.errors import SteadyError
 from steadyd.model import AppState, Death, Settings
 from steadyd.proxy.service import Holder
-from steadyd.runner.death import STOP_TIMEOUT, death_of
+from steadyd.runner.death import death_of
 from steadyd.runner.evidence import Evidence
+from steadyd.runner.failure import STOP_TIMEOUT, Failure, sentence
 from steadyd.runner.gate import Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
 from steadyd.runner.lull import Lull
 from steadyd.runner.process import Exit
 from steadyd.runner.rest import Rest
-from steadyd.runner.start import Failure, Plan, Starter
+from steadyd.runner.start import Plan, Starter
 from steadyd.runner.watch import Watch
 
 AT_REST = frozenset({AppState.STOPPED, AppState.FAILED, AppState.HELD})
@@ -162,7 +163,7 @@ class AppRuntime:
             self._send(Event.WANTED)
         await self.watch.until(lambda: self.state is AppState.RUNNING or self.failure is not None)
         if self.state is not AppState.RUNNING:
-            raise _why(self.state, self.failure)
+            raise _why(self.state, self.failure, self.name)
 
     async def sleep(self, hold: bool = False) -> None:
         """Stop it: drained, the process gone. With `hold`, no request wakes it; else who came meanwhile does."""
@@ -235,7 +236,7 @@ class AppRuntime:
         for action in actions:
             self._perform(action)
         if self.state is AppState.FAILED and before is not self.state and self.failure is not None:
-            self._tell.happened(self.id, "failed", f"It is not started any more: {self.failure.message}")
+            self._tell.happened(self.id, "failed", f"It is not started any more: {sentence(self.failure, self.name)}")
         self.watch.changed()
 
     def _perform(self, action: Action) -> None:
@@ -255,7 +256,7 @@ class AppRuntime:
             self.instance.thaw()
             self._lull.end()
         elif action is Action.REFUSE:
-            self._gate.refuse(_why(self.state, self.failure if self.tells_everybody else None))
+            self._gate.refuse(_why(self.state, self.failure if self.tells_everybody else None, self.name))
         elif action is Action.RETIRE:
             self._open = None
             self._task(self._retire())
@@ -368,12 +369,13 @@ def _closing() -> SteadyError:
     return SteadyError("shutting_down", "This server is stopping. Try again soon.", retry_after=2)
 
 
-def _why(state: AppState, failure: Failure | None = None) -> SteadyError:
+def _why(state: AppState, failure: Failure | None, name: str) -> SteadyError:
     """Why there is no instance to answer. The reason and the log, of `failure`, are the owner's business only."""
     if state is AppState.HELD:
         return SteadyError("held", "This app is held: its owner stopped it for now.", retry_after=60)
     if failure is None:
         message = "This app keeps failing to start. Its owner finds the reason on its page and in its log."
         return SteadyError("app_failed", message, retry_after=30)
-    details = {"step": "start", "reason": failure.message, "logs": failure.lines}
-    return SteadyError("app_failed", f"The app does not run: {failure.message}", details, retry_after=30)
+    reason = sentence(failure, name)
+    details = {"step": "start", "reason": reason, "logs": failure.lines}
+    return SteadyError("app_failed", f"The app does not run: {reason}", details, retry_after=30)

@@ -10,11 +10,11 @@ import os
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
 from steadyd.runner.bundle import Bundler
+from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import FOLDER_MODE, Folder, Place, make_root, scratch_path
 from steadyd.runner.instance import Instance
 from steadyd.runner.sandbox import Room
-from steadyd.runner.start import Failure
 from steadyd.runner.tool import SCRIPT, Tools
 
 HEALTH_SECONDS_MAX = 10.0

@@ -20,10 +20,10 @@ from steadyd.model import App, Deploy, Draft, Event, File, Principal, Version
 from steadyd.runner.app import AppRuntime
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
+from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.install import LOCK, Installed, Installer
 from steadyd.runner.reserve import is_full
-from steadyd.runner.start import Failure
 from steadyd.tree import Tree, check_tree, find_entry
 
 INTERRUPTED = "The daemon stopped while this ran."

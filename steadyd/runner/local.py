@@ -16,10 +16,11 @@ from steadyd.errors import SteadyError
 from steadyd.model import Settings
 from steadyd.runner.app import AppRuntime, Tell, Timing
 from steadyd.runner.engine import SCRIPTS, Engine, find_bun
+from steadyd.runner.failure import Failure
 from steadyd.runner.lifecycle import Event
 from steadyd.runner.logs import Logs
 from steadyd.runner.sandbox import Room
-from steadyd.runner.start import Failure, Plan, Starter
+from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools
 from steadyd.tree import ENTRIES, STATIC_INDEX, find_entry
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from steadyd.errors import SteadyError
 from steadyd.linux import usage
 from steadyd.runner.allowance import EVERY_SECONDS, UNLIMITED, Account, Amount, Gauge, Look, allowance
-from steadyd.runner.death import size
+from steadyd.runner.failure import size
 from steadyd.runner.process import Spawn
 from steadyd.runner.tool import Collector
 

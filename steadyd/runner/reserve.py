@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.runner.death import size
+from steadyd.runner.failure import size
 
 RESERVE_BYTES = 128 << 20
 RESERVE_INODES = 5_000

@@ -22,7 +22,7 @@ from steadyd.reach import Reach
 from steadyd.runner import sandbox
 from steadyd.runner.confined import ENVIRON, STATUS_FD, start_confined
 from steadyd.runner.engine import ENTRY, HARNESS, Engine
-from steadyd.runner.evidence import Evidence
+from steadyd.runner.failure import Failure
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
 from steadyd.runner.networks import Attachment, Networks
@@ -63,27 +63,6 @@ class Plan:
     """Whose share of this host it uses."""
     local: bool = False
     """A developer's own folder: no sandbox, Bun may install what is missing."""
-
-
-@dataclass(eq=False, slots=True)
-class Failure(Exception):
-    """Why an instance never became ready."""
-
-    cause: str
-    """exit, signal or start_timeout."""
-    message: str
-    uptime_seconds: float
-    ended: Exit | None = None
-    where: StatusEvent | None = None
-    lines: list[str] = field(default_factory=list)
-    evidence: Evidence = field(default_factory=Evidence)
-
-    def as_error(self, step: str) -> SteadyError:
-        """The `deploy_failed` error of the contract: step, reason, place, last log lines."""
-        details: dict[str, object] = {"step": step, "reason": self.message, "logs": self.lines}
-        if self.where is not None:
-            details |= {key: getattr(self.where, key) for key in ("file", "line", "column") if getattr(self.where, key)}
-        return SteadyError("deploy_failed", f"The app did not start: {self.message}", details)
 
 
 @dataclass(frozen=True, slots=True)

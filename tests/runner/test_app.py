@@ -14,8 +14,8 @@ from steadyd.model import AppState, Asked, Settings
 from steadyd.runner import lifecycle
 from steadyd.runner.app import AppRuntime, Timing
 from steadyd.runner.engine import Engine
+from steadyd.runner.failure import Failure
 from steadyd.runner.lifecycle import STARTS_MAX
-from steadyd.runner.start import Failure
 from tests.runner.conftest import BOTH, HELLO, Visitor, ask, exchange, run, stage, until
 
 DIES = 'console.log("about to die"); process.exit(3);\n'

@@ -11,8 +11,8 @@ from steadyd.errors import SteadyError
 from steadyd.runner import candidate
 from steadyd.runner.candidate import HEALTH_BYTES_MAX, check_health
 from steadyd.runner.engine import Engine
+from steadyd.runner.failure import Failure
 from steadyd.runner.instance import Instance
-from steadyd.runner.start import Failure
 from tests.runner.conftest import BOTH, HELLO, World, run, stage, world
 
 WRITES = """

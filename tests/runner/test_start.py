@@ -14,7 +14,8 @@ from steadyd.linux.seccomp import program
 from steadyd.runner import sandbox
 from steadyd.runner.confined import sandbox_pipes
 from steadyd.runner.engine import Engine
-from steadyd.runner.start import STARTS_AT_ONCE_MAX, Failure, Plan
+from steadyd.runner.failure import Failure
+from steadyd.runner.start import STARTS_AT_ONCE_MAX, Plan
 from steadyd.runner.status import PATHS_MAX
 from tests.runner.conftest import BOTH, HELLO, UID, Stage, alive, exchange, needs_root, run, stage
 
@@ -77,11 +78,8 @@ def test_why_it_does_not_start_is_told(
             if "const =" not in code and "gone" not in code:
                 assert "last words" in told.lines
             error = told.as_error("switch")
-            assert (error.code, error.details["step"], error.details["reason"]) == (
-                "deploy_failed",
-                "switch",
-                told.message,
-            )
+            assert (error.code, error.details["step"]) == ("deploy_failed", "switch")
+            assert error.details["reason"].startswith(told.message)
             if "index.ts:2" in reason:
                 assert (error.details["file"], error.details["line"]) == ("index.ts", 2)
             assert str(root) not in str(error.body()) or not sandboxed

@@ -29,7 +29,7 @@ from tests.outside import (
     Outside,
     outside,
 )
-from tests.served import Daemon, data_folder, remove, until
+from tests.served import NOBODY, Daemon, as_ordinary_user, data_folder, remove, until
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -227,6 +227,38 @@ def test_what_the_operator_opens_is_open_at_once_and_to_that_app_only(world: tup
     for target in (f"{PRIVATE}:{OTHER}", f"host:{OTHER}"):
         assert daemon.api("DELETE", f"/apps/trusted/targets/{target}").status_code == 200
     assert not [said for said in attempt(daemon, tries, "trusted") if said.startswith("reached")]
+
+
+def test_an_ordinary_user_s_apps_reach_as_much() -> None:
+    """All of them share one uid there, but no namespace."""
+    data = data_folder()
+    os.chown(data.parent, NOBODY, NOBODY)
+    try:
+        with outside(data.parent) as around:
+            daemon = Daemon(data, before=(*around.command, *as_ordinary_user()))
+            try:
+                daemon.create("out", {"index.ts": APP})
+                for host in (
+                    "127.0.0.1",
+                    "2130706433",
+                    PRIVATE,
+                    "2852039166",
+                    "private.test",
+                    HOST,
+                    BRIDGE,
+                    "198.18.0.1",
+                ):
+                    said = attempt(daemon, every_way(host, OTHER))
+                    assert not [line for line in said if line.startswith(("open", "reached", "late"))], (host, said)
+                assert reached(around) == set()
+                assert attempt(daemon, [("fetch", "http://public.test/")]) == [f"reached {PUBLIC}:80"]
+                daemon.create("near", {"index.ts": APP, "steady.json": '{"network": "private"}'})
+                assert attempt(daemon, [("fetch", "http://out.internal/")], "near") == ["hello"]
+                assert daemon.stop() == 0, "".join(daemon.output)
+            finally:
+                daemon.kill()
+    finally:
+        remove(data)
 
 
 def test_after_kill_9_no_plumber_and_no_router_is_left(world: tuple[Outside, Daemon]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
@@ -36,6 +37,8 @@ INTERNAL = "internal"
 """Apps of one owner reach each other as `http://NAME.internal/` (a name that is nobody else's: ICANN, 2024)."""
 DOOR_ADDRESS, DOOR_PORT = "198.19.255.80", 80
 """What these names mean on a private network."""
+
+ONLY_IPV4 = "apps reach IPv4 addresses only"
 
 _REFUSED = tuple((ipaddress.IPv4Network(network), what) for network, what in REFUSED)
 
@@ -84,6 +87,14 @@ def parse_target(text: str) -> Target:
     return Target(address, number)
 
 
+def refusal_of_all(addresses: Iterable[str], port: int) -> str:
+    """The same for a name that has several addresses: refused if all are, for the first reason that is about IPv4."""
+    reasons = [refusal(address, port) for address in addresses]
+    if not all(reasons):
+        return ""
+    return next((reason for reason in reasons if reason != ONLY_IPV4), ONLY_IPV4 if reasons else "")
+
+
 def refusal(address: str, port: int) -> str:
     """Why an app on the internet is refused `port` of `address` (a literal), as a clause; "" if it is not."""
     try:
@@ -92,7 +103,7 @@ def refusal(address: str, port: int) -> str:
         return ""
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is None:
-            return "apps reach IPv4 addresses only"
+            return ONLY_IPV4
         found = found.ipv4_mapped
     for network, what in _REFUSED:
         if found in network:

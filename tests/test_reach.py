@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.reach import Target, parse_target, refusal
+from steadyd.reach import ONLY_IPV4, Target, parse_target, refusal, refusal_of_all
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,10 @@ def test_anything_else_is_not(text: str) -> None:
     with pytest.raises(SteadyError, match=r"Write an IPv4 address and a port") as caught:
         parse_target(text)
     assert caught.value.code == "invalid"
+
+
+def test_a_name_is_refused_if_all_its_addresses_are() -> None:
+    assert refusal_of_all(["1.1.1.1", "2606:4700::1111"], 443) == ""
+    assert "loopback" in refusal_of_all(["::1", "127.0.0.1"], 5432)
+    assert refusal_of_all(["2606:4700::1111"], 443) == ONLY_IPV4
+    assert refusal_of_all([], 443) == "", "a name that means nothing fails by itself"

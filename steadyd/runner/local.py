@@ -6,14 +6,17 @@ that fails is not tried again before something changes, and everybody who asks i
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.model import Settings
+from steadyd.reach import refusal_of_all
 from steadyd.runner.app import AppRuntime, Tell, Timing
 from steadyd.runner.engine import SCRIPTS, Engine, find_bun
 from steadyd.runner.failure import Failure
@@ -27,6 +30,8 @@ from steadyd.tree import ENTRIES, STATIC_INDEX, find_entry
 APP_ID = "local"
 TIMING = Timing(start_seconds=30.0, hold_seconds=30.0, drain_seconds=5.0, grace_seconds=2.0)
 INSTALL_SECONDS_MAX = 300.0
+TARGETS_MAX = 1_000
+"""Targets that are judged: each once, whatever an app connects to."""
 PACKAGE_BYTES_MAX = 10 << 20
 DEPENDENCY_KEYS = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 
@@ -54,6 +59,8 @@ class LocalApp(AppRuntime):
         self._logs = logs
         self._environ = environ
         self._installed = ""
+        self._targets: set[str] = set()
+        self._judging: set[asyncio.Task[None]] = set()
 
     async def reload(self) -> bool:
         """Hold, drain, start what the folder holds now; false if it does not start (the log says why)."""
@@ -87,6 +94,23 @@ class LocalApp(AppRuntime):
 
     def _woke(self, app_id: str, seconds: float) -> None:
         self.say(f"Started in {seconds * 1000:.0f} ms.")
+        if self.instance is not None and (told := self.instance.told) is not None:
+            told.on_reached = self._reached
+            for target in told.reached:
+                self._reached(target)
+
+    def _reached(self, target: str) -> None:
+        """Say once of each target that a server would refuse it."""
+        if target not in self._targets and len(self._targets) < TARGETS_MAX:
+            self._targets.add(target)
+            task = asyncio.ensure_future(self._judge(*target.rpartition(" ")[::2]))
+            self._judging.add(task)
+            task.add_done_callback(self._judging.discard)
+
+    async def _judge(self, host: str, port: str) -> None:
+        reason = refusal_of_all(await _addresses(host), int(port)) if port.isdecimal() else ""
+        if reason:
+            self.say(f"On a server, {host} port {port} is refused unless its operator opens it: {reason}.")
 
     async def _plan(self, app_id: str) -> Plan:
         """What to start next, with its dependencies in place.
@@ -160,6 +184,15 @@ def entry_of(folder: Path) -> str:
 
 
 # Private
+
+
+async def _addresses(host: str) -> set[str]:
+    """What a name means on this machine; a literal means itself."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return set()
+    return {str(address[0]) for _, _, _, _, address in found}
 
 
 def _read_package(folder: Path) -> bytes:

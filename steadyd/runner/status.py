@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import socket
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,7 +16,8 @@ from steadyd.runner.process import Process
 STATUS_LINE_BYTES_MAX = 64 << 10
 INFO_BYTES_MAX = 4 << 10
 PATHS_MAX = 20_000
-"""Paths of one kind that are remembered: the app's process sends them, so it must not decide how much we keep."""
+"""Paths of one kind, and targets, that are remembered: the app's process sends them, so it must not decide how much we
+keep."""
 CHILD_PID = re.compile(rb'"child-pid": (\d+)\b')
 
 
@@ -28,6 +30,8 @@ class StatusEvent(msgspec.Struct):
     line: int | None = None
     column: int | None = None
     files: list[str] = []
+    target: str | None = None
+    """HOST PORT of a connection."""
 
 
 class StatusReader:
@@ -42,6 +46,9 @@ class StatusReader:
         """Whether it has ever set a timer that outlives a pause."""
         self.files: set[str] = set()
         self.wrote: set[str] = set()
+        self.reached: list[str] = []
+        """HOST PORT of what it connected to, once each, as a developer's own folder tells."""
+        self.on_reached: Callable[[str], None] = lambda target: None
         self._process = process
         self._socket = ours
         self._info = info
@@ -96,6 +103,9 @@ class StatusReader:
             self.files.update(event.files[: PATHS_MAX - len(self.files)])
         elif event.event == "wrote" and event.file and len(self.wrote) < PATHS_MAX:
             self.wrote.add(event.file)
+        elif event.event == "reached" and event.target and len(self.reached) < PATHS_MAX:
+            self.reached.append(event.target)
+            self.on_reached(event.target)
 
     def _read_info(self) -> None:
         """bubblewrap tells the host pid of its child, which leads the group to signal. It writes in pieces: closing

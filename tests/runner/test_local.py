@@ -194,3 +194,51 @@ def test_no_entry(tmp_path: Path, package: str, code: str) -> None:
     with pytest.raises(SteadyError) as caught:
         entry_of(tmp_path)
     assert caught.value.code == code
+
+
+def test_what_a_server_would_refuse_is_said_once(tmp_path: Path) -> None:
+    """At the start and later, by every way to connect, and nothing changes for the app."""
+    code = """
+    import net from "node:net";
+    const quiet = { data() {}, error() {}, connectError() {} };
+    await fetch("http://127.0.0.1:1/").catch(() => {});
+    await Bun.connect({ hostname: "localhost", port: 2, socket: quiet }).catch(() => {});
+    export default {
+      async fetch(request) {
+        if (new URL(request.url).pathname === "/answer") return new Response("public");
+        net.connect(3, "127.0.0.1").on("error", () => {});
+        net.connect({ port: 4, host: "::1" }).on("error", () => {});
+        new WebSocket("ws://127.0.0.1:5/").onerror = () => {};
+        await fetch(new Request("http://127.0.0.1:1/again")).catch(() => {});
+        return new Response("done");
+      },
+    };
+    """
+
+    async def body(app: LocalApp, logs: Logs) -> None:
+        await app.wake()
+        assert app.instance is not None
+        for _ in range(2):
+            assert await get(app.instance.address) == "done"
+
+        await eventually(lambda: len(app._targets) == 5 and not app._judging)
+        said = sorted(line.text for line in await logs.tail(APP_ID, 100) if "On a server" in line.text)
+        assert [line.split(" is refused")[0] for line in said] == [
+            "On a server, 127.0.0.1 port 1",
+            "On a server, 127.0.0.1 port 3",
+            "On a server, 127.0.0.1 port 5",
+            "On a server, ::1 port 4",
+            "On a server, localhost port 2",
+        ]
+        assert said[0].endswith("unless its operator opens it: 127.0.0.0/8 is loopback.")
+
+    with_app(tmp_path, {"index.ts": code}, body)
+
+
+async def get(address: str) -> str:
+    reader, writer = await asyncio.open_unix_connection(address)
+    writer.write(b"GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
+    answer = (await reader.read(-1)).decode()
+    writer.close()
+    await writer.wait_closed()
+    return answer.rpartition("\r\n\r\n")[2]

@@ -1,5 +1,6 @@
 // Loaded by the harness under `steadyd run` only. It tells which files the app loaded and which it writes itself: the
-// runner reloads on the first and never on the second. What an app's subprocesses write it cannot see.
+// runner reloads on the first and never on the second. And it tells whom the app connects to, since a server would
+// refuse some of them. What an app's subprocesses do it cannot see.
 
 // Not by import: an import statement freezes a built-in module's named exports, and the app's would miss the wrappers.
 const fs: typeof import("node:fs") = require("node:fs");
@@ -8,6 +9,7 @@ const { fileURLToPath } = Bun;
 
 const LOOK_MS = 300; // how often the list of loaded modules is compared
 const REMEMBERED_MAX = 10_000; // written files told once; past it they may be told again
+const TARGETS_MAX = 1_000; // targets told once; the runner needs no more
 const MODULES_MAX = 200; // files in one "modules" line
 
 type Report = (event: string, fields: object) => void;
@@ -24,6 +26,7 @@ export function watch(report: Report): void {
   watchFiles(written);
   watchBun(written);
   watchDatabases(written);
+  watchConnections(report);
 }
 
 function watchModules(report: Report): void {
@@ -87,6 +90,35 @@ function watchDatabases(written: (path: unknown) => void): void {
     if (exported.default === exported[name]) exported.default = Database;
     exported[name] = Database;
   }
+}
+
+function watchConnections(report: Report): void {
+  const told = new Set<string>();
+  const reached = (host: unknown, port: unknown) => {
+    const target = `${String(host || "localhost").replace(/^\[|\]$/g, "")} ${Number(port)}`;
+    if (!Number(port) || told.has(target) || told.size >= TARGETS_MAX) return;
+    told.add(target);
+    report("reached", { target });
+  };
+  const asked = (url: unknown) => {
+    const text = url instanceof Request ? url.url : String(url);
+    const { protocol, hostname, port } = URL.parse(text) ?? {};
+    if (hostname) reached(hostname, port || (/^(https|wss):$/.test(protocol!) ? 443 : 80));
+  };
+  wrap(globalThis as never, "fetch", (url, options) => options?.unix || asked(url));
+  wrap(Bun as never, "connect", (options) => options?.unix || reached(options?.hostname, options?.port));
+  // node:http, node:https, node:tls and whatever speaks to a database end here, with options that were made even.
+  wrap(require("node:net").Socket.prototype, "connect", (first, second) => {
+    const [options] = Array.isArray(first) ? first : [first];
+    if (typeof options !== "object") reached(typeof second === "string" ? second : "", options);
+    else if (!options?.path || options.port) reached(options?.host ?? options?.hostname, options?.port);
+  });
+  globalThis.WebSocket = new Proxy(WebSocket, {
+    construct(target, values: any[], newTarget) {
+      asked(values[0]);
+      return Reflect.construct(target, values, newTarget);
+    },
+  });
 }
 
 // Private

@@ -36,7 +36,7 @@ class Confined:
     """What bubblewrap tells (`--info-fd`)."""
 
 
-def start_confined(
+async def start_confined(
     spawn: Spawn,
     room: sandbox.Room,
     system: sandbox.System,
@@ -56,7 +56,7 @@ def start_confined(
         pipes = sandbox_pipes(room, system)
         closing += pipes.values()
         descriptors = {1: output_end, 2: output_end, STATUS_FD: status.fileno(), sandbox.INFO_FD: info_end, **pipes}
-        process = spawn([*sandbox.COMMAND, *words], {}, descriptors, confinement)
+        process = await spawn([*sandbox.COMMAND, *words], {}, descriptors, confinement)
     except BaseException:
         os.close(output)
         os.close(info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import logging
@@ -17,7 +18,7 @@ from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.runner.parent import DESCRIPTORS_PER_REQUEST_MAX, PACKET_BYTES_MAX
-from steadyd.runner.process import UNCONFINED, Confinement, Process, spawn
+from steadyd.runner.process import UNCONFINED, Confinement, Process, spawn_now
 
 logger = logging.getLogger("steadyd.launcher")
 
@@ -25,7 +26,7 @@ PROGRAM = Path(__file__).with_name("parent.py")
 CHANNEL = 3
 UP_SECONDS_MAX = 10.0
 ANSWER_SECONDS_MAX = 5.0
-"""For one spawn: 0.3 ms is usual. The loop waits for it, as it would for a spawn of its own."""
+"""For one request: 2 ms is usual, as the parent process is a Python that forks. The loop goes on meanwhile."""
 
 
 class LaunchedProcess(Process):
@@ -54,6 +55,10 @@ class Launcher:
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._processes: dict[int, LaunchedProcess] = {}
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        """By number, who waits for an answer."""
+        self._started: dict[int, LaunchedProcess] = {}
+        """By pid, children whose askers have not yet had the time to take them."""
         self._up: asyncio.Future[None] | None = None
         self._channel: socket.socket | None = None
         self._parent: Process | None = None
@@ -71,7 +76,7 @@ class Launcher:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * PACKET_BYTES_MAX)
         with theirs:
             command = [sys.executable, "-I", "-S", str(PROGRAM), str(CHANNEL)]
-            self._parent = spawn(command, {}, {CHANNEL: theirs.fileno()})
+            self._parent = spawn_now(command, {}, {CHANNEL: theirs.fileno()})
         ours.setblocking(False)
         self._channel, self._up = ours, asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read)
@@ -81,7 +86,7 @@ class Launcher:
         except TimeoutError:
             raise SteadyError("cannot_start", f"{sys.executable} does not start as the parent of apps.") from None
 
-    def spawn(
+    async def spawn(
         self,
         argv: Sequence[str],
         environ: Mapping[str, str],
@@ -101,29 +106,30 @@ class Launcher:
             "join": confinement.join,
             "limits": confinement.limits,
         }
-        pid, error = self._ask(request, [*confinement.namespaces, *descriptors.values()])
+        pid, error = await self._ask(request, [*confinement.namespaces, *descriptors.values()])
         if pid is None:
             raise SteadyError("cannot_start", f"{argv[0]} cannot be executed: {error}.")
-        process = LaunchedProcess(pid)
-        self._processes[process.pid] = process
-        return process
+        return self._started.pop(pid)
 
-    def spare(self) -> int:
+    async def spare(self) -> int:
         """The pid of a process that holds a user namespace for a later `bind`. Root only.
 
         Raises:
             SteadyError: `cannot_start` if the system makes none.
         """
-        pid, error = self._ask({"spare": True}, [])
+        pid, error = await self._ask({"spare": True}, [])
         if pid is None:
             raise SteadyError("cannot_start", f"A user namespace cannot be made: {error}.")
         return pid
 
     def dismiss(self, spare: int) -> None:
         """End a spare that is not needed."""
-        self._ask({"users": spare}, [])
+        with contextlib.suppress(SteadyError, OSError):  # it ends with the parent process, too
+            self._send(next(self._numbers), {"users": spare}, [])
 
-    def bind(self, spare: int, ids: tuple[int, int], namespace: int, mounts: Sequence[tuple[str, str, bool]]) -> None:
+    async def bind(
+        self, spare: int, ids: tuple[int, int], namespace: int, mounts: Sequence[tuple[str, str, bool]]
+    ) -> None:
         """Bind (source, target, mapped) into the mount namespace that `namespace` is open on, and end the spare.
 
         Where `mapped`, the owner `ids[0]` on disk is `ids[1]` there, and root is root; elsewhere it is read-only.
@@ -132,7 +138,7 @@ class Launcher:
             SteadyError: `cannot_start` if the kernel or the file system cannot do this.
         """
         request = {"users": spare, "map": f"0 0 1\n{ids[0]} {ids[1]} 1\n", "mounts": list(mounts)}
-        _, error = self._ask(request, [namespace])
+        _, error = await self._ask(request, [namespace])
         if error:
             raise SteadyError("cannot_start", f"A folder cannot be bound into a running sandbox: {error}.")
 
@@ -147,35 +153,35 @@ class Launcher:
 
     # Private
 
-    def _ask(self, content: Mapping[str, object], descriptors: list[int]) -> tuple[int | None, str]:
-        """A pid, or why there is none."""
+    async def _ask(self, content: Mapping[str, object], descriptors: list[int]) -> tuple[int | None, str]:
+        """A pid, or why there is none. Whoever stops waiting gets no child: one that comes too late is ended."""
         number = next(self._numbers)
-        answer = self._exchange(number, json.dumps({"id": number, **content}).encode(), descriptors)
-        return answer.get("pid"), str(answer.get("error", ""))
-
-    def _exchange(self, number: int, request: bytes, descriptors: list[int]) -> dict[str, Any]:
-        """Send one request and wait for its answer; news that comes before it is taken on the way."""
-        channel = self._channel
-        if channel is None:
-            raise SteadyError("cannot_start", "The parent process of apps is starting again. Try again soon.")
-        if len(descriptors) > DESCRIPTORS_PER_REQUEST_MAX:
-            return {"error": f"more than {DESCRIPTORS_PER_REQUEST_MAX} descriptors"}
-        if len(request) > PACKET_BYTES_MAX:
-            return {"error": f"its arguments and variables are longer than {PACKET_BYTES_MAX >> 10} KiB"}
-        channel.settimeout(ANSWER_SECONDS_MAX)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        said: dict[str, Any] = {}
         try:
-            socket.send_fds(channel, [request], descriptors)
-            while packet := channel.recv(PACKET_BYTES_MAX):
-                message: dict[str, Any] = json.loads(packet)
-                if message.get("id") == number:
-                    return message
-                self._take(message)
+            self._send(number, content, descriptors)
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                said = await answer
+        except TimeoutError:
+            return None, "it did not answer in time"
         except OSError as error:
-            return {"error": error.strerror or "it did not answer in time"}
+            return None, error.strerror or str(error)
         finally:
-            channel.setblocking(False)
-        self._lost()
-        return {"error": "the parent process of apps has ended"}
+            self._waiting.pop(number, None)
+            if not said and answer.done() and not answer.cancelled():
+                self._end_unknown(answer.result())
+        return said.get("pid"), str(said.get("error", ""))
+
+    def _send(self, number: int, content: Mapping[str, object], descriptors: list[int]) -> None:
+        """Raises OSError if it does not fit, or the parent process has not yet read what was sent before."""
+        if self._channel is None:
+            raise SteadyError("cannot_start", "The parent process of apps is starting again. Try again soon.")
+        request = json.dumps({"id": number, **content}).encode()
+        if len(descriptors) > DESCRIPTORS_PER_REQUEST_MAX:
+            raise OSError(errno.E2BIG, f"more than {DESCRIPTORS_PER_REQUEST_MAX} descriptors")
+        if len(request) > PACKET_BYTES_MAX:
+            raise OSError(errno.E2BIG, f"its arguments and variables are longer than {PACKET_BYTES_MAX >> 10} KiB")
+        socket.send_fds(self._channel, [request], descriptors)
 
     def _read(self) -> None:
         """News, outside of any request."""
@@ -183,7 +189,7 @@ class Launcher:
         try:
             packet = self._channel.recv(PACKET_BYTES_MAX)
         except BlockingIOError:
-            return  # a request in between took it
+            return
         except OSError:
             packet = b""
         if packet:
@@ -194,19 +200,40 @@ class Launcher:
     def _take(self, message: dict[str, Any]) -> None:
         if "up" in message and self._up is not None and not self._up.done():
             self._up.set_result(None)
-        elif "pid" in message:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(message["pid"], signal.SIGKILL)  # the answer came too late: nobody knows this child
+        elif "id" in message:
+            self._answered(message)
         elif "ended" in message:
             process = self._processes.pop(message["ended"], None)
             if process is not None:
                 process.take(message["status"])
+
+    def _answered(self, message: dict[str, Any]) -> None:
+        answer = self._waiting.pop(message["id"], None)
+        if answer is None or answer.done():
+            self._end_unknown(message)
+            return
+        if message.get("child"):  # known at once: the news of its end may be the next packet
+            pid = message["pid"]
+            self._processes[pid] = self._started[pid] = LaunchedProcess(pid)
+        answer.set_result(message)
+
+    def _end_unknown(self, message: dict[str, Any]) -> None:
+        """An answer that nobody waits for any more, and the child that nobody will know."""
+        pid = message.get("pid")
+        if pid is None:
+            return
+        self._started.pop(pid, None)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     def _lost(self) -> None:
         """The parent process was killed: its children die with it, and another takes its place."""
         self._hang_up()
         if not self._closing and self._up is not None and self._up.done():
             self._again = asyncio.ensure_future(self._open_again())
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_result({"error": "the parent process of apps has ended"})
         processes, self._processes = self._processes, {}
         for process in processes.values():
             process.kill()

@@ -90,7 +90,7 @@ class Parent:
             os.set_inheritable(descriptor, False)
         request = json.loads(packet)
         try:
-            self._tell({"id": request["id"], "pid": self._do(request, descriptors)})
+            self._tell({"id": request["id"], "pid": self._do(request, descriptors), "child": "argv" in request})
         except OSError as error:
             self._tell({"id": request["id"], "error": error.strerror})
         finally:

@@ -168,7 +168,7 @@ class Plumbing:
         with theirs:
             uid = -1 if self._uid is None else self._uid
             command = [sys.executable, "-I", "-S", str(PROGRAM), str(CHANNEL), str(uid)]
-            self._processes.append(self._spawn(command, {}, {CHANNEL: theirs.fileno()}))
+            self._processes.append(await self._spawn(command, {}, {CHANNEL: theirs.fileno()}))
         try:
             async with asyncio.timeout(UP_SECONDS_MAX):
                 news = await self._up
@@ -188,8 +188,8 @@ class Plumbing:
             output, output_end = os.pipe()
             try:
                 command = uplink_command(self.pid, self._uid, _is_open(TUN))
-                pasta = self._spawn(command, {"PATH": plumber.PATH}, {1: output_end, 2: output_end})
-            except SteadyError:
+                pasta = await self._spawn(command, {"PATH": plumber.PATH}, {1: output_end, 2: output_end})
+            except BaseException:
                 os.close(output)
                 raise
             finally:

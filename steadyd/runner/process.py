@@ -54,7 +54,7 @@ UNCONFINED = Confinement()
 class Spawn(Protocol):
     """`spawn` below, or a launcher's."""
 
-    def __call__(
+    async def __call__(
         self,
         argv: Sequence[str],
         environ: Mapping[str, str],
@@ -171,7 +171,17 @@ def identity_options(uid: int | None) -> list[str]:
     return [] if uid is None else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
 
 
-def spawn(
+async def spawn(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    descriptors: Mapping[int, int],
+    confinement: Confinement = UNCONFINED,
+) -> Process:
+    """As `spawn_now`, for whom a launcher's would do as well."""
+    return spawn_now(argv, environ, descriptors, confinement)
+
+
+def spawn_now(
     argv: Sequence[str],
     environ: Mapping[str, str],
     descriptors: Mapping[int, int],

@@ -172,9 +172,11 @@ async def measure(
     output, output_end = os.pipe()
     try:
         command = [sys.executable, "-I", "-S", usage.__file__, json.dumps(order)]
-        process = spawn(command, {}, {1: output_end})
-    except SteadyError as error:
+        process = await spawn(command, {}, {1: output_end})
+    except BaseException as error:
         os.close(output)
+        if not isinstance(error, SteadyError):
+            raise
         logger.warning("an app's disk space was not measured: %s", error.message)
         return None
     finally:

@@ -148,7 +148,7 @@ class Starter:
             give_back()
 
     async def _start(self, plan: Plan, seconds: float) -> Instance:
-        instance = self._from_zygote(plan) or await self._afresh(plan)
+        instance = await self._from_zygote(plan) or await self._afresh(plan)
         if instance.group is not None:
             instance.group.watch_memory(lambda: instance.kill("memory"))
         assert instance.told is not None
@@ -164,23 +164,16 @@ class Starter:
         instance.ready_at = time.monotonic()
         return instance
 
-    def _from_zygote(self, plan: Plan) -> Instance | None:
+    async def _from_zygote(self, plan: Plan) -> Instance | None:
         """An instance that was up before it was wanted; None where only a plain start will do."""
-        # bunfig.toml is read before anything else: a zygote's Bun has looked for it already.
-        suits = (
-            plan.entry == ENTRY
-            and plan.bundle is None
-            and plan.uid is not None
-            and not os.path.lexists(plan.folder / "bunfig.toml")
-        )
-        zygote = self.nursery.take(plan.app_id, plan.reach) if self.nursery is not None and suits else None
+        zygote = self.nursery.take(plan.app_id, plan.reach) if self.nursery and _suits_zygote(plan) else None
         if zygote is None or self.nursery is None or plan.uid is None:
             return None
         folders = {sandbox.APP: plan.folder}
         if plan.modules is not None:
             folders[f"{sandbox.APP}/node_modules"] = plan.modules
         zygote.group.cap(caps(plan.limits))
-        if not self.nursery.settle(zygote, plan.uid, folders, self._environ(plan, sandbox.RUNTIME)):
+        if not await self.nursery.settle(zygote, plan.uid, folders, self._environ(plan, sandbox.RUNTIME)):
             return None
         pump = Pump(self._logs, plan.app_id, plan.version, zygote.confined.output)
         process, status = zygote.confined.process, zygote.status
@@ -194,7 +187,7 @@ class Starter:
         group: Group | None = None
         try:
             group = self._group(plan, runtime.name)
-            launched = self._spawn(plan, Quarters(runtime, ours, theirs, group, network))
+            launched = await self._spawn(plan, Quarters(runtime, ours, theirs, group, network))
         except BaseException:
             ours.close()
             _forget(None, runtime, group, network)
@@ -234,7 +227,7 @@ class Starter:
         group.cap(replace(caps(plan.limits), cpu_weight=STARTING_CPU_WEIGHT))
         return group
 
-    def _spawn(self, plan: Plan, place: Quarters) -> Launched:
+    async def _spawn(self, plan: Plan, place: Quarters) -> Launched:
         join = place.group.join if place.group is not None else ()
         info = -1
         if self.sandboxed and not plan.local:
@@ -242,15 +235,15 @@ class Starter:
             room = self._room(plan, place.runtime, "entered" if entered else "own")
             confinement = Confinement(plan.uid, join, entered)
             words = self._bun(plan, sandbox.ENGINE, sandbox.APP)
-            confined = start_confined(self._spawn_child, room, self._system, words, place.theirs, confinement)
+            confined = await start_confined(self._spawn_child, room, self._system, words, place.theirs, confinement)
             process, output, info = confined.process, confined.output, confined.info
         else:
-            process, output = self._spawn_bare(plan, place.runtime, place.theirs, Confinement(join=join))
+            process, output = await self._spawn_bare(plan, place.runtime, place.theirs, Confinement(join=join))
         pump = Pump(self._logs, plan.app_id, plan.version, output)
         status = StatusReader(process, place.ours, info)
         return Launched(process, pump, status, place.runtime, place.group, place.network)
 
-    def _spawn_bare(
+    async def _spawn_bare(
         self, plan: Plan, runtime: Path, theirs: socket.socket, confinement: Confinement
     ) -> tuple[Process, int]:
         """Without a sandbox: the process, and what it prints."""
@@ -261,7 +254,8 @@ class Starter:
             *self._bun(plan, str(self.engine.folder), str(plan.folder)),
         ]
         try:
-            return self._spawn_child(command, self._environ(plan, str(runtime)), descriptors, confinement), output
+            process = await self._spawn_child(command, self._environ(plan, str(runtime)), descriptors, confinement)
+            return process, output
         except BaseException:
             os.close(output)
             raise
@@ -334,6 +328,12 @@ def caps(limits: Limits) -> Caps:
 
 
 # Private
+
+
+def _suits_zygote(plan: Plan) -> bool:
+    """bunfig.toml is read before anything else: a zygote's Bun has looked for it already."""
+    plain = plan.entry == ENTRY and plan.bundle is None
+    return plain and plan.uid is not None and not os.path.lexists(plan.folder / "bunfig.toml")
 
 
 def _forget(status: StatusReader | None, runtime: Path, group: Group | None, network: Attachment) -> None:

@@ -73,11 +73,11 @@ class Tools:
                 closing += pipes.values()
                 descriptors |= {**pipes, sandbox.INFO_FD: nowhere}
                 command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]
-                process = self._spawn(command, {}, descriptors, Confinement(room.uid))
+                process = await self._spawn(command, {}, descriptors, Confinement(room.uid))
             else:
                 linux = sys.platform == "linux"
                 command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]
-                process = self._spawn(command, dict(room.environ), descriptors)
+                process = await self._spawn(command, dict(room.environ), descriptors)
         except BaseException:
             os.close(output)
             raise

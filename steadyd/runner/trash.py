@@ -78,7 +78,7 @@ class Trash:
         """rm(1) follows no link and knows no depth that is too deep for it."""
         process: Process | None = None
         try:
-            process = self._spawn([*NICE, "/bin/rm", "-rf", "--", str(path)], {}, {})
+            process = await self._spawn([*NICE, "/bin/rm", "-rf", "--", str(path)], {}, {})
             ended = await asyncio.shield(process.ended)
         except SteadyError as error:
             logger.warning("%s is not removed before the next start: %s", path, error.message)

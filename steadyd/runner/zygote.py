@@ -117,13 +117,13 @@ class Nursery:
             self.discard(zygote)
         return None
 
-    def settle(self, zygote: Zygote, owner: int, folders: Mapping[str, Path], environ: Mapping[str, str]) -> bool:
+    async def settle(self, zygote: Zygote, owner: int, folders: Mapping[str, Path], environ: Mapping[str, str]) -> bool:
         """Make `zygote` an app: its folder (the first of inner path → host path, the rest read-only) and its
         variables. False if that cannot be done; then nothing of it is left.
         """
         mounts = [(str(outer), inner, place == 0) for place, (inner, outer) in enumerate(folders.items())]
         try:
-            self._launcher.bind(zygote.spare, (owner, zygote.uid), zygote.mounts, mounts)
+            await self._launcher.bind(zygote.spare, (owner, zygote.uid), zygote.mounts, mounts)
         except SteadyError as error:
             self.problem = error.message
             logger.warning("apps wake by a plain start: %s", error.message)
@@ -173,7 +173,7 @@ class Nursery:
             failed.callback(group.remove)
             failed.callback(ours.close)
             with theirs:
-                confined = self._start(uid, runtime, theirs, group, network)
+                confined = await self._start(uid, runtime, theirs, group, network)
             failed.callback(os.close, confined.output)
             failed.callback(group.kill)
             failed.callback(confined.process.kill)
@@ -187,11 +187,13 @@ class Nursery:
                 raise SteadyError("cannot_start", "it did not come up.")
             mounts = os.open(f"/proc/{inner}/ns/mnt", os.O_RDONLY)
             failed.callback(os.close, mounts)
-            spare = self._launcher.spare()
+            spare = await self._launcher.spare()
             failed.pop_all()
         return Zygote(confined, status, runtime, group, network, uid, mounts, spare)
 
-    def _start(self, uid: int, runtime: Path, status: socket.socket, group: Group, network: Attachment) -> Confined:
+    async def _start(
+        self, uid: int, runtime: Path, status: socket.socket, group: Group, network: Attachment
+    ) -> Confined:
         room = sandbox.Room(
             folder=self._engine.nursery,
             engine=self._engine.folder,
@@ -205,4 +207,4 @@ class Nursery:
         words = [f"{sandbox.ENGINE}/bun", "--no-install", "--no-env-file", "--preload", f"{sandbox.ENGINE}/{HARNESS}"]
         words.append(f"{sandbox.APP}/{ENTRY}")
         confinement = Confinement(uid, group.join, network.namespaces)
-        return start_confined(self._launcher.spawn, room, self._system, words, status, confinement)
+        return await start_confined(self._launcher.spawn, room, self._system, words, status, confinement)

@@ -32,7 +32,7 @@ def test_it_has_its_output_its_status_socket_and_its_variables(root: Path, bun: 
         ours, theirs = socket.socketpair()
         words = ["/bin/sh", "-c", "echo $WORD; echo wrong >&2; echo told >&3"]
         given = room(root, bun, WORD="said")
-        confined = start_confined(spawn, given, sandbox.look_at_system(), words, theirs, Confinement(UID))
+        confined = await start_confined(spawn, given, sandbox.look_at_system(), words, theirs, Confinement(UID))
         theirs.close()
         assert (await confined.process.ended).code == 0
         assert os.read(confined.output, 100) == b"said\nwrong\n"
@@ -51,7 +51,7 @@ def test_what_cannot_be_started_leaves_nothing_open(root: Path, bun: Engine) -> 
         before = descriptors()
         given = room(root, bun, LONG="x" * 70_000)
         with pytest.raises(SteadyError) as caught:
-            start_confined(spawn, given, sandbox.look_at_system(), ["/bin/true"], theirs, Confinement(UID))
+            await start_confined(spawn, given, sandbox.look_at_system(), ["/bin/true"], theirs, Confinement(UID))
         assert caught.value.code == "too_large"
         assert descriptors() == before
         ours.close()

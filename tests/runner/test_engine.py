@@ -11,7 +11,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.runner import engine
 from steadyd.runner.engine import SCRIPTS, find_bun, prepare
-from steadyd.runner.process import spawn
+from steadyd.runner.process import spawn_now
 from tests.runner.conftest import UID, needs_root, run
 
 
@@ -84,6 +84,6 @@ def test_everybody_may_read_it_and_only_the_daemon_may_write(bun: engine.Engine)
 def test_an_app_s_uid_can_execute_it(bun: engine.Engine) -> None:
     async def body() -> None:
         words = ["/usr/bin/setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", str(bun.bun), "--version"]
-        assert (await spawn(words, {}, {1: 2}).ended).code == 0
+        assert (await spawn_now(words, {}, {1: 2}).ended).code == 0
 
     run(body())

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import resource
-import select
 import signal
 import subprocess
 import sys
@@ -44,8 +43,12 @@ async def opened() -> Any:
         await launcher.close()
 
 
-def shell(launcher: Launcher, text: str, descriptors: dict[int, int] | None = None) -> Any:
-    return launcher.spawn(["/bin/sh", "-c", text], {"WORD": "told"}, descriptors or {})
+async def shell(launcher: Launcher, text: str, descriptors: dict[int, int] | None = None) -> Any:
+    return await launcher.spawn(["/bin/sh", "-c", text], {"WORD": "told"}, descriptors or {})
+
+
+async def ended(launcher: Launcher, text: str) -> Any:
+    return await (await shell(launcher, text)).ended
 
 
 def alive(mark: str) -> bool:
@@ -59,12 +62,12 @@ def alive(mark: str) -> bool:
 def test_how_each_child_ended_is_told() -> None:
     async def body() -> None:
         async with opened() as launcher:
-            ends = [shell(launcher, f"exit {code}") for code in range(20)]
+            ends = [await shell(launcher, f"exit {code}") for code in range(20)]
             assert [await process.ended for process in ends] == [Exit(code, None) for code in range(20)]
-            assert await shell(launcher, "kill -9 $$").ended == Exit(None, "SIGKILL")
-            sleeper = shell(launcher, "sleep 100")
+            assert await ended(launcher, "kill -9 $$") == Exit(None, "SIGKILL")
+            sleeper = await shell(launcher, "sleep 100")
             assert await sleeper.stop(1.0) == Exit(None, "SIGTERM")
-            stubborn = shell(launcher, "trap '' TERM; while :; do sleep 0.01; done")
+            stubborn = await shell(launcher, "trap '' TERM; while :; do sleep 0.01; done")
             await asyncio.sleep(0.1)
             assert await stubborn.stop(0.1) == Exit(None, "SIGKILL")
 
@@ -75,7 +78,7 @@ def test_descriptors_get_their_numbers_and_no_other_is_there() -> None:
     async def body() -> None:
         reading, writing = os.pipe()
         async with opened() as launcher:
-            done = shell(launcher, "echo $WORD >&7; ls /proc/self/fd >&7", {7: writing})
+            done = await shell(launcher, "echo $WORD >&7; ls /proc/self/fd >&7", {7: writing})
             os.close(writing)
             await done.ended
         with os.fdopen(reading) as file:
@@ -90,31 +93,65 @@ def test_what_cannot_be_started_says_so_and_harms_nothing() -> None:
     async def body() -> None:
         async with opened() as launcher:
             with pytest.raises(SteadyError, match="No such file"):
-                launcher.spawn(["/no/such/program"], {}, {})
+                await launcher.spawn(["/no/such/program"], {}, {})
             with pytest.raises(SteadyError) as caught:
-                launcher.spawn(["/bin/true", "x" * 3 * PACKET_BYTES_MAX], {}, {})
+                await launcher.spawn(["/bin/true", "x" * 3 * PACKET_BYTES_MAX], {}, {})
             assert caught.value.code == "cannot_start"
             with pytest.raises(SteadyError, match="descriptors"):
-                shell(launcher, "true", dict.fromkeys(range(20, 21 + DESCRIPTORS_PER_REQUEST_MAX), 1))
-            assert await shell(launcher, "exit 3").ended == Exit(3, None)
+                await shell(launcher, "true", dict.fromkeys(range(20, 21 + DESCRIPTORS_PER_REQUEST_MAX), 1))
+            assert await ended(launcher, "exit 3") == Exit(3, None)
 
     run(body())
 
 
-def test_news_that_a_request_took_leaves_nothing_to_wait_for() -> None:
-    """The loop was told of news, then a spawn read them first: the reader must not wait for more."""
+def test_a_child_whose_end_comes_with_its_answer_is_known() -> None:
+    """Both packets are there before the loop reads the first."""
 
     async def body() -> None:
         async with opened() as launcher:
-            first = shell(launcher, "exit 1")
-            select.select([launcher._channel], [], [], SECONDS_MAX)  # the news of its end, and the loop cannot run
-            second = shell(launcher, "sleep 5")
-            began = time.monotonic()
+            asking = asyncio.ensure_future(shell(launcher, "exit 1"))
             await asyncio.sleep(0)
-            assert await first.ended == Exit(1, None)
-            assert time.monotonic() - began < 2
-            second.kill()
-            assert await second.ended == Exit(None, "SIGKILL")
+            time.sleep(0.2)  # noqa: ASYNC251 - the loop cannot run meanwhile
+            process = await asking
+            assert await process.ended == Exit(1, None)
+
+    run(body())
+
+
+def test_the_loop_goes_on_while_a_child_is_made() -> None:
+    async def body() -> None:
+        async with opened() as launcher:
+            began = time.perf_counter()
+            asking = asyncio.ensure_future(shell(launcher, "exit 4"))
+            await asyncio.sleep(0)
+            stalled = time.perf_counter() - began
+            process = await asking
+            assert stalled < (time.perf_counter() - began) / 2
+            assert await process.ended == Exit(4, None)
+
+    run(body())
+
+
+def test_who_stops_waiting_for_a_child_leaves_none() -> None:
+    """Before its answer is there, and after, when only the asker has not yet run."""
+    marks = [f"{time.monotonic_ns()}.{number}" for number in (7, 8)]
+
+    async def body() -> None:
+        async with opened() as launcher:
+            early = asyncio.ensure_future(shell(launcher, f"exec sleep {marks[0]}"))
+            await asyncio.sleep(0)
+            early.cancel()
+            late = asyncio.ensure_future(shell(launcher, f"exec sleep {marks[1]}"))
+            while not launcher._started:  # noqa: ASYNC110 - the very turn in which the answer was read
+                await asyncio.sleep(0)
+            late.cancel()
+            for asking in (early, late):
+                with pytest.raises(asyncio.CancelledError):
+                    await asking
+            async with asyncio.timeout(SECONDS_MAX):
+                while any(map(alive, marks)):  # noqa: ASYNC110 - another process's end is no event of this loop
+                    await asyncio.sleep(0.01)
+            assert launcher._started == {}
 
     run(body())
 
@@ -123,13 +160,13 @@ def test_a_killed_parent_process_is_replaced_and_its_children_are_gone() -> None
     async def body() -> None:
         async with opened() as launcher:
             mark = f"{time.monotonic_ns()}.5"
-            orphan = shell(launcher, f"sleep {mark}")
+            orphan = await shell(launcher, f"sleep {mark}")
             os.kill(launcher._parent.pid, signal.SIGKILL)
             assert await orphan.ended == Exit(None, "SIGKILL")
             async with asyncio.timeout(SECONDS_MAX):
                 while True:
                     with contextlib.suppress(SteadyError):
-                        assert await shell(launcher, "exit 4").ended == Exit(4, None)
+                        assert await ended(launcher, "exit 4") == Exit(4, None)
                         break
                     await asyncio.sleep(0.01)
 
@@ -159,12 +196,12 @@ def test_a_parent_process_that_does_not_answer_is_not_waited_for(monkeypatch: py
         async with opened() as launcher:
             os.kill(launcher._parent.pid, signal.SIGSTOP)
             with pytest.raises(SteadyError, match=r"timed out|in time"):
-                shell(launcher, "true")
+                await shell(launcher, "true")
             mark = f"{time.monotonic_ns()}.6"
             with pytest.raises(SteadyError):
-                shell(launcher, f"exec sleep {mark}")
+                await shell(launcher, f"exec sleep {mark}")
             os.kill(launcher._parent.pid, signal.SIGCONT)
-            assert await shell(launcher, "exit 6").ended == Exit(6, None), "a late answer is nobody else's"
+            assert await ended(launcher, "exit 6") == Exit(6, None), "a late answer is nobody else's"
             async with asyncio.timeout(SECONDS_MAX):
                 while alive(mark):  # noqa: ASYNC110 - another process's end is no event of this loop
                     await asyncio.sleep(0.01)
@@ -174,7 +211,7 @@ def test_a_parent_process_that_does_not_answer_is_not_waited_for(monkeypatch: py
 
 async def output(launcher: Launcher, text: str, confinement: Confinement) -> str:
     reading, writing = os.pipe()
-    process = launcher.spawn(["/bin/sh", "-c", text], {}, {1: writing}, confinement)
+    process = await launcher.spawn(["/bin/sh", "-c", text], {}, {1: writing}, confinement)
     os.close(writing)
     await process.ended
     with os.fdopen(reading) as file:
@@ -220,7 +257,7 @@ def test_a_child_is_in_its_cgroup_from_the_start_or_is_not_started() -> None:
             confinement = Confinement(join=(str(folder / "tasks"),))
             assert f":pids:/{folder.name}" in await output(launcher, "cat /proc/self/cgroup", confinement)
             with pytest.raises(SteadyError, match="No such file"):
-                launcher.spawn(["/bin/true"], {}, {}, Confinement(join=(f"{folder}/nothing/tasks",)))
+                await launcher.spawn(["/bin/true"], {}, {}, Confinement(join=(f"{folder}/nothing/tasks",)))
 
     folder.mkdir()
     try:
@@ -243,13 +280,13 @@ def test_a_folder_is_bound_into_a_running_sandbox_with_its_owner_translated() ->
                 --dir /app --dir /more -- /bin/sh -c"""
             text = "echo; read x; cd /app; id -u; stat -c %u root owned; >new; >root; >/more/new; ls /more"
             inside, outside = os.pipe()
-            process = launcher.spawn([*words.split(), text], {}, {0: inside, 1: writing, 2: writing})
+            process = await launcher.spawn([*words.split(), text], {}, {0: inside, 1: writing, 2: writing})
             os.close(writing)
             assert os.read(reading, 1) == b"\n"
             pid = descendants(process.pid)[0]
             namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
             mounts = [(f"{folder}/app", "/app", True), (f"{folder}/more", "/more", False)]
-            launcher.bind(launcher.spare(), (owner, worker), namespace, mounts)
+            await launcher.bind(await launcher.spare(), (owner, worker), namespace, mounts)
             os.write(outside, b"go\n")
             await process.ended
             with os.fdopen(reading) as file:
@@ -259,7 +296,7 @@ def test_a_folder_is_bound_into_a_running_sandbox_with_its_owner_translated() ->
             assert told[5:] == ["shown"]
             assert (folder / "app/new").stat().st_uid == owner
             with pytest.raises(SteadyError, match="the spare has ended"):
-                launcher.bind(os.getpid(), (owner, worker), namespace, mounts)
+                await launcher.bind(os.getpid(), (owner, worker), namespace, mounts)
             for descriptor in (namespace, inside, outside):
                 os.close(descriptor)
 
@@ -284,7 +321,7 @@ async def main():
     launcher = Launcher()
     await launcher.open()
     for text in sys.argv[1:]:
-        launcher.spawn(["/bin/sh", "-c", text], {}, {})
+        await launcher.spawn(["/bin/sh", "-c", text], {}, {})
     print("up", flush=True)
     await asyncio.sleep(60)
 

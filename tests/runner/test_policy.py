@@ -57,7 +57,7 @@ async def execute(words: Sequence[str], command: Sequence[str], uid: int | None)
         for descriptor in (output[0], info[0], args, rules):
             closing.callback(os.close, descriptor)
         descriptors = {1: output[1], 2: output[1], ARGS_FD: args, INFO_FD: info[1], SECCOMP_FD: rules}
-        process = spawn([*COMMAND, *command], {}, descriptors, Confinement(uid))
+        process = await spawn([*COMMAND, *command], {}, descriptors, Confinement(uid))
         os.close(output[1])
         os.close(info[1])
         said = await asyncio.to_thread(os.read, output[0], 1 << 16)

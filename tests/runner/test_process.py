@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.runner.process import Exit, Process, settle_descriptors, spawn
+from steadyd.runner.process import Exit, Process, settle_descriptors, spawn_now
 
 SECONDS_MAX = 10
 
 
 def python(program: str, descriptors: dict[int, int] | None = None, environ: dict[str, str] | None = None) -> Process:
-    return spawn([sys.executable, "-c", program], environ or {}, descriptors or {})
+    return spawn_now([sys.executable, "-c", program], environ or {}, descriptors or {})
 
 
 async def read_all(descriptor: int) -> bytes:
@@ -151,7 +151,7 @@ def test_signals_that_the_daemon_ignores_work_in_a_child() -> None:
 
     async def body() -> Exit:
         reading, writing = os.pipe()
-        process = spawn(["/bin/sh", "-c", "kill -PIPE $$; exit 5"], {}, {1: writing})
+        process = spawn_now(["/bin/sh", "-c", "kill -PIPE $$; exit 5"], {}, {1: writing})
         os.close(reading)
         os.close(writing)
         return await asyncio.wait_for(process.ended, SECONDS_MAX)
@@ -163,7 +163,7 @@ def test_signals_that_the_daemon_ignores_work_in_a_child() -> None:
 def test_what_cannot_be_executed_is_an_error() -> None:
     async def body() -> None:
         with pytest.raises(SteadyError) as caught:
-            spawn(["/nowhere/program"], {}, {})
+            spawn_now(["/nowhere/program"], {}, {})
         assert caught.value.code == "cannot_start"
 
     asyncio.run(body())

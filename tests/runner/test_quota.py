@@ -139,15 +139,15 @@ def test_few_are_measured_at_once_and_who_writes_most_comes_first(tmp_path: Path
 def test_what_cannot_be_measured_in_time_is_asked_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = Doors(tmp_path / "app")
 
-    def stuck(
+    async def stuck(
         argv: Sequence[str],
         environ: Mapping[str, str],
         descriptors: Mapping[int, int],
         confinement: Confinement = UNCONFINED,
     ) -> Process:
-        return spawn(["/bin/sleep", "60"], environ, descriptors, confinement)
+        return await spawn(["/bin/sleep", "60"], environ, descriptors, confinement)
 
-    def failing(
+    async def failing(
         argv: Sequence[str],
         environ: Mapping[str, str],
         descriptors: Mapping[int, int],

@@ -98,7 +98,7 @@ def test_the_uid_is_taken_before_bubblewrap_runs(launched: bool) -> None:
         await launcher.open()
         reading, writing = os.pipe()
         start = launcher.spawn if launched else spawn
-        ended = start(["/bin/cat", "/proc/self/status"], {}, {1: writing}, Confinement(uid)).ended
+        ended = (await start(["/bin/cat", "/proc/self/status"], {}, {1: writing}, Confinement(uid))).ended
         os.close(writing)
         assert (await ended).code == 0
         rows = [line.split(":") for line in os.read(reading, 65_536).decode().splitlines()]
@@ -112,7 +112,7 @@ def test_the_uid_is_taken_before_bubblewrap_runs(launched: bool) -> None:
             "CapAmb": ["0" * 16],
             "NoNewPrivs": ["1"],
         }
-        ours = start(["/bin/sh", "-c", "test $(id -u) = 0"], {}, {}).ended
+        ours = (await start(["/bin/sh", "-c", "test $(id -u) = 0"], {}, {})).ended
         assert (await ours).code == 0, "the next child is ourselves again"
         await launcher.close()
 

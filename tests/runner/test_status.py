@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from steadyd.runner import status
-from steadyd.runner.process import spawn
+from steadyd.runner.process import spawn_now
 from steadyd.runner.status import StatusReader
 
 SECONDS_MAX = 5
@@ -20,7 +20,7 @@ def told(*pieces: bytes) -> StatusReader:
 
     async def body() -> StatusReader:
         ours, theirs = socket.socketpair()
-        process = spawn(["/bin/true"], {}, {})
+        process = spawn_now(["/bin/true"], {}, {})
         reader = StatusReader(process, ours, -1)
         for piece in pieces:
             theirs.sendall(piece)
@@ -83,7 +83,7 @@ def with_info(check: Callable[[StatusReader, int], Awaitable[None]]) -> None:
     async def body() -> None:
         ours, theirs = socket.socketpair()
         info, info_end = os.pipe()
-        process = spawn(["/bin/true"], {}, {})
+        process = spawn_now(["/bin/true"], {}, {})
         reader = StatusReader(process, ours, info)
         async with asyncio.timeout(SECONDS_MAX):
             await check(reader, info_end)

@@ -77,7 +77,7 @@ def test_a_stop_in_the_middle_is_made_good_by_the_next_start(tmp_path: Path) -> 
 def test_what_cannot_be_removed_holds_up_nothing_else(tmp_path: Path) -> None:
     refused: list[str] = []
 
-    def failing(
+    async def failing(
         argv: Sequence[str],
         environ: Mapping[str, str],
         descriptors: Mapping[int, int],

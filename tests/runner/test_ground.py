@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
+from steadyd.model import Choices, Kind, Limits
 from steadyd.runner.engine import Engine
 from steadyd.runner.ground import UID_FIRST
 from tests.runner.conftest import AS_ROOT, HELLO, run, world
@@ -38,6 +39,20 @@ def test_a_plan_is_one_version_in_one_place(root: Path, bun: Engine) -> None:
             trial = ground.plan(made.app, replace(made.version, modules="key"), elsewhere, environment="trial")
             assert (trial.folder, trial.environ["STEADY_ENV"]) == (root / "elsewhere" / "app", "trial")
             assert trial.modules == ground.place(made.app).root / "modules" / "key" / "node_modules"
+
+    run(body())
+
+
+def test_a_candidate_is_held_to_its_own_limits_and_not_to_those_of_what_is_live(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            made = await here.create(HELLO)
+            asks = replace(made.version, shipped=Choices(memory_bytes=512 << 20, cpus=0.5))
+            assert here.fleet.ground.plan(made.app, asks).limits == Limits(512 << 20, 0.5)
+            chosen = replace(made.app, chosen=Choices(cpus=0.7))
+            assert here.fleet.ground.plan(chosen, asks).limits == Limits(512 << 20, 0.7)
+            guests = replace(made.app, owner_kind=Kind.GUEST)
+            assert here.fleet.ground.plan(guests, asks).limits == Limits(128 << 20, 0.5, disk_bytes=100 << 20)
 
     run(body())
 

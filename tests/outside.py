@@ -128,7 +128,7 @@ class Outside:
         with connection, contextlib.suppress(OSError):
             address, port = connection.getsockname()[:2]
             self.touched["tcp", address, port] += 1
-            connection.settimeout(1.0)
+            connection.settimeout(2.0)
             _, _, target = connection.recv(4096).partition(b" ")
             target = target.partition(b" ")[0]
             head = b"HTTP/1.1 200 OK\r\n"

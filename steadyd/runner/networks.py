@@ -36,6 +36,7 @@ REFILL_SECONDS = 30.0
 GUEST_BYTES_PER_DAY_MAX = 256 << 20
 """What all apps of one guest may send into the internet in one day (UTC); each of them is cut off above."""
 DAY_SECONDS = 86_400
+LOST = "This app lost its network, because what makes networks was started anew. Restart it: steadyd restart NAME"
 
 
 @dataclass(eq=False)
@@ -53,6 +54,8 @@ class Attachment:
     relays: dict[Target, Relay] = field(default_factory=dict)
     """Those of its targets that are ports of this machine."""
     close_door: Callable[[], None] = lambda: None
+    lost: bool = False
+    """Its router ended under it, which its app was told."""
     counted: int = 0
     """Bytes that were counted for its app already."""
     owner: Networks | None = field(default=None, repr=False)
@@ -141,6 +144,8 @@ class Networks:
         for relay in network.relays.values():
             relay.close()
         line.close()
+        if line.router != self._plumbing.pid:
+            return  # its rules went with its router, and its name may be another's by now
         if closed := ruleset.allowed(line.name, network.targets, "delete"):
             self._later(closed)
         if line.name in self._spent:
@@ -181,6 +186,10 @@ class Networks:
         if self._day != (today := int(now // DAY_SECONDS)):
             self._day, self._today = today, defaultdict(int)
         self.count()
+        for network in self._live:
+            if network.line is not None and network.line.router != self._plumbing.pid != 0 and not network.lost:
+                network.lost = True
+                self._logs.say(network.app_id, 0, LOST)
         over = {owner for owner, sent in self._today.items() if sent > GUEST_BYTES_PER_DAY_MAX}
         cut = {network.line.name: network for network in self._live if network.line and network.reach.owner in over}
         spent = set(cut)

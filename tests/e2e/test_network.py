@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.outside import (
     TLS,
     WEB,
     Outside,
+    entered,
     outside,
 )
 from tests.served import NOBODY, Daemon, as_ordinary_user, data_folder, remove, until
@@ -52,6 +54,12 @@ const ways = {
   node: (host, port) => new Promise((done) => {
     const socket = net.connect({ host, port }, () => { socket.destroy(); done("open"); });
     socket.on("error", (error) => done(String(error)));
+  }),
+  patient: (host, port) => new Promise((done) => {
+    const socket = net.connect({ host, port }, () => setTimeout(() => socket.write("GET / HTTP/1.1\\r\\n\\r\\n"), 500));
+    socket.on("data", (data) => done(String(data).split("\\r\\n\\r\\n")[1]));
+    socket.on("error", () => done("cut"));
+    socket.on("close", () => done("cut"));
   }),
   udp: (host, port) => new Promise((done) => {
     const socket = dgram.createSocket(host.includes(":") ? "udp6" : "udp4");
@@ -103,6 +111,12 @@ def attempt(daemon: Daemon, tries: list[Try], name: str = "out") -> list[str]:
     assert answer.status_code == 200, answer.text
     said: list[str] = answer.json()
     return said
+
+
+def attempt_in(namespace: int, daemon: Daemon, tries: list[Try], name: str) -> list[str]:
+    """The same from another thread."""
+    with entered(namespace):
+        return attempt(daemon, tries, name)
 
 
 def every_way(host: str, port: int) -> list[Try]:
@@ -224,8 +238,14 @@ def test_what_the_operator_opens_is_open_at_once_and_to_that_app_only(world: tup
     assert reached(around) == {("tcp", PRIVATE, OTHER), ("tcp", "127.0.0.1", OTHER)}
     daemon.api("POST", "/apps/trusted/restart")
     assert attempt(daemon, tries, "trusted") == wanted, "also to the next instance"
-    for target in (f"{PRIVATE}:{OTHER}", f"host:{OTHER}"):
-        assert daemon.api("DELETE", f"/apps/trusted/targets/{target}").status_code == 200
+    assert attempt(daemon, [("patient", PRIVATE, OTHER)], "trusted") == wanted[:1]
+    around.touched.clear()
+    with ThreadPoolExecutor(1) as elsewhere:
+        talking = elsewhere.submit(attempt_in, around.host, daemon, [("patient", PRIVATE, OTHER)], "trusted")
+        until(lambda: ("tcp", PRIVATE, OTHER) in around.touched)
+        assert daemon.api("DELETE", f"/apps/trusted/targets/{PRIVATE}:{OTHER}").status_code == 200
+        assert talking.result() == ["cut"], "also what is connected"
+    assert daemon.api("DELETE", f"/apps/trusted/targets/host:{OTHER}").status_code == 200
     assert not [said for said in attempt(daemon, tries, "trusted") if said.startswith("reached")]
 
 
@@ -265,10 +285,13 @@ def test_after_kill_9_no_plumber_and_no_router_is_left(world: tuple[Outside, Dae
     _, daemon = world
     before = plumbing()
     assert len(before) == 2
+    assert daemon.api("POST", "/apps/out/targets", json={"target": f"{PRIVATE}:{OTHER}"}).status_code == 200
     daemon.kill()
     until(lambda: not before & plumbing(), 5.0)
     daemon.start()
-    assert attempt(daemon, [("bun", PUBLIC, WEB)]) == ["open"]
+    tries: list[Try] = [("bun", PUBLIC, WEB), ("bun", PRIVATE, OTHER), ("bun", METADATA, OTHER)]
+    assert attempt(daemon, tries)[:2] == ["open"] * 2, "what the operator opened stays open"
+    assert attempt(daemon, tries)[2] != "open"
 
 
 def plumbing() -> set[int]:

@@ -141,12 +141,18 @@ def test_networks_of_a_router_that_is_gone_are_thrown_away(root: Path, monkeypat
     async def body() -> None:
         async with stand(root) as at:
             before = at.plumbing.pid
+            losing = await at.networks.take("b", Reach())
             at.plumbing._processes[0].kill()
             await until(lambda: at.plumbing.pid not in (0, before) and not at.plumbing.problem, "another router")
             network = await at.networks.take("a", Reach())
             assert network.line is not None
             assert network.line.router == at.plumbing.pid
+            for _ in range(2):
+                await at.networks.tick(NOON)
+            assert (await at.told("b")).count("lost its network") == 1, "whoever runs is told"
+            assert await at.told("a") == ""
             network.release()
+            losing.release()
 
     run(body())
 

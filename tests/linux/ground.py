@@ -1,5 +1,5 @@
-"""Groups of this machine's version, and programs that run in them. The standard library and pytest only: the same
-tests run in a virtual machine that has nothing else (scripts/cgroup2-vm)."""
+"""Groups of this machine's version, and programs that run in them. The standard library, pytest and uvloop only: the
+same tests run in a virtual machine that has nothing else (scripts/cgroup2-vm)."""
 
 from __future__ import annotations
 

@@ -9,17 +9,22 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+import uvloop
 
 from steadyd.errors import SteadyError
 from steadyd.linux import control
 from steadyd.linux.cgroup import Caps, Group, open_cgroups
 from steadyd.linux.hierarchy import mounts, places
+from steadyd.linux.pressure import STEP_SECONDS
 from steadyd.linux.tiers import Host
 from tests.linux.ground import SCALE, Ground, alive, eventually, killed
 
+Result = TypeVar("Result")
 MIB = 1 << 20
 LIMIT = 64 * MIB
 UNLIMITED = Caps(0, 0, 0)
@@ -106,6 +111,12 @@ def big_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def forget(path: Path) -> None:
     with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def run(scenario: Coroutine[None, None, Result]) -> Result:
+    """On the daemon's own kind of loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(scenario)
 
 
 def up(ground: Ground, group: Group, code: str, *args: object) -> int:
@@ -402,7 +413,7 @@ class TestStarving:
         group = ground.make()
         group.cap(Caps(LIMIT, 0, 500))
         forget(big_file)
-        assert asyncio.run(self._told(ground, group, HOGS[kind], big_file, 1.0 * SCALE))
+        assert run(self._told(ground, group, HOGS[kind], big_file, 1.0 * SCALE))
         eventually(lambda: not group.pids())
 
     @pytest.mark.slow
@@ -411,8 +422,28 @@ class TestStarving:
         group = ground.make()
         group.cap(Caps(LIMIT, 0, 500))
         forget(big_file)
-        assert not asyncio.run(self._told(ground, group, CACHES[kind], big_file, 1.5))
+        assert not run(self._told(ground, group, CACHES[kind], big_file, 1.5))
         assert len(group.pids()) == 1
+
+    def test_at_the_ceiling_of_all_guests_only_who_was_killed_is_told(self, ground: Ground) -> None:
+        ground.cgroups.close()
+        ground.cgroups = open_cgroups(ground.name, Host(memory_bytes=512 * MIB, cpus=2))
+        small, big = ground.make("guests", "small"), ground.make("guests", "big")
+        pid = up(ground, small, "x = bytearray(b'x') * (40 << 20)\n" + SLEEP)
+        told = []
+
+        async def scenario() -> None:
+            small.watch_memory(lambda: told.append("small"))
+            big.watch_memory(lambda: told.append("big"))
+            ground.start(big, HOGS["anonymous, in big steps"])
+            async with asyncio.timeout(10 * SCALE):
+                while not told:  # noqa: ASYNC110 - the watch has no event
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(2 * STEP_SECONDS)  # the kernel tells all of them, and each has to look
+
+        run(scenario())
+        assert told == ["big"]
+        assert small.pids() == [pid]
 
     async def _told(self, ground: Ground, group: Group, code: str, file: Path, seconds: float) -> bool:
         """Whether it was told to be starving, and then killed, within `seconds` of first being at its limit."""

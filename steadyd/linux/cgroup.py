@@ -17,6 +17,7 @@ from steadyd.errors import SteadyError
 from steadyd.linux import cgroup1, cgroup2, control
 from steadyd.linux.group import Caps, Cgroups, Group, Sample, Tier, Toll
 from steadyd.linux.hierarchy import NEEDED_V1, Mount, mounts, own_folders, places, unified
+from steadyd.linux.site import site
 from steadyd.linux.tiers import Host, ceilings
 
 __all__ = ["Caps", "Cgroups", "Group", "Sample", "Tier", "Toll", "open_cgroups"]
@@ -123,7 +124,7 @@ def _second(name: str, mount: Mount | None, place: str, host: Host | None) -> Tr
             f"No control groups with {', '.join(NEEDED_V1)} are mounted. With: mount -t cgroup2 none /sys/fs/cgroup",
         )
     own = mount.folder(place)
-    base = cgroup2.Base2(name, cgroup2.site(name, own, mount.path))
+    base = cgroup2.Base2(name, site(name, own, mount.path))
     return Tree(2, base, host or cgroup2.host_of(_machine(), own))
 
 

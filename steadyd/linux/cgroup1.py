@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from steadyd.linux import control
-from steadyd.linux.group import Caps, Group, Sample, Toll, unable_to_shrink
+from steadyd.linux.group import Caps, Group, Sample, Toll, still_there, unable_to_shrink
 from steadyd.linux.pressure import Reading, Watch
 from steadyd.linux.tiers import Host
 
@@ -61,15 +61,8 @@ class Group1:
         return group
 
     def cap(self, caps: Caps) -> None:
-        self._cap_memory(caps.memory_bytes)
-        self._cpus = least(caps.cpus, self._cpus_greatest)
-        control.write(self._file("cpu", "cpu.cfs_quota_us"), quota(self._cpus))
-        control.write(self._file("cpu", "cpu.shares"), max(SHARES_MIN, round(caps.cpu_weight * SHARES_PER_WEIGHT)))
-        control.write(self._file("pids", "pids.max"), caps.processes or "max")
-        if "blkio" in self.places:
-            weight = min(caps.cpu_weight, BLKIO_WEIGHT_GREATEST)
-            for name in ("blkio.weight", "blkio.bfq.weight"):
-                control.write_where_there(self._file("blkio", name), weight)
+        with still_there(self.name):
+            self._cap(caps)
 
     def sample(self) -> Sample:
         number = self._number
@@ -114,6 +107,17 @@ class Group1:
             self.leaving.append(self)
 
     # Private
+
+    def _cap(self, caps: Caps) -> None:
+        self._cap_memory(caps.memory_bytes)
+        self._cpus = least(caps.cpus, self._cpus_greatest)
+        control.write(self._file("cpu", "cpu.cfs_quota_us"), quota(self._cpus))
+        control.write(self._file("cpu", "cpu.shares"), max(SHARES_MIN, round(caps.cpu_weight * SHARES_PER_WEIGHT)))
+        control.write(self._file("pids", "pids.max"), caps.processes or "max")
+        if "blkio" in self.places:
+            weight = min(caps.cpu_weight, BLKIO_WEIGHT_GREATEST)
+            for name in ("blkio.weight", "blkio.bfq.weight"):
+                control.write_where_there(self._file("blkio", name), weight)
 
     def _unwatch(self) -> None:
         if self._watch is not None:

@@ -11,69 +11,20 @@ import os
 import select
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from steadyd.errors import SteadyError
 from steadyd.linux import control
-from steadyd.linux.group import Caps, Group, Sample, Toll, unable_to_shrink
+from steadyd.linux.group import Caps, Group, Sample, Toll, still_there, unable_to_shrink
 from steadyd.linux.hierarchy import NEEDED_V2, WANTED
 from steadyd.linux.pressure import Reading, Watch
+from steadyd.linux.site import DAEMON, Site
 from steadyd.linux.tiers import Host
 
 CPU_PERIOD_MICROSECONDS = 100_000
 CPU_QUOTA_MICROSECONDS_MIN = 1_000
 """The kernel refuses less, which is a hundredth of a processor."""
 BFQ_WEIGHT_GREATEST = 1_000
-DAEMON = "daemon"
 DAEMON_CPU_WEIGHT = 2_000
 """It moves every byte of every app: twice what all accounts together weigh."""
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where the groups of a daemon may lie: in `folder`. `moves` are the processes there, which must leave it first;
-    `inside` is whether they did before."""
-
-    folder: str
-    moves: tuple[int, ...] = ()
-    inside: bool = False
-
-
-def site(name: str, own: str, top: str) -> Site:
-    """Choose it, being in the group `own` of the hierarchy mounted at `top`.
-
-    Raises:
-        SteadyError: `cannot_start` with the command that mends it.
-    """
-    if own.endswith(f"/{name}/{DAEMON}"):  # moved there before
-        found = Site(os.path.dirname(os.path.dirname(own)), inside=True)
-    elif delegated(own):
-        found = Site(own, tuple(control.members(own)))
-    elif os.geteuid() == 0:
-        found = Site(top)
-    else:
-        raise SteadyError(
-            "cannot_start",
-            f"The control group {own} is not ours alone, so no limits can be set in it. "
-            "Start steadyd in one of its own: systemd-run --user --scope -p Delegate=yes steadyd serve",
-        )
-    there = control.read(f"{found.folder}/cgroup.controllers").split()
-    missing = [controller for controller in NEEDED_V2 if controller not in there]
-    if missing:
-        raise SteadyError(
-            "cannot_start",
-            f"The control group {found.folder} lacks {', '.join(missing)}. Have systemd delegate them: "
-            "Delegate=cpu io memory pids in the unit, or for a user in a file in /etc/systemd/system/user@.service.d",
-        )
-    return found
-
-
-def delegated(own: str) -> bool:
-    """Whether the group that we are in is given to us: we may write in it, and all in it descends from us."""
-    if not os.path.exists(f"{own}/cgroup.events"):  # the root of all
-        return False
-    files = (own, f"{own}/cgroup.procs", f"{own}/cgroup.subtree_control")
-    return all(os.access(file, os.W_OK) for file in files) and all(map(_ours, control.members(own)))
 
 
 class Group2:
@@ -107,14 +58,8 @@ class Group2:
         control.write(self.file("cgroup.subtree_control"), _listed("+", self.folder))
 
     def cap(self, caps: Caps) -> None:
-        if caps.memory_bytes and (held := self._reading().held_bytes) > caps.memory_bytes:
-            raise unable_to_shrink(self.name, held, caps.memory_bytes)
-        control.write(self.file("memory.max"), caps.memory_bytes or "max")
-        control.write(self.file("cpu.max"), f"{quota(caps.cpus)} {CPU_PERIOD_MICROSECONDS}")
-        control.write(self.file("cpu.weight"), caps.cpu_weight)
-        control.write(self.file("pids.max"), caps.processes or "max")
-        control.write_where_there(self.file("io.weight"), f"default {caps.cpu_weight}")
-        control.write_where_there(self.file("io.bfq.weight"), f"default {min(caps.cpu_weight, BFQ_WEIGHT_GREATEST)}")
+        with still_there(self.name):
+            self._cap(caps)
 
     def sample(self) -> Sample:
         cpu = self._keyed("cpu.stat")
@@ -143,10 +88,10 @@ class Group2:
         return control.members(self.folder)
 
     def freeze(self) -> None:
-        control.write(self.file("cgroup.freeze"), 1)
+        control.write_where_there(self.file("cgroup.freeze"), 1)
 
     def thaw(self) -> None:
-        control.write(self.file("cgroup.freeze"), 0)
+        control.write_where_there(self.file("cgroup.freeze"), 0)
 
     def kill(self) -> None:
         control.kill(self.folder)
@@ -165,6 +110,16 @@ class Group2:
         return f"{self.folder}/{name}"
 
     # Private
+
+    def _cap(self, caps: Caps) -> None:
+        if caps.memory_bytes and (held := self._reading().held_bytes) > caps.memory_bytes:
+            raise unable_to_shrink(self.name, held, caps.memory_bytes)
+        control.write(self.file("memory.max"), caps.memory_bytes or "max")
+        control.write(self.file("cpu.max"), f"{quota(caps.cpus)} {CPU_PERIOD_MICROSECONDS}")
+        control.write(self.file("cpu.weight"), caps.cpu_weight)
+        control.write(self.file("pids.max"), caps.processes or "max")
+        control.write_where_there(self.file("io.weight"), f"default {caps.cpu_weight}")
+        control.write_where_there(self.file("io.bfq.weight"), f"default {min(caps.cpu_weight, BFQ_WEIGHT_GREATEST)}")
 
     def _unwatch(self) -> None:
         if self._watch is not None:
@@ -301,13 +256,3 @@ def _listed(sign: str, folder: str) -> str:
     """What of the controllers there is for the groups below `folder`, each with `sign`: `+cpu +memory`."""
     there = control.read(f"{folder}/cgroup.controllers").split()
     return " ".join(sign + controller for controller in (*NEEDED_V2, WANTED[2]) if controller in there)
-
-
-def _ours(pid: int) -> bool:
-    """Whether a process descends from us, or is us."""
-    while pid > 1 and pid != os.getpid():
-        try:
-            pid = int(control.read(f"/proc/{pid}/stat").rpartition(")")[2].split()[1])
-        except FileNotFoundError:  # it has ended
-            return True
-    return pid == os.getpid()

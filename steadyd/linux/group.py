@@ -5,7 +5,8 @@ The two kinds, `cgroup1` and `cgroup2`, keep the same promises; `cgroup` opens w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -56,7 +57,7 @@ class Toll:
 
 
 class Group(Protocol):
-    """One group. Errors of the kernel are `SteadyError`s: `internal` unless said otherwise."""
+    """One group. What the kernel refuses is an OSError, as `sample` and `toll` are once it was removed."""
 
     name: str
     join: tuple[str, ...]
@@ -66,7 +67,8 @@ class Group(Protocol):
         """Set the limits; again while it runs, if need be.
 
         Raises:
-            SteadyError: `conflict` if it holds more memory than it would be allowed; the limits stay as they were.
+            SteadyError: `conflict` if it holds more memory than it would be allowed, and the limits stay as they were;
+                or if it was removed.
         """
 
     def sample(self) -> Sample: ...
@@ -104,6 +106,15 @@ class Cgroups(Protocol):
 
     def close(self) -> None:
         """Kill what still runs in a group and remove them all."""
+
+
+@contextmanager
+def still_there(name: str) -> Iterator[None]:
+    """`conflict` if the group `name` was removed, which a missing control file says."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SteadyError("conflict", f"{name} has ended, and its limits with it.") from error
 
 
 def unable_to_shrink(name: str, held_bytes: int, limit_bytes: int) -> SteadyError:

@@ -170,6 +170,14 @@ class TestMembership:
         group.remove()
         group.remove()
         assert group.pids() == []
+        group.freeze()
+        group.thaw()
+        group.kill()
+        with pytest.raises(FileNotFoundError):
+            group.sample()
+        with pytest.raises(SteadyError, match="has ended") as caught:
+            group.cap(UNLIMITED)
+        assert caught.value.code == "conflict"
 
     def test_what_is_still_ending_is_removed_later(self, ground: Ground) -> None:
         group = ground.make()

@@ -127,6 +127,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         starter = Starter(built, corner.instances, logs, sandboxed, spawn, _cgroups(stack, corner))
         neighbours = Neighbours(ring, limits)
         starter.networks = await _networks(stack, spawn, logs, database, neighbours) if sandboxed else None
+        tools = Tools(built, sandboxed, spawn, starter.cgroups)
+        installer = Installer(tools, Registry(corner.instances))
         ground = Ground(
             folder=config.apps,
             blobs=Blobs(config.blobs),
@@ -139,13 +141,13 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             trash=Trash(config.data / "trash", spawn),
             as_root=os.geteuid() == 0,
             forget=requests.forget,
+            installer=installer,
             only_owner="" if sandboxed else operator.id,
         )
         notices = _notices(stack, config, people, ground)
         fleet = Fleet(ground, lambda routes: _set_routes(listener, neighbours, routes, control, urls), notices.happened)
         stack.push_async_callback(fleet.close)
-        tools, registry = Tools(built, sandboxed, spawn), Registry(corner.instances)
-        deployer = Deployer(fleet, Installer(tools, registry), Trials(fleet, tools))
+        deployer = Deployer(fleet, installer, Trials(fleet, tools))
         stack.push_async_callback(deployer.close)
         await deployer.recover()
         await fleet.load()

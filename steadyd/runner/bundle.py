@@ -26,6 +26,7 @@ BUNDLE_SECONDS_MAX = 60.0
 BUNDLE_FILE_BYTES_MAX = 64 << 20
 FILES = ("index.js", "index.js.jsc", "index.js.map")
 WHY = "declined"
+BUNDLES = "bundles"
 FORM = 1
 """To be changed when harness/bundle.ts decides otherwise than before."""
 ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "NO_COLOR": "1"}
@@ -38,13 +39,14 @@ def bundle_key(version: Version, engine: Engine) -> str:
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]
 
 
-def bundle_path(place: Place, key: str) -> Path:
-    return place.root / "bundles" / key
+def bundle_path(place: Place, version: Version, engine: Engine) -> Path:
+    """Named by the version, with which it goes, and its key."""
+    return place.root / BUNDLES / f"{version.number}-{bundle_key(version, engine)}"
 
 
 def find_bundle(place: Place, version: Version, engine: Engine) -> Path | None:
     """The folder of the version's bundle; None if it runs from source."""
-    path = bundle_path(place, bundle_key(version, engine))
+    path = bundle_path(place, version, engine)
     return path if (path / FILES[0]).exists() else None
 
 
@@ -57,7 +59,7 @@ class Bundler:
 
     async def make(self, place: Place, version: Version) -> bool:
         """Have the version's bundle in place, if it can have one; returns whether it has."""
-        target = bundle_path(place, bundle_key(version, self._tools.engine))
+        target = bundle_path(place, version, self._tools.engine)
         if not self._tools.sandboxed or not version.entry:
             return False
         if not target.is_dir():
@@ -71,7 +73,7 @@ class Bundler:
 
     async def decline(self, place: Place, version: Version, why: str) -> None:
         """Let the version run from source from now on."""
-        target = bundle_path(place, bundle_key(version, self._tools.engine))
+        target = bundle_path(place, version, self._tools.engine)
         await asyncio.to_thread(shutil.rmtree, target, ignore_errors=True)
         await asyncio.to_thread(_keep, target, target, why)
 

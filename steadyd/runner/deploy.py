@@ -251,11 +251,13 @@ class Deployer:
         except BaseException as error:
             failed = _as_error(error, steps.current)
             await self._record_failure(app, operation, record, steps, failed)
+            await self._fleet.ground.tidy(app)
             raise failed from error
         deploy = await self._journal.finish_deploy(record, "live", steps.done, time.time())
         await self._journal.finish(operation, "done", time.time())
         self._fleet.note(app.id, Event(time.time(), request.kind, f"Version {version.number} is live."))
         app = await self._apps.by_id(app.id) or app
+        await self._fleet.ground.tidy(app)
         return Deployed(app, version, deploy, notes)
 
     async def _stage(
@@ -263,6 +265,8 @@ class Deployer:
     ) -> tuple[Version, tuple[str, ...]]:
         """Keep the files and have the dependencies in place; nothing is live yet."""
         if request.version is not None:
+            with steps("install"):
+                await self._fleet.ground.restore(app, request.version)
             return request.version, ()
         assert request.tree is not None
         tree, place = dict(request.tree), self._fleet.ground.place(app)

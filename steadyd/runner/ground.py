@@ -16,10 +16,11 @@ from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.bundle import find_bundle
 from steadyd.runner.folder import Folder, Place
-from steadyd.runner.install import modules_path
+from steadyd.runner.install import Installer, modules_path
 from steadyd.runner.logs import Logs
 from steadyd.runner.reserve import check_reserve
 from steadyd.runner.start import Plan, Starter
+from steadyd.runner.surplus import surplus
 from steadyd.runner.trash import Trash
 from steadyd.urls import Urls
 
@@ -47,6 +48,7 @@ class Ground:
     """Each app has a uid of its own."""
     forget: Callable[[str], None] = lambda app_id: None
     """Called from a thread before an app's folder is removed, so that nobody holds a file in it."""
+    installer: Installer | None = None
     only_owner: str = ""
     """Where there is no sandbox: the one principal whose apps may run."""
 
@@ -65,8 +67,21 @@ class Ground:
         if app is None or version is None:
             raise SteadyError("internal", "The app's live version is missing from the records.")
         self.check_may_run(app)
+        await self.restore(app, version)
         await self.link(app, version)
         return self.plan(app, version)
+
+    async def restore(self, app: App, version: Version) -> None:
+        """Have the dependencies of a kept version in place again, should they be lost.
+
+        Raises:
+            SteadyError: `deploy_failed`, if they cannot be had.
+        """
+        place = self.place(app)
+        if self.installer is None or not version.modules or modules_path(place, version.modules).is_dir():
+            return
+        tree = {file.path: await asyncio.to_thread(self.blobs.get, file.sha256) for file in version.files}
+        await self.installer.restore(place, tree, version.modules)
 
     def plan(self, app: App, version: Version, place: Place | None = None, environment: str = "production") -> Plan:
         """What to start for a version, in the app's own folder or in another place."""
@@ -108,6 +123,12 @@ class Ground:
     def check_room(self) -> None:
         """Raise `disk_full` where nothing new should be put on the disk."""
         check_reserve(self.folder)
+
+    async def tidy(self, app: App) -> None:
+        """Let go of installed dependencies and bundles that no version needs any more."""
+        versions = await self.apps.versions(app.id)
+        for path in await asyncio.to_thread(surplus, self.place(app), versions, app.version):
+            await self.trash.throw(path)
 
     def check_may_run(self, app: App) -> None:
         """Without a sandbox only the operator's own apps run.

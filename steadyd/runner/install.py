@@ -7,17 +7,19 @@ no lifecycle script of the root package, no registry of the app's choice, no pat
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.linux.usage import Enough, Walk
 from steadyd.runner.folder import MODULES, Place, scratch_path
 from steadyd.runner.registry import SOCKET, Registry
 from steadyd.runner.sandbox import Room
@@ -26,6 +28,13 @@ from steadyd.tree import ENTRY_SUFFIXES, Tree, read_package
 
 INSTALL_SECONDS_MAX = 120.0
 SCAN_SECONDS_MAX = 20.0
+INSTALL_BYTES_MAX = 512 << 20
+INSTALL_FILES_MAX = 50_000
+"""Of one installation, folders included."""
+CACHE_BYTES_MAX = 1 << 30
+"""What was fetched for an app is kept for its next installations up to this, and begun anew above it."""
+LOOK_EVERY_SECONDS = 0.5
+UNCOUNTED = 1 << 60
 LOCK = "bun.lock"
 LOCK_BYTES_MAX = 8 << 20
 DEPENDENCIES_MAX = 500
@@ -35,6 +44,10 @@ NAME = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~_-][A-Za-z0-9._~-]*"
 PACKAGE_NAME = re.compile(rf"{NAME}\Z")
 SPEC = re.compile(rf"(?!\.)(?:npm:{NAME}(?:@|\Z))?[\w.*+^~<>=|\- ]*\Z", re.ASCII)
 """A range, a tag or another name in the registry: never a path, an address, or a place such as `user/repository`."""
+
+
+Amount = tuple[int, int]
+"""Bytes and files on a disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +88,23 @@ class Installer:
                 notes += [f"{LOCK} did not fit package.json and was renewed."] if LOCK in tree else []
                 lock = fetched
             key = modules_key(wanted, lock, self._tools.engine.bun_version)
-            _keep(place, key)
+            await asyncio.to_thread(_keep, place, key)
         notes += [f"{name} {resolved(lock, name)} was added for an import." for name in found]
         return Installed(key, lock or None, tuple(notes))
+
+    async def restore(self, place: Place, tree: Tree, key: str) -> None:
+        """Have the dependencies of a kept version at `key` again, where they were lost: as its lock says, from what was
+        fetched before if that is still there.
+
+        Raises:
+            SteadyError: `deploy_failed` (steps `check` and `install`).
+        """
+        if modules_path(place, key).is_dir():
+            return
+        declared = declared_dependencies(tree)
+        found = [name for name in await self._bare_imports(place, tree) if name not in declared]
+        await self._fetch(place, {**declared, **dict.fromkeys(found, "latest")}, tree.get(LOCK, b""))
+        await asyncio.to_thread(_keep, place, key)
 
     # Private
 
@@ -102,17 +129,29 @@ class Installer:
         """Run `bun install` in a folder that becomes `place.root/fetched`; returns the lock."""
         folder = _fresh(place, "build")
         cache = place.root / "cache"
+        if (await asyncio.to_thread(_amount, [cache]))[0] > CACHE_BYTES_MAX:
+            await asyncio.to_thread(shutil.rmtree, cache, ignore_errors=True)
         cache.mkdir(mode=0o700, exist_ok=True)
         if place.uid is not None:
             os.chown(cache, place.uid, place.uid)
         files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
         _fill(folder, {**files, LOCK: lock} if lock else files, place.uid)
+        before = await asyncio.to_thread(_amount, [cache])
         async with self._registry.door(place.uid) as door:
             shown = {"/registry": door.folder, **_authorities()}
             room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, shown=shown)
             certificates = "{certificates}" if "/certificates" in shown else ""
             words = [*SCRIPT, "{engine}/install.ts", f"{{registry}}/{SOCKET}", certificates, *INSTALL]
-            result = await self._tools.run(room, words, INSTALL_SECONDS_MAX)
+            running = asyncio.ensure_future(self._tools.run(room, words, INSTALL_SECONDS_MAX))
+            try:
+                await _watched(running, [folder, cache], before)
+            except BaseException:
+                running.cancel()
+                await asyncio.wait([running])
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(cache, ignore_errors=True)
+                raise
+            result = running.result()
         if not result.ok or not (folder / MODULES).is_dir():
             shutil.rmtree(folder, ignore_errors=True)
             raise _failed(result, door.trouble)
@@ -210,10 +249,35 @@ def _authorities() -> dict[str, Path]:
     return {}
 
 
+async def _watched(running: asyncio.Future[Result], folders: Sequence[Path], before: Amount) -> None:
+    """Wait for an installation, and look at what it puts on the disk.
+
+    Raises:
+        SteadyError: `too_large` as soon as that is too much.
+    """
+    done: set[asyncio.Future[Result]] = set()
+    while not done:
+        done, _ = await asyncio.wait({running}, timeout=LOOK_EVERY_SECONDS)
+        bytes_now, files_now = await asyncio.to_thread(_amount, folders)
+        if bytes_now > before[0] + INSTALL_BYTES_MAX or files_now > before[1] + INSTALL_FILES_MAX:
+            most = f"{INSTALL_BYTES_MAX >> 20} MiB in {INSTALL_FILES_MAX:,} files"
+            raise SteadyError("too_large", f"The dependencies are too large: an app may have {most}.")
+
+
+def _amount(folders: Sequence[Path]) -> Amount:
+    """Bytes and files below `folders`, each file once."""
+    walk = Walk(None, UNCOUNTED, UNCOUNTED)
+    with contextlib.suppress(Enough):
+        for folder in folders:
+            walk.folder(str(folder))
+    return walk.bytes, walk.inodes
+
+
 def _keep(place: Place, key: str) -> None:
     target = place.root / "modules" / key
     target.parent.mkdir(mode=0o711, exist_ok=True)
     fetched = place.root / "fetched"
+    os.sync()  # what a version starts with is on the disk before the version is named
     os.chmod(fetched, 0o711)
     if target.exists():
         shutil.rmtree(fetched, ignore_errors=True)

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.linux import userns
+from steadyd.linux.cgroup import Caps, Cgroups, Group
 from steadyd.runner import sandbox
 from steadyd.runner.confined import sandbox_pipes
 from steadyd.runner.engine import Engine
-from steadyd.runner.process import Confinement, Exit, Spawn, spawn
+from steadyd.runner.process import UNCONFINED, Confinement, Exit, Spawn, spawn
 
 OUTPUT_BYTES_MAX = 1 << 20
 READ_BYTES = 64 << 10
 READS_AT_END = 32
 """More than a pipe holds (pipe(7): 1 MiB at most)."""
 PROBE_SECONDS_MAX = 10.0
+FILE_BYTES_MAX = 1 << 30
+"""Of any file that a tool writes."""
+MEMORY_BYTES_MAX = 1 << 30
+PROCESSES_MAX = 256
+"""Threads are processes, here."""
 SCRIPT = ("--no-install", "--no-env-file", "--config=/dev/null")
 """How Bun runs a script of ours: nothing is fetched, no .env is read, and no bunfig.toml (its `preload` names code)."""
 
@@ -54,8 +62,10 @@ class Result:
 class Tools:
     """Runs programs of the engine folder on users' files: always in the sandbox, never with a secret."""
 
-    def __init__(self, engine: Engine, sandboxed: bool, spawn: Spawn = spawn) -> None:
+    def __init__(self, engine: Engine, sandboxed: bool, spawn: Spawn = spawn, cgroups: Cgroups | None = None) -> None:
         self.engine = engine
+        self._cgroups = cgroups
+        self._numbers = itertools.count(1)
         self.sandboxed = sandboxed
         self._spawn = spawn
         self._system = sandbox.look_at_system()
@@ -63,6 +73,27 @@ class Tools:
     async def run(self, room: sandbox.Room, words: Sequence[str], seconds: float) -> Result:
         """Run `bun WORDS…` in `room`; a word may name paths with {app}, {engine} and the keys of `room.extra` and
         `room.shown`."""
+        group = self._group()
+        try:
+            return await self._run(room, words, seconds, group)
+        finally:
+            if group is not None:
+                group.kill()
+                group.remove()
+
+    # Private
+
+    def _group(self) -> Group | None:
+        """A cgroup of its own for each run, in the class of builds."""
+        if self._cgroups is None:
+            return None
+        group = self._cgroups.make("builds", f"build-{next(self._numbers)}")
+        group.cap(Caps(MEMORY_BYTES_MAX, 0, PROCESSES_MAX))
+        return group
+
+    async def _run(self, room: sandbox.Room, words: Sequence[str], seconds: float, group: Group | None) -> Result:
+        limits = ((resource.RLIMIT_FSIZE, FILE_BYTES_MAX), (resource.RLIMIT_CORE, 0))
+        confinement = Confinement(join=group.join if group else (), limits=limits)
         output, output_end = os.pipe()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         closing = [output_end, nowhere]
@@ -73,11 +104,13 @@ class Tools:
                 closing += pipes.values()
                 descriptors |= {**pipes, sandbox.INFO_FD: nowhere}
                 command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]
-                process = await self._spawn(command, {}, descriptors, Confinement(room.uid))
+                process = await self._spawn(command, {}, descriptors, replace(confinement, uid=room.uid))
             else:
                 linux = sys.platform == "linux"
                 command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]
-                process = await self._spawn(command, dict(room.environ), descriptors)
+                process = await self._spawn(
+                    command, dict(room.environ), descriptors, confinement if linux else UNCONFINED
+                )
         except BaseException:
             os.close(output)
             raise
@@ -92,8 +125,6 @@ class Tools:
             ended = await asyncio.shield(process.ended)
             said = collector.finish()
         return Result(ended, said, not done)
-
-    # Private
 
     def _command(self, room: sandbox.Room, words: Sequence[str], inside: bool) -> list[str]:
         engine = sandbox.ENGINE if inside else str(self.engine.folder)

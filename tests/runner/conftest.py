@@ -36,7 +36,7 @@ from steadyd.runner.ground import UID_FIRST, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.logs import Logs
-from steadyd.runner.registry import Registry
+from steadyd.runner.registry import REGISTRY, Registry
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools, probe
 from steadyd.runner.trash import Trash
@@ -340,6 +340,8 @@ class World:
         self.blobs = Blobs(root / "blobs")
         self.logs = Logs(lambda app_id: root / "apps" / app_id / "logs", 10 << 20)
         self.routes: dict[str, AppRuntime] = {}
+        self.tools = Tools(built, sandboxed)
+        installer = Installer(self.tools, Registry(self.sockets, starter.pop("registry", REGISTRY)))
         ground = Ground(
             folder=root / "apps",
             blobs=self.blobs,
@@ -351,12 +353,11 @@ class World:
             timing=timing,
             trash=Trash(root / "trash"),
             as_root=AS_ROOT,
+            installer=installer,
         )
         self.heard: list[tuple[str, Event]] = []
         self.fleet = Fleet(ground, self._set_routes, lambda app_id, event: self.heard.append((app_id, event)))
-        self.tools = Tools(built, sandboxed)
-        self.registry = Registry(self.sockets)
-        self.deployer = Deployer(self.fleet, Installer(self.tools, self.registry), Trials(self.fleet, self.tools))
+        self.deployer = Deployer(self.fleet, installer, Trials(self.fleet, self.tools))
 
     def _set_routes(self, routes: Routes) -> None:
         self.routes = dict(routes)

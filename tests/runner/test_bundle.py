@@ -12,9 +12,8 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.runner import bundle
-from steadyd.runner.bundle import FILES, WHY, bundle_key, bundle_path, find_bundle
+from steadyd.runner.bundle import FILES, WHY, bundle_path, find_bundle
 from steadyd.runner.engine import Engine
-from steadyd.runner.folder import Place
 from tests.runner.conftest import World, exchange, run, world
 
 pytestmark = pytest.mark.sandbox
@@ -59,7 +58,7 @@ async def declined(made: World) -> str:
     app = await made.app()
     version = await made.apps.version(app.id, app.version)
     assert version is not None
-    path = bundle_path(made.fleet.ground.place(app), bundle_key(version, made.tools.engine))
+    path = bundle_path(made.fleet.ground.place(app), version, made.tools.engine)
     return (path / WHY).read_text()
 
 
@@ -187,17 +186,15 @@ def test_what_a_build_leaves_is_bounded_and_no_link_is_followed(root: Path, monk
     monkeypatch.setattr(bundle, "BUNDLE_FILE_BYTES_MAX", 4)
     for name in FILES:
         (made / name).write_bytes(b"1234")
-    place = Place(root / "a", None)
-    place.root.mkdir()
-    bundle._keep(made, bundle_path(place, "fine"), "")
-    assert sorted(path.name for path in bundle_path(place, "fine").iterdir()) == sorted(FILES)
+    bundle._keep(made, root / "bundles" / "fine", "")
+    assert sorted(path.name for path in (root / "bundles" / "fine").iterdir()) == sorted(FILES)
     (made / FILES[0]).write_bytes(b"12345")
-    bundle._keep(made, bundle_path(place, "large"), "")
+    bundle._keep(made, root / "bundles" / "large", "")
     (made / FILES[0]).unlink()
     (made / FILES[0]).symlink_to(secret)
-    bundle._keep(made, bundle_path(place, "link"), "")
+    bundle._keep(made, root / "bundles" / "link", "")
     for key in ("large", "link"):
-        assert [path.name for path in bundle_path(place, key).iterdir()] == [WHY]
+        assert [path.name for path in (root / "bundles" / key).iterdir()] == [WHY]
 
 
 def test_a_build_that_takes_too_long_is_given_up(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

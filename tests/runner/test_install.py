@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -234,6 +237,66 @@ def test_why_an_installation_failed_is_said_plainly() -> None:
     assert reason == 'No version matching "99" found for specifier "hono" (but package exists)'
 
 
+class HoardingTools(Tools):
+    """In place of an installation, something that fills a folder and goes on."""
+
+    def __init__(self, engine: Engine, files: int, bytes_each: int) -> None:
+        super().__init__(engine, sandboxed=False)
+        self.files, self.bytes_each = files, bytes_each
+        self.ended = False
+
+    async def run(self, room: Room, words: Sequence[str], seconds: float) -> Result:
+        fill(room.extra["/cache"], self.files, self.bytes_each)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.ended = True
+        return Result(Exit(0, None), b"", False)
+
+
+def fill(folder: Path, files: int, bytes_each: int) -> None:
+    for number in range(files):
+        (folder / str(number)).write_bytes(b"x" * bytes_each)
+
+
+@pytest.mark.parametrize(("files", "bytes_each"), [(12, 1), (2, 60_000)])
+def test_an_installation_that_takes_too_much_of_the_disk_is_ended(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch, files: int, bytes_each: int
+) -> None:
+    monkeypatch.setattr(install, "INSTALL_BYTES_MAX", 100_000)
+    monkeypatch.setattr(install, "INSTALL_FILES_MAX", 10)
+    monkeypatch.setattr(install, "LOOK_EVERY_SECONDS", 0.01)
+
+    async def body() -> None:
+        tools = HoardingTools(bun, files, bytes_each)
+        wanted = tree({"package.json": package(dependencies={"a": "1"})})
+        with pytest.raises(SteadyError) as caught:
+            await installer(root, tools).install(place(root), wanted)
+        assert (caught.value.code, tools.ended) == ("too_large", True)
+        assert os.listdir(place(root).scratch) == []
+
+    run(body())
+
+
+def test_what_was_fetched_before_is_kept_up_to_a_limit(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "CACHE_BYTES_MAX", 20_000)
+
+    async def body() -> None:
+        asked = SlowTools(bun)
+        cache = place(root).root / "cache"
+        cache.mkdir(parents=True)
+        wanted = tree({"package.json": package(dependencies={"a": "1"})})
+        for size, kept in [(3_000, ["0"]), (60_000, [])]:
+            fill(cache, 1, size)
+            with pytest.raises(SteadyError):
+                await installer(root, asked).install(place(root), wanted)
+            assert os.listdir(cache) == kept
+
+    run(body())
+
+
 # ------------------------------------------------------------------------------------------------- from the registry
 
 
@@ -252,6 +315,30 @@ def test_an_import_without_a_package_json_is_resolved_told_and_locked(root: Path
         assert again == first
         assert await installer(root, tools).install(place(root), tree(HONO), pinned=first.lock) == first
         assert tools.asked == ["scan", "install", "scan", "scan"], "nothing is fetched a second time"
+
+    run(body())
+
+
+@pytest.mark.network
+@pytest.mark.sandbox
+def test_lost_dependencies_come_back_without_the_registry(root: Path, bun: Engine) -> None:
+    """From what was fetched before, as the lock says."""
+
+    async def body() -> None:
+        tools = Tools(bun, sandboxed=True)
+        made = await installer(root, tools).install(place(root), tree(HONO))
+        assert made.lock is not None
+        files = {**tree(HONO), LOCK: made.lock}
+        path = modules_path(place(root), made.modules)
+        before = sorted(str(found.relative_to(path)) for found in path.rglob("*"))
+        shutil.rmtree(path.parent.parent)
+        alone = installer(root, tools, ("registry.invalid", 443))
+        await alone.restore(place(root), files, made.modules)
+        assert sorted(str(found.relative_to(path)) for found in path.rglob("*")) == before
+        shutil.rmtree(path.parent)
+        shutil.rmtree(place(root).root / "cache")
+        with pytest.raises(SteadyError):
+            await alone.restore(place(root), files, made.modules)
 
     run(body())
 

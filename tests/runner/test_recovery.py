@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from steadyd.errors import SteadyError
+from steadyd.model import File, Version
 from steadyd.records.journal import Journal
 from steadyd.runner.engine import Engine
 from tests.runner.conftest import COUNTER, World, run, world
@@ -94,3 +96,42 @@ async def _look(kind: str, home: Path, bun: Engine) -> None:
         assert not scratch.exists() or list(scratch.iterdir()) == []
         await here.deploy(COUNTER.replace("VERSION = 1", "VERSION = 9"))
         assert await here.ask() == f"9 {visits}"
+
+
+@pytest.mark.network
+@pytest.mark.sandbox
+def test_old_versions_run_when_the_registry_is_gone(root: Path, bun: Engine) -> None:
+    """After a restart and by a rollback, even where their installed dependencies were lost; what only a failed version
+    wanted is not kept."""
+    source = 'import { Hono } from "hono";\nexport default new Hono().get("/", (c) => c.text("NUMBER"));\n'
+
+    def kept() -> list[str]:
+        return sorted(path.name for path in (root / "apps").glob("*/modules/*"))
+
+    async def body() -> None:
+        async with world(root, bun) as made:
+            first = await made.create(source.replace("NUMBER", "one"))
+            other = {"index.ts": source.replace("NUMBER", "two"), "package.json": '{"dependencies": {"hono": "4.0.0"}}'}
+            second = await made.deploy(other)
+            wanted = sorted([first.version.modules, second.version.modules])
+            broken = {"index.ts": 'import "left-pad"; throw new Error("broken");'}
+            with pytest.raises(SteadyError):
+                await made.deploy(broken)
+            assert kept() == wanted
+        for modules in (root / "apps").glob("*/modules"):
+            shutil.rmtree(modules)
+        async with world(root, bun, registry=("registry.invalid", 443)) as made:
+            assert await made.ask() == "two"
+            assert kept() == [second.version.modules]
+            await made.deployer.rollback(await made.operator(), await made.app(), 1)
+            assert await made.ask() == "one"
+            await made.deploy({**other, "index.ts": other["index.ts"].replace("two", "three"),
+                               "bun.lock": await made.deployer.content(lock_of(second.version))})  # fmt: skip
+            assert await made.ask() == "three"
+            assert kept() == wanted
+
+    run(body())
+
+
+def lock_of(version: Version) -> File:
+    return next(file for file in version.files if file.path == "bun.lock")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.runner import sandbox
+from steadyd.runner import sandbox, tool
 from steadyd.runner.engine import Engine
 from steadyd.runner.process import Exit
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import OUTPUT_BYTES_MAX, SCRIPT, Result, Tools, probe
-from tests.runner.conftest import BOTH, UID, alive, run, until
+from tests.runner.conftest import BOTH, UID, alive, limits, needs_cgroups, run, until
 
 ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
 
@@ -153,5 +153,51 @@ def test_the_probe_really_starts_a_program(root: Path, bun: Engine, monkeypatch:
         with pytest.raises(SteadyError) as caught:
             await probe(tools, here)
         assert caught.value.code == "cannot_start"
+
+    run(body())
+
+
+@BOTH
+def test_a_file_that_it_writes_has_a_limit(
+    root: Path, bun: Engine, sandboxed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool, "FILE_BYTES_MAX", 100_000)
+
+    async def body() -> None:
+        code = """
+            import { writeFileSync } from "node:fs";
+            writeFileSync("fits", new Uint8Array(100_000));
+            try { writeFileSync("large", new Uint8Array(100_001)); } catch (error) { console.log(error.code); }
+        """
+        result = await script(root, bun, sandboxed, code)
+        assert result.output == b"EFBIG\n", result.output
+
+    run(body())
+
+
+@needs_cgroups
+@pytest.mark.sandbox
+def test_it_may_use_so_much_memory_and_so_many_processes(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a group of its own among the builds, of which nothing is left."""
+    monkeypatch.setattr(tool, "MEMORY_BYTES_MAX", 128 << 20)
+    monkeypatch.setattr(tool, "PROCESSES_MAX", 40)
+    hog = "const kept = []; for (;;) kept.push(new Uint8Array(8 << 20).fill(1));"
+    forks = """
+        const running = [];
+        try { for (;;) running.push(Bun.spawn(["/bin/sleep", "60"])); } catch { console.log(running.length < 40); }
+        process.exit(0);
+    """
+
+    async def body() -> None:
+        async with limits() as more:
+            tools = Tools(bun, True, **more)
+            result = await tools.run(room(root, bun, hog), [*SCRIPT, "{app}/script.ts"], 20)
+            assert (result.ok, result.timed_out) == (False, False)
+            result = await tools.run(room(root, bun, forks), [*SCRIPT, "{app}/script.ts"], 20)
+            assert result.output == b"true\n"
+            assert alive("/bin/sleep 60") == []
+            assert (await tools.run(room(root, bun), [*SCRIPT, "{app}/script.ts"], 20)).ok
 
     run(body())

@@ -60,6 +60,8 @@ class Fleet:
         self._memory = memory or host_memory
         self._runtimes: dict[str, AppRuntime] = {}
         self._notes: set[asyncio.Task[None]] = set()
+        if ground.starter.networks is not None:
+            ground.starter.networks.on_spent = lambda app_id, told: self.note(app_id, _spent(told))
 
     async def load(self) -> None:
         """Know every app that exists; nothing is started."""
@@ -231,6 +233,10 @@ def _reading(app_id: str, instance: Instance, networks: Networks | None) -> Read
     with contextlib.suppress(OSError):  # it ends at this moment
         return replace(instance.reading(), sent_bytes=sent)
     return None
+
+
+def _spent(told: str) -> Event:
+    return Event(time.time(), "limit", told, {"limit": "network"})
 
 
 def _woken(seconds: float) -> Event:

@@ -75,6 +75,8 @@ class Networks:
         """App's id → what the operator opened to it."""
         self.open_door: Callable[[str, socket.socket, socket.socket], Callable[[], None]] | None = None
         """Serves the apps of an owner (an id) on the two sockets of a private line, until what it returns is called."""
+        self.on_spent: Callable[[str, str], None] = lambda app_id, told: logs.say(app_id, 0, told)
+        """Is told of an app (an id, a sentence) that is cut off for today."""
         self._plumbing = plumbing
         self._logs = logs
         self._ready: dict[str, list[Line]] = {letter: [] for letter in ruleset.CLASSES}
@@ -86,7 +88,7 @@ class Networks:
         self._sent: dict[str, int] = defaultdict(int)
         self._today: dict[str, int] = defaultdict(int)
         self._day = 0
-        self._spent: set[str] = set()
+        self._spent: set[Line] = set()
         self._work: set[asyncio.Task[None]] = set()
 
     @property
@@ -148,9 +150,9 @@ class Networks:
             return  # its rules went with its router, and its name may be another's by now
         if closed := ruleset.allowed(line.name, network.targets, "delete"):
             self._later(closed)
-        if line.name in self._spent:
-            self._spent.discard(line.name)
-            self._later(ruleset.spent(self._spent))
+        if line in self._spent:
+            self._spent.discard(line)
+            self._later(ruleset.spent(other.name for other in self._spent))
 
     async def set_targets(self, app_id: str, targets: tuple[Target, ...]) -> None:
         """Open exactly these to an app, also while it runs; what is closed is cut.
@@ -191,15 +193,16 @@ class Networks:
                 network.lost = True
                 self._logs.say(network.app_id, 0, LOST)
         over = {owner for owner, sent in self._today.items() if sent > GUEST_BYTES_PER_DAY_MAX}
-        cut = {network.line.name: network for network in self._live if network.line and network.reach.owner in over}
-        spent = set(cut)
-        for name, network in cut.items():
-            if name not in self._spent:
+        router = self._plumbing.pid
+        lines = {network.line: network for network in self._live if network.line and network.reach.owner in over}
+        spent = {line for line in lines if line.router == router}
+        for line, network in lines.items():
+            if line in spent - self._spent:
                 amount = f"{GUEST_BYTES_PER_DAY_MAX >> 20} MiB"
                 told = f"Your apps sent {amount} today, a guest's daily amount: no more until midnight UTC."
-                self._logs.say(network.app_id, 0, told)
+                self.on_spent(network.app_id, told)
         if spent != self._spent:
-            await self._plumbing.rule(ruleset.spent(spent))
+            await self._plumbing.rule(ruleset.spent(line.name for line in spent))
             self._spent = spent
         await self._plumbing.refresh()
 

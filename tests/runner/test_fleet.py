@@ -318,3 +318,21 @@ def test_a_running_app_is_held_to_its_new_limits(root: Path, bun: Engine) -> Non
             second.group = kept
 
     run(body())
+
+
+def test_a_guest_s_spent_amount_is_an_event_of_the_app(root: Path, bun: Engine) -> None:
+    """From which a notice follows."""
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            ground, told = here.fleet.ground, []
+            networks = ground.starter.networks = Networks(Plumbing(spawn, None), here.logs)
+            other = fleet.Fleet(ground, lambda routes: None, lambda app_id, event: told.append((app_id, event)))
+            app = await here.app()
+            networks.on_spent(app.id, "No more until midnight.")
+            await remembered(here, ["limit"])
+            assert [(at, event.details) for at, event in told] == [(app.id, {"limit": "network"})]
+            await other.close()
+
+    run(body())

@@ -3,7 +3,9 @@
     python -m bench.cold_start [ROUNDS]
 
 Each round does, in turn: start bare `bun index.ts` until the first answer; put the app to sleep
-and ask it through the proxy; deploy a changed file; create an app. Prints medians, p95 and ratios.
+and ask it through the proxy; the same with a mid-sized app (middle.ts, its packages from the
+registry), as it is deployed and from source; deploy a changed file; create an app. Prints medians,
+p95 and ratios.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from tests.served import Daemon, data_folder, remove
 
 HELLO = 'export default { fetch: () => new Response("hello") };\n'
 POLL_SECONDS = 0.0001
+MIDDLE = Path(__file__).with_name("middle.ts")
 
 
 def exchange(connection: socket.socket, host: str) -> None:
@@ -53,11 +56,11 @@ def bare_bun(folder: Path, bun: Path) -> float:
         process.wait()
 
 
-def wake(daemon: Daemon, client: httpx.Client, front: socket.socket) -> float:
+def wake(client: httpx.Client, front: socket.socket, name: str) -> float:
     """Milliseconds of the request that wakes the app, on a connection that is open already."""
-    client.post("/api/apps/cold/stop").raise_for_status()
+    client.post(f"/api/apps/{name}/stop").raise_for_status()
     began = time.perf_counter()
-    exchange(front, "cold.localhost")
+    exchange(front, f"{name}.localhost")
     return (time.perf_counter() - began) * 1000
 
 
@@ -75,6 +78,10 @@ def measure(daemon: Daemon, folder: Path, rounds: int) -> dict[str, list[float]]
     files = {"index.ts": HELLO}
     client.put("/api/apps/cold", json={"files": files}).raise_for_status()
     client.put("/api/apps/changed", json={"files": files}).raise_for_status()
+    middle = {"index.ts": MIDDLE.read_text()}
+    client.put("/api/apps/middle", json={"files": middle}).raise_for_status()
+    # Only what was tried as bytecode runs as bytecode.
+    client.put("/api/apps/source", json={"files": middle, "trial": False}).raise_for_status()
     number = iter(range(10**9))
 
     def deploy() -> float:
@@ -83,7 +90,9 @@ def measure(daemon: Daemon, folder: Path, rounds: int) -> dict[str, list[float]]
 
     steps: list[tuple[str, Callable[[], float]]] = [
         ("bare bun", lambda: bare_bun(folder, bun)),
-        ("wake through the proxy", lambda: wake(daemon, client, front)),
+        ("wake through the proxy", lambda: wake(client, front, "cold")),
+        ("wake a mid-sized app", lambda: wake(client, front, "middle")),
+        ("wake it from source", lambda: wake(client, front, "source")),
         ("deploy (POST to live)", deploy),
         ("create (POST to live)", lambda: timed(lambda: client.post("/api/apps", json={"files": files}))),
     ]
@@ -109,6 +118,8 @@ def main() -> None:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     bare = statistics.median(figures["bare bun"])
     print(f"{rounds} rounds; CPU of the daemon and everything started: {usage.ru_utime + usage.ru_stime:.2f} s")
+    ratio = statistics.median(figures["wake a mid-sized app"]) / statistics.median(figures["wake it from source"])
+    print(f"a mid-sized app takes x{ratio:.2f} of its start from source")
     for name, values in figures.items():
         middle, late = statistics.median(values), statistics.quantiles(values, n=20)[-1]
         print(

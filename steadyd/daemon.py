@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -45,7 +46,7 @@ from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
 from steadyd.runner.deploy import Deployer
-from steadyd.runner.fleet import Fleet, Routes
+from steadyd.runner.fleet import Fleet, Routes, watched
 from steadyd.runner.ground import PLUMBER_UID, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
@@ -53,6 +54,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.networks import Networks
 from steadyd.runner.plumbing import Plumbing
 from steadyd.runner.process import Spawn, settle_descriptors
+from steadyd.runner.quota import Quota
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
@@ -102,8 +104,7 @@ async def _serve(config: Config) -> int:
 async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
     """Everything, from the store to the open listener, and back in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
-        database = Database(config.database, STEADY)
-        stack.callback(database.close)
+        database = stack.enter_context(contextlib.closing(Database(config.database, STEADY)))
         people, apps, journal = People(database), Apps(database, config.policy), Journal(database)
         operator = await people.operator(time.time())
         built = engine.prepare(config.data / "engine")
@@ -156,7 +157,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         rooms = replace(_rooms(config, database, metrics, fleet, deployer, notices), missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
-        _start_work(stack, fleet, telemetry, Sampler(metrics, fleet.readings))
+        quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
+        _start_work(stack, fleet, telemetry, Sampler(metrics, fleet.readings), quota)
         await listener.open_sockets(sockets)
         stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
         await _introduce(config, people, operator, urls)
@@ -231,10 +233,12 @@ def _notices(stack: contextlib.AsyncExitStack, config: Config, people: People, g
     return notices
 
 
-def _start_work(stack: contextlib.AsyncExitStack, fleet: Fleet, telemetry: Telemetry, sampler: Sampler) -> None:
+def _start_work(
+    stack: contextlib.AsyncExitStack, fleet: Fleet, telemetry: Telemetry, sampler: Sampler, quota: Quota
+) -> None:
     """The daemon's loops, until its end."""
     stack.push_async_callback(sampler.close)
-    for work in (fleet.run(), telemetry.run(), sampler.run()):
+    for work in (fleet.run(), telemetry.run(), sampler.run(), quota.run()):
         stack.callback(asyncio.create_task(work).cancel)
 
 

@@ -7,7 +7,6 @@ import hashlib
 import logging
 import os
 import secrets
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from steadyd.control import SERVICE_ID
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
 from steadyd.runner.ground import UID_FIRST
+from steadyd.runner.process import run_now
 from steadyd.runner.tool import Tools, probe
 
 BACKLOG = 4_096
@@ -80,13 +80,13 @@ def runtime_folder(config: Config) -> Iterator[Corner]:
         raise SteadyError(
             "cannot_start", f"{parent} belongs to somebody else. Set XDG_RUNTIME_DIR to a folder of yours."
         )
-    shutil.rmtree(corner.root, ignore_errors=True)
+    _clear(corner.root)
     corner.instances.mkdir(mode=0o711, parents=True)
     corner.control.parent.mkdir(mode=0o700)
     try:
         yield corner
     finally:
-        shutil.rmtree(corner.root, ignore_errors=True)
+        _clear(corner.root)
 
 
 async def sandbox_problem(config: Config, tools: Tools) -> str:
@@ -147,6 +147,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 # Private
+
+
+def _clear(folder: Path) -> None:
+    """Apps could write into their corners of it: rm(1) goes deeper than Python's stack."""
+    run_now(["/bin/rm", "-rf", "--", str(folder)])
 
 
 async def _probe(config: Config, tools: Tools) -> None:

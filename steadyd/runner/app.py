@@ -18,7 +18,7 @@ from steadyd.model import AppState, Death, Settings
 from steadyd.proxy.service import Holder
 from steadyd.runner.death import death_of
 from steadyd.runner.evidence import Evidence
-from steadyd.runner.failure import STOP_TIMEOUT, Failure, sentence
+from steadyd.runner.failure import DISK, STOP_TIMEOUT, Failure, sentence
 from steadyd.runner.gate import Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
@@ -310,7 +310,7 @@ class AppRuntime:
         self._deaths = self._deaths.after(None)
         if self.plan is not None:
             self._tell.died(self.id, death_of(failure, self.plan.version, self.name))
-        self._send(self._deaths.event)
+        self._send(_after_death(failure, self._deaths))
 
     async def _watch(self, instance: Instance) -> None:
         """Notice the end of a running instance that nobody asked to end."""
@@ -329,8 +329,7 @@ class AppRuntime:
         self.failure = Failure(cause, f"it ended with {ended}.", uptime, ended, None, lines, evidence)
         self._tell.died(self.id, death_of(self.failure, instance.version, self.name))
         self._deaths = self._deaths.after(uptime, proven)
-        # An app that filled its disk space would only go on filling it.
-        self._send(Event.DIED_TOO_OFTEN if instance.killed_for == "disk" else self._deaths.event)
+        self._send(_after_death(self.failure, self._deaths))
 
     async def _retire(self) -> None:
         """Drain and stop what runs, or give up what is starting."""
@@ -363,6 +362,11 @@ def _stubborn(instance: Instance, ended: Exit, name: str) -> Death:
     evidence = Evidence(killed_for=STOP_TIMEOUT)
     failure = Failure(STOP_TIMEOUT, "", uptime, ended, None, list(instance.pump.recent), evidence)
     return death_of(failure, instance.version, name)
+
+
+def _after_death(failure: Failure, deaths: Deaths) -> Event:
+    """An app that filled its disk space would only go on filling it."""
+    return Event.DIED_TOO_OFTEN if failure.evidence.killed_for == DISK else deaths.event
 
 
 def _closing() -> SteadyError:

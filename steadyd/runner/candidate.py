@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+from dataclasses import replace
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
@@ -65,6 +66,8 @@ class Trials:
             instance = await ground.starter.start(plan, ground.timing.start_seconds)
             try:
                 await check_health(instance, ground.urls.app(app.name))
+            except Failure as failure:
+                raise replace(failure, evidence=instance.evidence(plan.limits)) from failure
             finally:
                 instance.kill()  # it served nobody, and its data goes: there is nothing to end well
                 await instance.gone()

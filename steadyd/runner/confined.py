@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import socket
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
 from steadyd.linux import seccomp
 from steadyd.runner import sandbox
-from steadyd.runner.process import Confinement, Process, Spawn
+from steadyd.runner.process import RLIMIT_MSGQUEUE, Confinement, Process, Spawn
 
 STATUS_FD = 3
 ENVIRON = {
@@ -23,6 +26,14 @@ ENVIRON = {
     "STEADY_STATUS_FD": str(STATUS_FD),
 }
 """What every app finds in its environment, besides its own variables."""
+
+LIMITS = (
+    (resource.RLIMIT_NOFILE, 2_048),  # a thousand WebSockets, and as many of its own
+    (resource.RLIMIT_CORE, 0),  # a dump of its memory would lie beside its files
+    (resource.RLIMIT_MEMLOCK, 64 << 10),  # locked memory cannot be reclaimed
+    (RLIMIT_MSGQUEUE, 0),  # kernel memory that no cgroup counts
+)
+"""What every program in the sandbox gets at most (getrlimit(2))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,18 @@ async def start_confined(
             os.close(descriptor)
     process.relays = True
     return Confined(process, output, info)
+
+
+def file_limits(disk_bytes: int) -> tuple[tuple[int, int], ...]:
+    """LIMITS, and that no single file gets larger than all of them may be; 0 is no limit."""
+    return (*LIMITS, (resource.RLIMIT_FSIZE, disk_bytes)) if disk_bytes > 0 else LIMITS
+
+
+def limit_files(pids: Iterable[int], disk_bytes: int) -> None:
+    """The same for a program that runs already (prlimit(2)); root may."""
+    for pid in pids if disk_bytes > 0 and sys.platform == "linux" else ():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (disk_bytes, disk_bytes))
 
 
 def sandbox_pipes(room: sandbox.Room, system: sandbox.System) -> dict[int, int]:

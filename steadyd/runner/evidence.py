@@ -21,6 +21,8 @@ class Evidence:
     """Requests that the end cut."""
     asked: tuple[Asked, ...] = ()
     """Some of them."""
+    why: str = ""
+    """More about what it was killed for, in a sentence."""
 
 
 def reached_by(sample: Sample, toll: Toll, limits: Limits, disk_bytes: int | None = None) -> Reached:

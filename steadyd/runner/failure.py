@@ -70,8 +70,8 @@ def sentence(failure: Failure, app: str) -> str:
         limit = f" {reached.processes_limit}" if reached.processes_limit else ""
         return _more("processes", f"it wanted more than its{limit} processes and threads at once.", app, reached)
     if cause == DISK:
-        full = f"it wrote more than its{_of(reached.disk_limit_bytes)} disk space can hold. Delete what it can spare."
-        return _more("disk", full, app, reached)
+        full = failure.evidence.why or f"it wrote more than its{_of(reached.disk_limit_bytes)} disk space can hold."
+        return _more("disk", f"{full} Delete what it can spare.", app, reached)
     if cause == STOP_TIMEOUT:
         return "it was asked to end (SIGTERM), did not in time, and was killed. End it in process.on('SIGTERM')."
     return failure.message + _hint(failure.ended)

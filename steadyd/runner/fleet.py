@@ -19,10 +19,14 @@ from steadyd.model import App, AppState, Death, Event, Limits
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AT_REST, AppRuntime, Tell
+from steadyd.runner.confined import limit_files
+from steadyd.runner.failure import DISK
+from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground
-from steadyd.runner.instance import Instance
+from steadyd.runner.instance import Instance, pause, pids_of
 from steadyd.runner.networks import Networks
 from steadyd.runner.pressure import Resting, is_short, to_stop
+from steadyd.runner.quota import Watched
 from steadyd.runner.start import caps
 
 TICK_SECONDS = 1.0
@@ -274,6 +278,7 @@ def _cap(instance: Instance | None, limits: Limits) -> bool:
     try:
         if instance is not None and instance.group is not None:
             instance.group.cap(caps(limits))
+            limit_files(pids_of(instance), limits.disk_bytes)
     except SteadyError:
         return False
     return True
@@ -294,3 +299,24 @@ class _Operating:
 
     async def __aexit__(self, *_: object) -> None:
         self._runtime.operation.release()
+
+
+def watched(fleet: Fleet) -> list[Watched]:
+    """Every instance that may be writing now, for its disk limit, which settings may have changed."""
+    found = []
+    for instance, plan in fleet.ground.starter.running.items():
+        if instance.frozen or instance.killed_for or plan.local:
+            continue
+        runtime, place = fleet.runtime(plan.app_id), Place(plan.folder.parent, plan.uid)
+        limits = runtime.settings.limits if runtime is not None else plan.limits
+        found.append(
+            Watched(
+                folders=(str(place.app), str(place.aside)),
+                uid=plan.uid,
+                limit_bytes=limits.disk_bytes,
+                pids=functools.partial(pids_of, instance),
+                pause=functools.partial(pause, instance),
+                stop=functools.partial(instance.kill, DISK),
+            )
+        )
+    return found

@@ -115,15 +115,23 @@ class Folder:
     def has_written(self) -> bool:
         """Whether the folder holds a file that no version shipped, or a database. Links are not followed."""
         self._before = frozenset(self._shipped())
-        for parent, folders, names in os.walk(self._place.app):
-            inner = os.path.relpath(parent, self._place.app)
-            if inner == ".":
-                folders[:] = [name for name in folders if name != MODULES]
-                names = [name for name in names if name != MODULES]
-            for name in names:
-                with contextlib.suppress(FileNotFoundError):
-                    if not self._is_ours(os.lstat(os.path.join(parent, name)), os.path.normpath(f"{inner}/{name}")):
-                        return True
+        pending = [""]
+        while pending:  # os.walk recurses, and an app's folders may be deeper than Python's stack
+            inner = pending.pop()
+            try:
+                with os.scandir(self._place.app / inner) as entries:
+                    for entry in entries:
+                        path = f"{inner}/{entry.name}".lstrip("/")
+                        if path == MODULES:
+                            continue
+                        found = entry.stat(follow_symlinks=False)
+                        if stat.S_ISDIR(found.st_mode):
+                            pending.append(path)
+                        elif not self._is_ours(found, path):
+                            return True
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    return True  # nothing that ships is so deep
         return False
 
     # Private

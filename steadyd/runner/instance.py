@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from steadyd.linux.cgroup import Group, Sample, Toll
-from steadyd.model import Asked, Limits
+from steadyd.model import Asked, Limits, Reached
 from steadyd.proxy.service import Holder
 from steadyd.records.metrics import Reading
 from steadyd.runner.evidence import Evidence, reached_by
@@ -46,6 +46,8 @@ class Instance:
         """Its cgroup; None where this host lets us make none."""
         self.killed_for = ""
         """The limit that we killed it for: memory or disk."""
+        self.killed_why = ""
+        """More about that, in a sentence."""
         self.frozen = False
         self.last_reading: tuple[Sample, Toll] | None = None
         """What its cgroup told at its end."""
@@ -152,9 +154,10 @@ class Instance:
         self.group.thaw()
         self.last_used = time.monotonic()
 
-    def kill(self, limit: str = "") -> None:
-        """End it now, whole. `limit` is what it is killed for, for the death card."""
-        self.killed_for = self.killed_for or limit
+    def kill(self, limit: str = "", why: str = "") -> None:
+        """End it now, whole. `limit` is what it is killed for, for the death card, with a sentence about it."""
+        if not self.killed_for:
+            self.killed_for, self.killed_why = limit, why
         self.process.kill()
         if self.group is not None:
             self.group.kill()
@@ -162,9 +165,11 @@ class Instance:
     def evidence(self, limits: Limits, in_flight: int = 0, asked: tuple[Asked, ...] = ()) -> Evidence:
         """What is known of its end, of an instance that is gone and had `limits`."""
         if self.last_reading is None:
-            return Evidence(self.killed_for, in_flight=in_flight, asked=asked)
+            reached = Reached(disk_limit_bytes=limits.disk_bytes or None)
+            return Evidence(self.killed_for, 0, reached, in_flight, asked, self.killed_why)
         sample, toll = self.last_reading
-        return Evidence(self.killed_for, toll.memory_kills, reached_by(sample, toll, limits), in_flight, asked)
+        reached = reached_by(sample, toll, limits)
+        return Evidence(self.killed_for, toll.memory_kills, reached, in_flight, asked, self.killed_why)
 
     async def gone(self) -> None:
         """Wait for the process's end, kill what is left of its group, read the rest of its output, tidy up."""
@@ -211,6 +216,17 @@ class Instance:
                 fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
                 cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return resident, cpu
+
+
+def pids_of(instance: Instance) -> list[int]:
+    """Its processes now."""
+    return instance.group.pids() if instance.group is not None else _family(instance.process.pid)
+
+
+def pause(instance: Instance, yes: bool) -> None:
+    """Pause it for a moment in which we look at it, or let it go on; what is frozen stays so."""
+    if instance.group is not None and not instance.frozen:
+        (instance.group.freeze if yes else instance.group.thaw)()
 
 
 # Private

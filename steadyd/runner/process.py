@@ -25,7 +25,10 @@ DESCRIPTORS_MAX = 65_536
 RELAYED = 128
 SETPRIV = "/usr/bin/setpriv"
 PRLIMIT = "/usr/bin/prlimit"
+RLIMIT_MSGQUEUE = 12
+"""Linux's number: elsewhere `resource` has no such name."""
 PRLIMIT_NAMES = {
+    RLIMIT_MSGQUEUE: "msgqueue",
     resource.RLIMIT_CORE: "core",
     resource.RLIMIT_FSIZE: "fsize",
     resource.RLIMIT_MEMLOCK: "memlock",

@@ -45,8 +45,8 @@ class Watched:
     uid: int | None
     limit_bytes: int
     pids: Callable[[], list[int]]
-    freeze: Callable[[], None]
-    thaw: Callable[[], None]
+    pause: Callable[[bool], None]
+    """Called with whether to pause it, or to let it go on."""
     stop: Callable[[str], None]
     """Called with why, as one sentence about “it”."""
 
@@ -137,11 +137,11 @@ class Quota:
         moving = found is not None and not found.whole and not Amount(found.bytes, found.inodes).exceeds(ceiling)
         if not moving or time.monotonic() - began > PAUSE_SECONDS_MAX:
             return found
-        watched.freeze()
+        watched.pause(True)
         try:
             return await measure(self._spawn, watched, ceiling, PAUSE_SECONDS_MAX)
         finally:
-            watched.thaw()
+            watched.pause(False)
 
     def _has_written(self, watched: Watched) -> int:
         """Bytes since the last time that it was asked so; only to tell whom to measure first."""

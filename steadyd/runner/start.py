@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import shutil
 import socket
 import stat
 import sys
@@ -20,7 +19,7 @@ from steadyd.linux.cgroup import Caps, Cgroups, Group, Tier
 from steadyd.model import Limits, Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
-from steadyd.runner.confined import ENVIRON, STATUS_FD, start_confined
+from steadyd.runner.confined import ENVIRON, STATUS_FD, file_limits, limit_files, start_confined
 from steadyd.runner.engine import ENTRY, HARNESS, Engine
 from steadyd.runner.failure import Failure
 from steadyd.runner.instance import Instance
@@ -28,6 +27,7 @@ from steadyd.runner.logs import Logs, Pump
 from steadyd.runner.networks import Attachment, Networks
 from steadyd.runner.process import Confinement, Exit, Process, Spawn, spawn
 from steadyd.runner.status import StatusEvent, StatusReader
+from steadyd.runner.trash import remove_now
 from steadyd.runner.zygote import Nursery
 
 SOCKET = "app.sock"
@@ -107,6 +107,8 @@ class Starter:
         """Where instances get their networks from; None: nowhere."""
         self.nursery: Nursery | None = None
         """Where instances may come from faster; the composition root's to open and to close."""
+        self.running: dict[Instance, Plan] = {}
+        """Every instance that has a process, those of trials and those that are starting too."""
         self._spawn_child = spawn
         self.sandboxed = sandboxed
         self.runtime = runtime
@@ -173,6 +175,7 @@ class Starter:
         if plan.modules is not None:
             folders[f"{sandbox.APP}/node_modules"] = plan.modules
         zygote.group.cap(caps(plan.limits))
+        limit_files(zygote.group.pids(), plan.limits.disk_bytes)
         if not await self.nursery.settle(zygote, plan.uid, folders, self._environ(plan, sandbox.RUNTIME)):
             return None
         pump = Pump(self._logs, plan.app_id, plan.version, zygote.confined.output)
@@ -208,7 +211,13 @@ class Starter:
         address = str(launched.runtime / SOCKET)
         instance = Instance(launched.process, launched.pump, address, plan.version)
         instance.told, instance.group = launched.status, launched.group
-        instance.on_gone = lambda: _forget(launched.status, launched.runtime, launched.group, launched.network)
+        self.running[instance] = plan
+
+        def gone() -> None:
+            self.running.pop(instance, None)
+            _forget(launched.status, launched.runtime, launched.group, launched.network)
+
+        instance.on_gone = gone
         return instance
 
     def _socket_folder(self, plan: Plan) -> Path:
@@ -233,12 +242,14 @@ class Starter:
         if self.sandboxed and not plan.local:
             entered = place.network.namespaces
             room = self._room(plan, place.runtime, "entered" if entered else "own")
-            confinement = Confinement(plan.uid, join, entered)
+            confinement = Confinement(plan.uid, join, entered, file_limits(plan.limits.disk_bytes))
             words = self._bun(plan, sandbox.ENGINE, sandbox.APP)
             confined = await start_confined(self._spawn_child, room, self._system, words, place.theirs, confinement)
             process, output, info = confined.process, confined.output, confined.info
         else:
-            process, output = await self._spawn_bare(plan, place.runtime, place.theirs, Confinement(join=join))
+            limited = sys.platform == "linux" and not plan.local
+            confinement = Confinement(None, join, (), file_limits(plan.limits.disk_bytes) if limited else ())
+            process, output = await self._spawn_bare(plan, place.runtime, place.theirs, confinement)
         pump = Pump(self._logs, plan.app_id, plan.version, output)
         status = StatusReader(process, place.ours, info)
         return Launched(process, pump, status, place.runtime, place.group, place.network)
@@ -342,7 +353,7 @@ def _forget(status: StatusReader | None, runtime: Path, group: Group | None, net
     if group is not None:
         group.remove()
     network.release()
-    shutil.rmtree(runtime, ignore_errors=True)
+    remove_now(runtime)
 
 
 def _reason(ended: Exit | None, error: StatusEvent | None, seconds: float, lines: list[str]) -> str:

@@ -12,14 +12,23 @@ import contextlib
 import errno
 import logging
 import os
+import shutil
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.runner.process import Process, Spawn, spawn
+from steadyd.runner.process import Process, Spawn, spawn, spawn_now
 
 NICE = ("/usr/bin/nice", "-n", "10")
 
 logger = logging.getLogger("steadyd.trash")
+
+
+def remove_now(folder: Path) -> None:
+    """Remove a folder that holds little, though an app could write to it; only on the event loop."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # a thousand folders in one another are no accident: rm(1) does not mind
+        spawn_now(["/bin/rm", "-rf", "--", str(folder)], {}, {})
 
 
 class Trash:

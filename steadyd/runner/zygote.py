@@ -25,7 +25,7 @@ from steadyd.linux.cgroup import Cgroups, Group, Tier
 from steadyd.model import Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
-from steadyd.runner.confined import ENVIRON, Confined, start_confined
+from steadyd.runner.confined import ENVIRON, LIMITS, Confined, start_confined
 from steadyd.runner.engine import ENTRY, HARNESS, Engine
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.networks import Attachment, Networks
@@ -206,5 +206,5 @@ class Nursery:
         )
         words = [f"{sandbox.ENGINE}/bun", "--no-install", "--no-env-file", "--preload", f"{sandbox.ENGINE}/{HARNESS}"]
         words.append(f"{sandbox.APP}/{ENTRY}")
-        confinement = Confinement(uid, group.join, network.namespaces)
+        confinement = Confinement(uid, group.join, network.namespaces, LIMITS)
         return await start_confined(self._launcher.spawn, room, self._system, words, status, confinement)

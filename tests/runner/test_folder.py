@@ -248,6 +248,18 @@ def test_whether_an_app_has_written_anything(place: Place, blobs: Blobs, link: L
     assert folder.has_written(), "a database is the app's from its seed on"
 
 
+def test_folders_deeper_than_the_stack_hide_nothing_that_was_written(place: Place, blobs: Blobs, link: Link) -> None:
+    folder = Folder(place, blobs)
+    link({"index.ts": b"1"}, 1)
+    deepest = f"{place.app}/{'d/' * 1_500}"
+    subprocess.run(["/bin/mkdir", "-p", deepest], check=True)
+    assert not folder.has_written()
+    Path(deepest, "written").touch()
+    os.chown(f"{deepest}/written", place.uid or -1, -1)
+    assert folder.has_written()
+    subprocess.run(["/bin/rm", "-rf", str(place.app / "d")], check=True)
+
+
 OWN_UID = pytest.mark.parametrize("place", [pytest.param(UID, marks=needs_root)], indirect=True)
 
 

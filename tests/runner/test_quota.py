@@ -37,8 +37,7 @@ class Doors:
             uid=None,
             limit_bytes=limit_bytes,
             pids=list,
-            freeze=lambda: self.done.append("freeze"),
-            thaw=lambda: self.done.append("thaw"),
+            pause=lambda yes: self.done.append("pause" if yes else "go on"),
             stop=self._stop,
         )
 
@@ -105,7 +104,7 @@ def test_who_moves_its_folders_about_is_paused_to_be_measured(tmp_path: Path) ->
     watching = Quota(tmp_path, spawn, lambda: [app.watched])
 
     async def body() -> None:
-        while "thaw" not in app.done:
+        while "go on" not in app.done:
             watching._accounts.clear()
             watching.tick(time.monotonic())
             await asyncio.gather(*watching._measuring.values())
@@ -116,7 +115,7 @@ def test_who_moves_its_folders_about_is_paused_to_be_measured(tmp_path: Path) ->
         mover.kill()
         mover.wait()
         mover.stdout.close()
-    assert app.done == ["freeze", "thaw"]
+    assert app.done == ["pause", "go on"]
 
 
 def test_few_are_measured_at_once_and_who_writes_most_comes_first(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.linux.seccomp import program
+from steadyd.model import Limits
 from steadyd.runner import sandbox
 from steadyd.runner.confined import sandbox_pipes
 from steadyd.runner.engine import Engine
@@ -192,6 +194,36 @@ def test_what_cannot_be_executed_is_an_error_and_leaves_nothing(root: Path, bun:
             told = await failure(ground, ground.plan(HELLO))
             assert told.cause == "exit"
             assert descriptors() == before
+
+    run(body())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="proc(5)")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Max open files", "2048"),
+        ("Max core file size", "0"),
+        ("Max locked memory", str(64 << 10)),
+        ("Max msgqueue size", "0"),
+        ("Max file size", str(7 << 20)),
+    ],
+)
+@BOTH
+def test_an_instance_has_limits(name: str, value: str, root: Path, bun: Engine, sandboxed: bool) -> None:
+    """As the app itself finds them, soft and hard."""
+    source = 'export default { fetch: async () => new Response(await Bun.file("/proc/self/limits").text()) };'
+
+    async def body() -> None:
+        async with stage(root, bun, sandboxed) as ground:
+            plan = replace(ground.plan(source), limits=Limits(disk_bytes=7 << 20))
+            instance = await ground.starter.start(plan, SECONDS)
+            assert list(ground.starter.running) == [instance]
+            _, told = await exchange(instance.address)
+            line = next(line for line in told.splitlines() if line.startswith(name))
+            assert line.removeprefix(name).split()[:2] == [value, value]
+            await instance.stop(1.0)
+            assert ground.starter.running == {}
 
     run(body())
 

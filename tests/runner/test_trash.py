@@ -9,7 +9,7 @@ from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.runner.process import UNCONFINED, Confinement, Process
-from steadyd.runner.trash import Trash
+from steadyd.runner.trash import Trash, remove_now
 from tests.runner.conftest import run, until
 
 WALK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -106,5 +106,15 @@ def test_another_filesystem_is_removed_in_place(tmp_path: Path) -> None:
         await trash.throw(folder)
         assert not folder.exists()
         await trash.emptied()
+
+    run(body())
+
+
+def test_a_corner_full_of_folders_in_one_another_goes_too(tmp_path: Path) -> None:
+    async def body() -> None:
+        remove_now(fill(tmp_path / "flat", files=3))
+        assert not (tmp_path / "flat").exists()
+        remove_now(fill(tmp_path / "deep", depth=1_500))
+        await until(lambda: not (tmp_path / "deep").exists())
 
     run(body())

@@ -14,6 +14,7 @@ import { copyDatabase, discard, isDatabase, SIDE_FILES } from "./database.ts";
 
 const SKIPPED_LISTED_MAX = 100;
 const LIMIT_REACHED = 3;
+const PATH_BYTES_MAX = 4_000; // the kernel takes 4,096 (path_resolution(7)), and DEST comes before it
 
 type Skipped = { path: string; reason: string };
 
@@ -34,6 +35,10 @@ function visit(folder: string, folders: string[]): void {
     const found = look(path);
     if (found?.isDirectory()) {
       if (name === "node_modules" || resolve(path) === destination) continue;
+      if (Buffer.byteLength(path) > PATH_BYTES_MAX) {
+        skip(path.slice(0, 100) + "…", "its path is too long");
+        continue;
+      }
       folders.push(path);
       if (!shippedFolders.has(path)) {
         count(0);

@@ -10,11 +10,9 @@ p95 and ratios.
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,37 +21,10 @@ from pathlib import Path
 
 import httpx
 
-from steadyd.runner.engine import find_bun
+from bench.runtimes import BUN, contestants, exchange, interleaved, start
 from tests.served import Daemon, data_folder, remove
 
-HELLO = 'export default { fetch: () => new Response("hello") };\n'
-POLL_SECONDS = 0.0001
 MIDDLE = Path(__file__).with_name("middle.ts")
-
-
-def exchange(connection: socket.socket, host: str) -> None:
-    """One GET on an open connection; asserts that it was answered with 200."""
-    connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-    answer = connection.recv(65536)
-    assert b" 200 " in answer.split(b"\r\n", 1)[0], answer
-
-
-def bare_bun(folder: Path, bun: Path) -> float:
-    """Milliseconds from spawn to the first answer of a plain `bun index.ts` on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PORT": str(port), "NODE_ENV": "production"}
-    began = time.perf_counter()
-    process = subprocess.Popen([bun, folder / "index.ts"], env=environ, stdout=subprocess.DEVNULL)
-    try:
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
-                exchange(connection, "hello")
-                return (time.perf_counter() - began) * 1000
-            time.sleep(POLL_SECONDS)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def wake(client: httpx.Client, front: socket.socket, name: str) -> float:
@@ -71,11 +42,11 @@ def timed(call: Callable[[], httpx.Response]) -> float:
 
 
 def measure(daemon: Daemon, folder: Path, rounds: int) -> dict[str, list[float]]:
-    """The figures of every round, the order rotated so that no one always follows another."""
-    bun = find_bun()
+    """The figures of every round."""
+    bare = contestants(folder)["bare bun"]
     client = daemon.client
     front = socket.create_connection(("127.0.0.1", daemon.port))
-    files = {"index.ts": HELLO}
+    files = {"index.ts": BUN}
     client.put("/api/apps/cold", json={"files": files}).raise_for_status()
     client.put("/api/apps/changed", json={"files": files}).raise_for_status()
     middle = {"index.ts": MIDDLE.read_text()}
@@ -88,19 +59,15 @@ def measure(daemon: Daemon, folder: Path, rounds: int) -> dict[str, list[float]]
         merge = {"merge": True, "files": {"n.ts": f"export const n = {next(number)};"}}
         return timed(lambda: client.post("/api/apps/changed/deploys", json=merge))
 
-    steps: list[tuple[str, Callable[[], float]]] = [
-        ("bare bun", lambda: bare_bun(folder, bun)),
-        ("wake through the proxy", lambda: wake(client, front, "cold")),
-        ("wake a mid-sized app", lambda: wake(client, front, "middle")),
-        ("wake it from source", lambda: wake(client, front, "source")),
-        ("deploy (POST to live)", deploy),
-        ("create (POST to live)", lambda: timed(lambda: client.post("/api/apps", json={"files": files}))),
-    ]
-    figures: dict[str, list[float]] = {name: [] for name, _ in steps}
-    for turn in range(rounds):
-        for name, step in steps[turn % len(steps) :] + steps[: turn % len(steps)]:
-            figures[name].append(step())
-    return figures
+    steps = {
+        "bare bun": lambda: start(bare, folder),
+        "wake through the proxy": lambda: wake(client, front, "cold"),
+        "wake a mid-sized app": lambda: wake(client, front, "middle"),
+        "wake it from source": lambda: wake(client, front, "source"),
+        "deploy (POST to live)": deploy,
+        "create (POST to live)": lambda: timed(lambda: client.post("/api/apps", json={"files": files})),
+    }
+    return interleaved(steps, rounds)
 
 
 def main() -> None:
@@ -110,7 +77,6 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="steadyd-bench-") as name:
             folder = Path(name)
-            (folder / "index.ts").write_text(HELLO)
             figures = measure(daemon, folder, rounds)
     finally:
         daemon.stop()

@@ -18,17 +18,18 @@ from steadyd.config import Address
 
 CAPABILITIES = {
     "CAP_SETUID": "each app runs under a uid of its own",
-    "CAP_SETGID": "",
+    "CAP_SETGID": "and a gid",
     "CAP_CHOWN": "its folder is its own",
     "CAP_DAC_OVERRIDE": "and the daemon works in it",
-    "CAP_FOWNER": "",
-    "CAP_KILL": "stops it",
-    "CAP_SYS_ADMIN": "enters its namespaces",
-    "CAP_NET_ADMIN": "filters its network",
-    "CAP_SYS_PTRACE": "sees what it holds open",
-    "CAP_SYS_RESOURCE": "and limits it",
+    "CAP_FOWNER": "whatever mode the app gave to what lies there",
+    "CAP_KILL": "it is stopped",
+    "CAP_SYS_ADMIN": "it starts in namespaces that were made before",
+    "CAP_SYS_PTRACE": "which are found through the processes that hold them",
+    "CAP_MKNOD": "where /dev/net/tun is root's alone, apps' way out gets one (DevicePolicy= allows no other)",
+    "CAP_SETFCAP": "and shipped files stay root's where owners are translated (user_namespaces(7))",
+    "CAP_SYS_CHROOT": "its folder is bound into a sandbox that waits (setns(2))",
 }
-"""What the daemon can do, at most, and why; an empty reason is that of the line above. `NET_BIND` comes on top."""
+"""What the daemon can do, at most, and why. Without any one of them its test fails."""
 NET_BIND = "CAP_NET_BIND_SERVICE"
 PRIVILEGED_PORTS_END = 1024
 DEFAULT_DATA = Path("/var/lib/steadyd")
@@ -67,7 +68,7 @@ ProtectSystem=strict
 ProtectHome={home}
 PrivateTmp={private_tmp}
 DevicePolicy=closed
-DeviceAllow=/dev/net/tun rw
+DeviceAllow=/dev/net/tun rwm
 ProtectClock=yes
 ProtectKernelModules=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK

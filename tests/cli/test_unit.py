@@ -10,12 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from steadyd.cli import isolation
 from steadyd.cli.unit import CAPABILITIES, Place, capabilities, quoted, this_place, unit
 from steadyd.config import Address
-from tests.served import Daemon, data_folder, remove
+from tests.served import Daemon, data_folder, remove, until
 
 LISTEN = Address("127.0.0.1", 8080)
-HELLO = 'export default { fetch: () => new Response("hello") };'
+STICKY = """
+import { mkdirSync, writeFileSync, chmodSync } from "node:fs";
+mkdirSync("sticky", { recursive: true });
+writeFileSync("sticky/file", "mine");
+chmodSync("sticky", 0o1700);
+export default { fetch: () => new Response("hello") };
+"""
+"""Only its owner, and who has CAP_FOWNER, may remove a file from a folder of that mode (unlink(2))."""
 WITHIN = r"""
 set -e
 mkdir -p /run/steadyd
@@ -104,15 +112,19 @@ def test_a_daemon_lives_within_the_unit(data: Path) -> None:
         status = Path(f"/proc/{daemon.process.pid}/status").read_text()
         assert "CapBnd:\t000001ffffffffff" not in status
         assert "NoNewPrivs:\t1" in status
-        daemon.create("within", {"index.ts": HELLO})
+        missing = daemon.api("GET", "/host").json()["host"]["missing"]
+        assert missing == [] or isolation.network().state == "problem"
+        daemon.create("within", {"index.ts": STICKY})
         assert daemon.ask("within").text == "hello"
         changed = daemon.api(
-            "POST", "/apps/within/deploys", json={"files": {"index.ts": HELLO.replace("hello", "jello")}}
+            "POST", "/apps/within/deploys", json={"files": {"index.ts": STICKY.replace("hello", "jello")}}
         )
         assert changed.status_code == 201, changed.text
         assert daemon.api("POST", "/apps/within/stop").status_code == 200
         assert daemon.ask("within").text == "jello"
-        assert daemon.api("DELETE", "/apps/within").status_code == 204
+        assert "plain start" not in "".join(daemon.output), "nor do zygotes lack a power"
+        assert daemon.api("DELETE", "/apps/within?purge=1").status_code == 204
+        until(lambda: not list((data / "apps").glob("*/app/sticky/file")))
         assert daemon.stop() == 0
         assert daemon.instances() == []
     finally:

@@ -23,7 +23,8 @@ from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import Cgroups, Tier, open_cgroups
-from steadyd.model import Principal
+from steadyd.model import Choices, Kind, Principal
+from steadyd.model import Limits as AppLimits
 from steadyd.neighbours import Neighbours
 from steadyd.notices import Notices
 from steadyd.post import Post
@@ -195,8 +196,10 @@ def _nurse(stack: contextlib.AsyncExitStack, launcher: Launcher | None, starter:
     """Keep zygotes ready for whoever is woken, where there can be any."""
     if launcher is None or starter.cgroups is None or not starter.sandboxed or os.geteuid() != 0:
         return
-    tiers: list[Tier] = ["accounts", "guests"] if config.guests else ["accounts"]
-    nursery = Nursery(starter.engine, starter.runtime, launcher, starter.cgroups, starter.networks, tiers)
+    limits: dict[Tier, AppLimits] = {"accounts": config.policy.settings(Choices(), Choices(), Kind.USER).limits}
+    if config.guests:
+        limits["guests"] = config.policy.settings(Choices(), Choices(), Kind.GUEST).limits
+    nursery = Nursery(starter.engine, starter.runtime, launcher, starter.cgroups, starter.networks, limits)
     starter.nursery = nursery
     stack.callback(nursery.close)
     stack.callback(asyncio.create_task(nursery.run()).cancel)

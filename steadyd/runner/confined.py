@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
 from steadyd.linux import seccomp
+from steadyd.linux.cgroup import Caps
+from steadyd.model import Limits
 from steadyd.runner import sandbox
 from steadyd.runner.process import RLIMIT_MSGQUEUE, Confinement, Process, Spawn
 
@@ -123,3 +125,8 @@ def filled_pipe(content: bytes) -> int:
         os.close(writing)
     os.close(reading)
     raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.")
+
+
+def caps(limits: Limits) -> Caps:
+    """What an instance's cgroup enforces of an app's limits."""
+    return Caps(limits.memory_bytes, limits.cpus, limits.processes)

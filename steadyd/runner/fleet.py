@@ -19,7 +19,7 @@ from steadyd.model import App, AppState, Death, Event, Limits
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AT_REST, AppRuntime, Tell
-from steadyd.runner.confined import limit_files
+from steadyd.runner.confined import caps, limit_files
 from steadyd.runner.failure import DISK
 from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground
@@ -27,7 +27,6 @@ from steadyd.runner.instance import Instance, pause, pids_of
 from steadyd.runner.networks import Networks
 from steadyd.runner.pressure import Resting, is_short, to_stop
 from steadyd.runner.quota import Watched
-from steadyd.runner.start import caps
 
 TICK_SECONDS = 1.0
 STOPS_AT_ONCE_MAX = 64

@@ -44,6 +44,7 @@ PR_SET_NO_NEW_PRIVS = 38
 CLONE_INTO_CGROUP = 0x200000000
 CLONE_NEWUSER = 0x10000000
 SYS_CLONE3, SYS_OPEN_TREE, SYS_MOVE_MOUNT, SYS_MOUNT_SETATTR = 435, 428, 429, 442  # on every machine
+LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 4
@@ -257,15 +258,14 @@ def bind(request: dict[str, Any], namespace: int) -> None:
 
 def setns(namespace: int) -> None:
     """Enter a namespace (setns(2)). Raises OSError."""
-    if ctypes.CDLL(None, use_errno=True).setns(namespace, 0) != 0:
+    if LIBC.setns(namespace, 0) != 0:
         raise OSError(ctypes.get_errno(), "setns")
 
 
 def syscall(number: int, *arguments: int | bytes) -> int:
     """A system call that the C library has no name for yet. Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
     words = [ctypes.c_char_p(word) if isinstance(word, bytes) else ctypes.c_long(word) for word in arguments]
-    result: int = libc.syscall(ctypes.c_long(number), *words)
+    result: int = LIBC.syscall(ctypes.c_long(number), *words)
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.linux.cgroup import Caps, Cgroups, Group, Tier
+from steadyd.linux.cgroup import Cgroups, Group, Tier
 from steadyd.model import Limits, Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
-from steadyd.runner.confined import ENVIRON, STATUS_FD, file_limits, limit_files, start_confined
+from steadyd.runner.confined import ENVIRON, STATUS_FD, caps, file_limits, limit_files, start_confined
 from steadyd.runner.engine import ENTRY, HARNESS, Engine
 from steadyd.runner.failure import Failure
 from steadyd.runner.instance import Instance
@@ -150,9 +150,9 @@ class Starter:
             give_back()
 
     async def _start(self, plan: Plan, seconds: float) -> Instance:
-        instance = await self._from_zygote(plan) or await self._afresh(plan)
-        if instance.group is not None:
-            instance.group.watch_memory(lambda: instance.kill("memory"))
+        instance = await self._from_zygote(plan)
+        was_waiting = instance is not None
+        instance = instance or await self._afresh(plan)
         assert instance.told is not None
         try:
             await self._wait_ready(plan, instance, instance.told, seconds)
@@ -161,7 +161,7 @@ class Starter:
             instance.kill()
             await instance.gone()
             raise
-        if instance.group is not None:
+        if instance.group is not None and not was_waiting:
             instance.group.cap(caps(plan.limits))
         instance.ready_at = time.monotonic()
         return instance
@@ -174,14 +174,17 @@ class Starter:
         folders = {sandbox.APP: plan.folder}
         if plan.modules is not None:
             folders[f"{sandbox.APP}/node_modules"] = plan.modules
-        zygote.group.cap(caps(plan.limits))
+        if plan.limits != zygote.limits:
+            zygote.group.cap(caps(plan.limits))
         limit_files(zygote.group.pids(), plan.limits.disk_bytes)
         if not await self.nursery.settle(zygote, plan.uid, folders, self._environ(plan, sandbox.RUNTIME)):
             return None
         pump = Pump(self._logs, plan.app_id, plan.version, zygote.confined.output)
         process, status = zygote.confined.process, zygote.status
         launched = Launched(process, pump, status, zygote.runtime, zygote.group, zygote.network)
-        return self._instance(plan, launched)
+        instance = self._instance(plan, launched)
+        zygote.starving = lambda: instance.kill("memory")
+        return instance
 
     async def _afresh(self, plan: Plan) -> Instance:
         network = await self._network(plan)
@@ -197,7 +200,10 @@ class Starter:
             raise
         finally:
             theirs.close()
-        return self._instance(plan, launched)
+        instance = self._instance(plan, launched)
+        if group is not None:
+            group.watch_memory(lambda: instance.kill("memory"))
+        return instance
 
     async def _network(self, plan: Plan) -> Attachment:
         if self.networks is None or not self.sandboxed or plan.local:
@@ -331,11 +337,6 @@ class Starter:
         if not listens:
             lines = list(instance.pump.recent)
             raise Failure("exit", "it says that it listens, but there is no socket of it.", 0.0, None, None, lines)
-
-
-def caps(limits: Limits) -> Caps:
-    """What an instance's cgroup enforces of an app's limits."""
-    return Caps(limits.memory_bytes, limits.cpus, limits.processes)
 
 
 # Private

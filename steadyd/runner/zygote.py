@@ -16,16 +16,16 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import Cgroups, Group, Tier
-from steadyd.model import Network
+from steadyd.model import Limits, Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
-from steadyd.runner.confined import ENVIRON, LIMITS, Confined, start_confined
+from steadyd.runner.confined import ENVIRON, LIMITS, Confined, caps, start_confined
 from steadyd.runner.engine import ENTRY, HARNESS, Engine
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.networks import Attachment, Networks
@@ -54,12 +54,16 @@ class Zygote:
     status: StatusReader
     runtime: Path
     group: Group
+    limits: Limits
+    """What its group allows."""
     network: Attachment
     uid: int
     mounts: int
     """Descriptor of its mount namespace."""
     spare: int
     """Pid that holds the user namespace through which its app's owner is translated."""
+    starving: Callable[[], None] = lambda: None
+    """Called when its group is out of memory: whoever takes it sets this."""
 
 
 class Nursery:
@@ -72,8 +76,9 @@ class Nursery:
         launcher: Launcher,
         cgroups: Cgroups,
         networks: Networks | None,
-        tiers: Sequence[Tier],
+        limits: Mapping[Tier, Limits],
     ) -> None:
+        """`limits` are those that most apps of a tier will have; a tier that is not named gets no zygotes."""
         self._engine = engine
         self._runtime = runtime
         self._launcher = launcher
@@ -81,7 +86,8 @@ class Nursery:
         self._networks = networks
         self._system = sandbox.look_at_system()
         self._numbers = itertools.count(1)
-        self._waiting: dict[Tier, list[Zygote]] = {tier: [] for tier in tiers}
+        self._waiting: dict[Tier, list[Zygote]] = {tier: [] for tier in limits}
+        self._limits = limits
         self._changed = Watch()
         self.problem = ""
         """Why there are none, where this system cannot bind a folder so."""
@@ -169,6 +175,7 @@ class Nursery:
             network = await self._networks.take("", reach) if self._networks is not None else Attachment("", reach)
             failed.callback(network.release)
             group = self._cgroups.make(tier, f"zygote.{number}")
+            group.cap(caps(self._limits[tier]))
             ours, theirs = socket.socketpair()
             failed.callback(group.remove)
             failed.callback(ours.close)
@@ -189,7 +196,9 @@ class Nursery:
             failed.callback(os.close, mounts)
             spare = await self._launcher.spare()
             failed.pop_all()
-        return Zygote(confined, status, runtime, group, network, uid, mounts, spare)
+        zygote = Zygote(confined, status, runtime, group, self._limits[tier], network, uid, mounts, spare)
+        group.watch_memory(lambda: zygote.starving())
+        return zygote
 
     async def _start(
         self, uid: int, runtime: Path, status: socket.socket, group: Group, network: Attachment

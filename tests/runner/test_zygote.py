@@ -68,7 +68,9 @@ async def nursed(root: Path, built: Engine) -> AsyncIterator[tuple[Stage, Nurser
     """A stage with a nursery that has zygotes ready."""
     async with limits() as more:
         launcher: Launcher = more["spawn"].__self__
-        nursery = Nursery(built, root / "i", launcher, more["cgroups"], None, ["accounts", "guests"])
+        nursery = Nursery(
+            built, root / "i", launcher, more["cgroups"], None, {"accounts": Limits(), "guests": Limits()}
+        )
         async with stage(root, built, **more) as here:
             here.starter.nursery = nursery
             task = asyncio.create_task(nursery.run())
@@ -195,7 +197,7 @@ def test_one_that_does_not_come_up_is_given_up(root: Path, bun: Engine, monkeypa
 
     async def body() -> None:
         async with limits() as more:
-            nursery = Nursery(bun, root / "i", more["spawn"].__self__, more["cgroups"], None, ["accounts"])
+            nursery = Nursery(bun, root / "i", more["spawn"].__self__, more["cgroups"], None, {"accounts": Limits()})
             (root / "i").mkdir(mode=0o711)
             with pytest.raises(TimeoutError):
                 await nursery._bear("accounts")

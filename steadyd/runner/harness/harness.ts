@@ -10,7 +10,7 @@ type Fields = Record<string, any>;
 
 const LINE_CHARS_MAX = 65_536; // one event; Bun.write has written texts of this size when it returns
 
-if (process.env.STEADY_ZYGOTE) require("./zygote.ts").wait(Number(process.env.STEADY_STATUS_FD));
+if (process.env.STEADY_ZYGOTE) await require("./zygote.ts").wait(Number(process.env.STEADY_STATUS_FD));
 
 const { PORT, STEADY_ENTRY, STEADY_ENV, STEADY_SOCKET, STEADY_STATUS_FD, STEADY_URL } = process.env;
 delete process.env.STEADY_ENTRY;

@@ -2,10 +2,12 @@
 // looks at the app's folder only after that was bound: then everything goes on as in a plain start.
 
 const APP = "/app";
+const RUNTIME = "/run/steady";
 const LINE_BYTES_MAX = 128 << 10; // an app's variables, as JSON
 
-export function wait(status: number): void {
+export async function wait(status: number): Promise<void> {
   const { readSync, writeSync } = require("node:fs");
+  await warm();
   writeSync(status, '{"event":"waiting"}\n');
   const line = Buffer.alloc(LINE_BYTES_MAX);
   let length = 0;
@@ -18,6 +20,16 @@ export function wait(status: number): void {
   Object.assign(process.env, JSON.parse(line.toString("utf8", 0, length)));
   process.chdir(APP);
   for (const name of ["spawn", "spawnSync"] as const) Bun[name] = inheriting(Bun[name]);
+}
+
+// Once through what the first request will need, off its path: a server, a request, an answer, TypeScript.
+async function warm(): Promise<void> {
+  const unix = `${RUNTIME}/warm`;
+  const server = Bun.serve({ unix, fetch: () => new Response("") });
+  await (await fetch("http://localhost/", { unix })).text();
+  await server.stop(true);
+  new Bun.Transpiler({ loader: "ts" }).transformSync("export const warm: number = 1;");
+  require("node:fs").rmSync(unix, { force: true });
 }
 
 // Bun's own default for a child is the environment that Bun was started with.

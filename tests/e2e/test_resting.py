@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import http.client
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,16 @@ def states(daemon: Daemon) -> list[str]:
     return [app["state"] for app in daemon.api("GET", "/apps").json()["apps"]]
 
 
+def status(daemon: Daemon, name: str) -> int:
+    """Asked by a client that costs this machine next to nothing: it is busy enough."""
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+    try:
+        connection.request("GET", "/", headers={"Host": f"{name}.localhost"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_frozen_apps_answer_at_once_and_die_with_the_daemon(data: Path) -> None:
     """A kill -9 leaves no process after a second, and the next start nothing of what limited them."""
     names = [f"rest-{number}" for number in range(APPS)]
@@ -65,7 +76,7 @@ def test_many_that_wake_at_once_are_all_answered_and_nobody_else_waits(data: Pat
             assert daemon.api("POST", f"/apps/{name}/stop").status_code == 200
         with Neighbour(daemon), concurrent.futures.ThreadPoolExecutor(WOKEN_AT_ONCE) as pool:
             began = time.monotonic()
-            answers = list(pool.map(lambda name: daemon.ask(name).status_code, names))
+            answers = list(pool.map(lambda name: status(daemon, name), names))
             assert time.monotonic() - began < 30
         assert answers == [200] * WOKEN_AT_ONCE
     finally:

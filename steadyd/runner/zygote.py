@@ -17,7 +17,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steadyd.errors import SteadyError
@@ -36,6 +36,8 @@ from steadyd.runner.watch import Watch
 READY = {"accounts": 2, "guests": 1}
 """How many wait for the apps of each tier. One costs 3 MiB."""
 BORN_SECONDS_MAX = 10.0
+BIRTH_CPU_WEIGHT = 5
+"""While one comes up, every app goes before it, those that start too."""
 AGAIN_SECONDS = 0.1
 """After one was taken: the app that took it comes first."""
 FAILED_SECONDS = 30.0
@@ -175,7 +177,7 @@ class Nursery:
             network = await self._networks.take("", reach) if self._networks is not None else Attachment("", reach)
             failed.callback(network.release)
             group = self._cgroups.make(tier, f"zygote.{number}")
-            group.cap(caps(self._limits[tier]))
+            group.cap(replace(caps(self._limits[tier]), cpu_weight=BIRTH_CPU_WEIGHT))
             ours, theirs = socket.socketpair()
             failed.callback(group.remove)
             failed.callback(ours.close)
@@ -195,6 +197,7 @@ class Nursery:
             mounts = os.open(f"/proc/{inner}/ns/mnt", os.O_RDONLY)
             failed.callback(os.close, mounts)
             spare = await self._launcher.spare()
+            group.cap(caps(self._limits[tier]))
             failed.pop_all()
         zygote = Zygote(confined, status, runtime, group, self._limits[tier], network, uid, mounts, spare)
         group.watch_memory(lambda: zygote.starving())

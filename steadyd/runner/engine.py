@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -53,6 +54,11 @@ class Engine:
 
     def script(self, name: str) -> Path:
         return self.folder / name
+
+
+def bun_words(engine: str, entry: str, switches: Sequence[str] = ("--no-install", "--no-env-file")) -> list[str]:
+    """The command that runs an app's entry behind the harness; both in the paths that the program sees."""
+    return [f"{engine}/bun", *switches, "--preload", f"{engine}/{HARNESS}", entry]
 
 
 def find_bun() -> Path:

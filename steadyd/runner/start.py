@@ -20,7 +20,7 @@ from steadyd.model import Limits, Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
 from steadyd.runner.confined import ENVIRON, STATUS_FD, caps, file_limits, limit_files, start_confined
-from steadyd.runner.engine import ENTRY, HARNESS, Engine
+from steadyd.runner.engine import ENTRY, Engine, bun_words
 from steadyd.runner.failure import Failure
 from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
@@ -187,11 +187,12 @@ class Starter:
         return instance
 
     async def _afresh(self, plan: Plan) -> Instance:
-        network = await self._network(plan)
         runtime = self._socket_folder(plan)
         ours, theirs = socket.socketpair()
         group: Group | None = None
+        network = Attachment(plan.app_id, plan.reach)
         try:
+            network = await self._network(plan)
             group = self._group(plan, runtime.name)
             launched = await self._spawn(plan, Quarters(runtime, ours, theirs, group, network))
         except BaseException:
@@ -304,8 +305,7 @@ class Starter:
         entry = f"{sandbox.BUNDLE}/index.js" if plan.bundle else entry
         # A developer's own folder: its .env is meant, and what is missing may be fetched, also where a node_modules of
         # some folder above would make Bun think that it is not.
-        switches = ["--install=fallback"] if plan.local else ["--no-install", "--no-env-file"]
-        return [f"{engine}/bun", *switches, "--preload", f"{engine}/{HARNESS}", entry]
+        return bun_words(engine, entry, ["--install=fallback"]) if plan.local else bun_words(engine, entry)
 
     async def _wait_ready(self, plan: Plan, instance: Instance, status: StatusReader, seconds: float) -> None:
         ended = instance.process.ended

@@ -26,7 +26,7 @@ from steadyd.model import Limits, Network
 from steadyd.reach import Reach
 from steadyd.runner import sandbox
 from steadyd.runner.confined import ENVIRON, LIMITS, Confined, caps, start_confined
-from steadyd.runner.engine import ENTRY, HARNESS, Engine
+from steadyd.runner.engine import ENTRY, Engine, bun_words
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.networks import Attachment, Networks
 from steadyd.runner.process import Confinement
@@ -100,13 +100,14 @@ class Nursery:
             await self._changed.until(lambda: self._lacking() is not None)
             await asyncio.sleep(AGAIN_SECONDS)
             tier = self._lacking()
-            if tier is None:
+            if tier is None or self.problem:
                 continue
             try:
                 self._waiting[tier].append(await self._bear(tier))
             except (SteadyError, OSError, TimeoutError) as error:
                 logger.warning("apps wake by a plain start, no zygote comes up: %s", error)
                 await asyncio.sleep(FAILED_SECONDS)
+        self.close()  # none of those that wait can become an app
 
     @property
     def ready(self) -> int:
@@ -116,7 +117,7 @@ class Nursery:
         """One that waits, now the caller's, in a network that reaches what the app may; None if there is none."""
         waiting = self._waiting.get("guests" if reach.guest else "accounts", [])
         usual = self._networks is None or (reach.network is Network.INTERNET and not self._networks.targets.get(app_id))
-        while waiting and usual:
+        while waiting and usual and not self.problem:
             zygote = waiting.pop(0)
             self._changed.changed()
             served = self._networks is None or self._networks.hand_over(zygote.network, app_id, reach)
@@ -137,6 +138,9 @@ class Nursery:
             logger.warning("apps wake by a plain start: %s", error.message)
             self.discard(zygote)
             return False
+        except BaseException:  # whoever wanted it has gone
+            self.discard(zygote)
+            raise
         if not zygote.status.send(json.dumps(dict(environ)).encode() + b"\n"):
             self.discard(zygote)
             return False
@@ -177,9 +181,9 @@ class Nursery:
             network = await self._networks.take("", reach) if self._networks is not None else Attachment("", reach)
             failed.callback(network.release)
             group = self._cgroups.make(tier, f"zygote.{number}")
+            failed.callback(group.remove)
             group.cap(replace(caps(self._limits[tier]), cpu_weight=BIRTH_CPU_WEIGHT))
             ours, theirs = socket.socketpair()
-            failed.callback(group.remove)
             failed.callback(ours.close)
             with theirs:
                 confined = await self._start(uid, runtime, theirs, group, network)
@@ -216,7 +220,6 @@ class Nursery:
             network="entered" if network.namespaces else "own",
             working="/",  # Bun remembers what it saw of the folder that it was started in
         )
-        words = [f"{sandbox.ENGINE}/bun", "--no-install", "--no-env-file", "--preload", f"{sandbox.ENGINE}/{HARNESS}"]
-        words.append(f"{sandbox.APP}/{ENTRY}")
+        words = bun_words(sandbox.ENGINE, f"{sandbox.APP}/{ENTRY}")
         confinement = Confinement(uid, group.join, network.namespaces, LIMITS)
         return await start_confined(self._launcher.spawn, room, self._system, words, status, confinement)

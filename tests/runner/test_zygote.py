@@ -178,6 +178,25 @@ def test_the_app_s_limits_hold_and_a_failure_says_where(root: Path, bun: Engine)
     run(body())
 
 
+def test_one_whose_app_is_not_wanted_any_more_is_ended(root: Path, bun: Engine) -> None:
+    """A start that is given up in the middle of it leaves nothing: no process, no folder, no group."""
+
+    async def body() -> None:
+        async with nursed(root, bun) as (here, nursery):
+            taken = nursery._waiting["accounts"][0]
+            start = asyncio.create_task(here.starter.start(here.plan(HELLO), 5.0))
+            while taken in nursery._waiting["accounts"]:  # noqa: ASYNC110 - cancelled while its folder is being bound
+                await asyncio.sleep(0)
+            start.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await start
+            await taken.confined.process.ended
+            assert not taken.runtime.exists()
+            await until(lambda: taken.group.pids() == [], "its last process")
+
+    run(body())
+
+
 def test_where_a_folder_cannot_be_bound_apps_start_plainly(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with nursed(root, bun) as (here, nursery):
@@ -187,6 +206,7 @@ def test_where_a_folder_cannot_be_bound_apps_start_plainly(root: Path, bun: Engi
             runtime = here.runtime(here.plan(HELLO))
             assert await ask(runtime) == (200, "hello")
             assert "spare" in nursery.problem
+            await until(lambda: nursery.ready == 0, "the end of those that are of no use")
 
     run(body())
 

@@ -35,13 +35,11 @@ from steadyd.proxy.limits import Limits
 from steadyd.proxy.listener import Listener
 from steadyd.proxy.ring import RequestRing
 from steadyd.proxy.service import Service
-from steadyd.records.apps import Apps
-from steadyd.records.journal import Journal
+from steadyd.records.library import Library, open_library
 from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
-from steadyd.records.targets import Targets
 from steadyd.runner import engine, process
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
@@ -106,8 +104,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
     """Everything, from the store to the open listener, and back in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         database = stack.enter_context(contextlib.closing(Database(config.database, STEADY)))
-        people, apps, journal = People(database), Apps(database, config.policy), Journal(database)
-        operator = await people.operator(time.time())
+        library = open_library(database, config.policy)
+        operator = await library.people.operator(time.time())
         built = engine.prepare(config.data / "engine")
         launcher = await _launcher(stack)
         spawn = launcher.spawn if launcher is not None else process.spawn
@@ -128,14 +126,13 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 
         starter = Starter(built, corner.instances, logs, sandboxed, spawn, _cgroups(stack, corner))
         neighbours = Neighbours(ring, limits)
-        starter.networks = await _networks(stack, spawn, logs, database, neighbours) if sandboxed else None
+        starter.networks = await _networks(stack, spawn, logs, library, neighbours) if sandboxed else None
         tools = Tools(built, sandboxed, spawn, starter.cgroups)
         installer = Installer(tools, Registry(corner.instances))
         ground = Ground(
             folder=config.apps,
             blobs=Blobs(config.blobs),
-            apps=apps,
-            journal=journal,
+            library=library,
             logs=logs,
             starter=starter,
             urls=urls,
@@ -146,7 +143,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             installer=installer,
             only_owner="" if sandboxed else operator.id,
         )
-        notices = _notices(stack, config, people, ground)
+        notices = _notices(stack, config, ground)
         fleet = Fleet(ground, lambda routes: _set_routes(listener, neighbours, routes, control, urls), notices.happened)
         stack.push_async_callback(fleet.close)
         deployer = Deployer(fleet, installer, Trials(fleet, tools))
@@ -155,14 +152,14 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await fleet.load()
         _nurse(stack, launcher, starter, config)
 
-        rooms = replace(_rooms(config, database, metrics, fleet, deployer, notices), missing=(problem,) * bool(problem))
+        rooms = replace(_rooms(config, metrics, fleet, deployer, notices), missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
         _start_work(stack, fleet, telemetry, Sampler(metrics, fleet.readings), quota)
         await listener.open_sockets(sockets)
         stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
-        await _introduce(config, people, operator, urls)
+        await _introduce(config, library.people, operator, urls)
         yield f"steadyd ready on http://{config.listen.host}:{urls.port}"
 
 
@@ -212,7 +209,7 @@ def _timing(config: Config) -> Timing:
 
 
 async def _networks(
-    stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs, database: Database, neighbours: Neighbours
+    stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs, library: Library, neighbours: Neighbours
 ) -> Networks:
     """The apps' networks, with a few ready. They are closed after the last instance."""
     plumbing = Plumbing(spawn, PLUMBER_UID if os.geteuid() == 0 else None)
@@ -220,15 +217,16 @@ async def _networks(
     await plumbing.open()
     networks = Networks(plumbing, logs)
     stack.push_async_callback(neighbours.close)
-    networks.targets, networks.open_door = await Targets(database).everything(), neighbours.open
+    networks.targets, networks.open_door = await library.targets.everything(), neighbours.open
     stack.callback(networks.close)
     stack.callback(asyncio.create_task(networks.run()).cancel)
     return networks
 
 
-def _notices(stack: contextlib.AsyncExitStack, config: Config, people: People, ground: Ground) -> Notices:
+def _notices(stack: contextlib.AsyncExitStack, config: Config, ground: Ground) -> Notices:
     """Who tells owners, and the operator when the disk fills up."""
     logs, name = ground.logs, socket.gethostname()
+    people = ground.library.people
     notices = Notices(ground.apps, people, ground.urls, Post(), name, lambda app, text: logs.say(app, 0, text))
     stack.push_async_callback(notices.close)
     watching = hostdisk.watch(config.data, partial(notices.host_happened, "host_disk"))
@@ -245,16 +243,11 @@ def _start_work(
         stack.callback(asyncio.create_task(work).cancel)
 
 
-def _rooms(
-    config: Config, database: Database, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices
-) -> Rooms:
+def _rooms(config: Config, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices) -> Rooms:
     """What the control plane is given."""
     ground = fleet.ground
     return Rooms(
-        apps=ground.apps,
-        people=People(database),
-        targets=Targets(database),
-        journal=ground.journal,
+        library=ground.library,
         requests=metrics.requests,
         metrics=metrics,
         logs=ground.logs,

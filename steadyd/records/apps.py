@@ -13,12 +13,9 @@ from steadyd.model import (
     Asked,
     Choices,
     Death,
-    Draft,
-    File,
     Kind,
     Principal,
     Reached,
-    Version,
     check_name,
     random_id,
     random_name,
@@ -92,54 +89,6 @@ class Apps:
         sql = "SELECT id, owner_id FROM apps"
         return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
 
-    async def add_version(self, app: App, author: Principal, draft: Draft, now: float) -> Version:
-        """A new immutable version; it is not live yet."""
-
-        def write(db: Connection) -> Version:
-            row = one(db, "SELECT coalesce(max(number), 0) + 1 FROM versions WHERE app_id = ?", (app.id,))
-            assert row is not None
-            version = Version(
-                app.id, row[0], draft.entry, draft.source, draft.files, now, author.id, draft.modules, draft.shipped
-            )
-            shipped = json.dumps(to_json(draft.shipped))
-            db.execute(
-                "INSERT INTO versions (app_id, number, entry, source, author_id, created_at, modules, settings) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (app.id, version.number, draft.entry, draft.source, author.id, now, draft.modules, shipped),
-            )
-            rows = [(app.id, version.number, file.path, file.sha256, file.size) for file in draft.files]
-            db.executemany("INSERT INTO version_files VALUES (?, ?, ?, ?, ?)", rows)
-            return version
-
-        return await self._database.write(write)
-
-    async def version(self, app_id: str, number: int) -> Version | None:
-        return await self._database.read(lambda db: _version(db, app_id, number))
-
-    async def versions(self, app_id: str) -> list[Version]:
-        """All versions, newest first, without their file lists."""
-        sql = (
-            "SELECT entry, source, created_at, author_id, modules, number, settings FROM versions WHERE app_id = ? "
-            "ORDER BY number DESC"
-        )
-
-        def query(db: Connection) -> list[Version]:
-            return [
-                Version(app_id, row[5], row[0], row[1], (), row[2], row[3], row[4], from_json(json.loads(row[6])))
-                for row in db.execute(sql, (app_id,))
-            ]
-
-        return await self._database.read(query)
-
-    async def drop_versions_never_live(self, app_id: str) -> None:
-        """A version exists only if some deploy made it live: what failed or was interrupted leaves none."""
-        sql = (
-            "DELETE FROM versions WHERE app_id = ?1 AND number NOT IN "
-            "(SELECT version FROM deploys WHERE app_id = ?1 AND status = 'live' "
-            "UNION SELECT version FROM apps WHERE id = ?1)"
-        )
-        await self._database.write(lambda db: db.execute(sql, (app_id,)))
-
     async def set_live(self, app: App, version: int, now: float) -> None:
         """The swap as a fact: from this commit on, `version` is what starts. Ends a hold."""
         expires = now + TEMPORARY_SECONDS if app.temporary else None
@@ -178,11 +127,6 @@ class Apps:
         if row is None or row[0] is None:
             return None
         return _death(json.loads(row[0]))
-
-    async def contents_in_use(self) -> set[str]:
-        """The address of every content that some version needs."""
-        sql = "SELECT DISTINCT sha256 FROM version_files"
-        return await self._database.read(lambda db: {row[0] for row in db.execute(sql)})
 
 
 # Private
@@ -253,13 +197,3 @@ def _death(card: dict[str, Any]) -> Death:
     card["requests"] = tuple(Asked(**asked) for asked in card.get("requests", ()))
     card["reached"] = Reached(**card.get("reached", {}))
     return Death(**card)
-
-
-def _version(db: Connection, app_id: str, number: int) -> Version | None:
-    sql = "SELECT entry, source, created_at, author_id, modules, settings FROM versions WHERE app_id = ? AND number = ?"
-    row = one(db, sql, (app_id, number))
-    if row is None:
-        return None
-    sql = "SELECT path, sha256, size FROM version_files WHERE app_id = ? AND number = ? ORDER BY path"
-    files = tuple(File(*file) for file in db.execute(sql, (app_id, number)))
-    return Version(app_id, number, row[0], row[1], files, row[2], row[3], row[4], from_json(json.loads(row[5])))

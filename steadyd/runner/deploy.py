@@ -79,10 +79,11 @@ class Deployer:
         self._installer = installer
         self._trials = trials
         self._apps = fleet.ground.apps
+        self._versions = fleet.ground.versions
         self._journal = fleet.ground.journal
         self._blobs = fleet.ground.blobs
         self._running: set[asyncio.Task[Deployed]] = set()
-        self._shelf = Shelf(self._blobs, self._apps.contents_in_use)
+        self._shelf = Shelf(self._blobs, self._versions.contents_in_use)
 
     async def create(
         self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool, trial: bool = True
@@ -140,7 +141,7 @@ class Deployer:
         Raises:
             SteadyError: `not_found` or `deploy_failed`.
         """
-        target = await self._apps.version(app.id, version)
+        target = await self._versions.one(app.id, version)
         if target is None:
             raise SteadyError("not_found", f"“{app.name}” has no version {version}.")
         request = Request(by, "rollback", "rollback", version=target)
@@ -185,7 +186,7 @@ class Deployer:
             await self._fleet.ground.trash.throw(self._fleet.ground.place(app).scratch)
             now = time.time()
             await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
-            await self._apps.drop_versions_never_live(operation.app_id)
+            await self._versions.drop_never_live(operation.app_id)
             await self._journal.finish(operation.id, "undone", now)
         await self._shelf.tidy()
         self._fleet.ground.trash.empty()
@@ -224,7 +225,7 @@ class Deployer:
         runtime = await self._fleet.add(app)
         async with runtime.operation:
             now = await self._apps.by_id(app.id)
-            live = await self._apps.version(app.id, now.version) if now else None
+            live = await self._versions.one(app.id, now.version) if now else None
             if now is None or live is None or now.deleted_at is not None:
                 raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
             if base_version is not None and base_version != now.version:
@@ -282,7 +283,7 @@ class Deployer:
                 files = await asyncio.to_thread(self._blobs.put, tree)
                 entry = find_entry(tree)
                 draft = Draft(entry, request.source, tuple(files), installed.modules, manifest.choices)
-                version = await self._apps.add_version(app, request.by, draft, time.time())
+                version = await self._versions.add(app, request.by, draft, time.time())
         return version, (*manifest.notes, *installed.notes)
 
     async def _lock(self, live: Version) -> bytes:
@@ -314,7 +315,7 @@ class Deployer:
         now = time.time()
         if record:
             await self._journal.finish_deploy(record, "failed", steps.done, now, error.message)
-        await self._apps.drop_versions_never_live(app.id)
+        await self._versions.drop_never_live(app.id)
         await self._journal.finish(operation, "failed", now)
         self._fleet.note(app.id, Event(now, "deploy_failed", error.message))
 

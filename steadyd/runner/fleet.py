@@ -164,7 +164,7 @@ class Fleet:
             return  # its first deploy is under way, and reads them at its end
         async with _operating(self._runtimes.get(app.id), app) as runtime:
             app = await self.ground.apps.by_id(app.id) or app
-            version = await self.ground.apps.version(app.id, app.version)
+            version = await self.ground.versions.one(app.id, app.version)
             if runtime.plan is not None and version is not None:
                 runtime.plan = self.ground.plan(app, version)
             before = runtime.settings.network

@@ -12,6 +12,8 @@ from steadyd.model import App, Network, Settings, Version
 from steadyd.reach import Reach
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
+from steadyd.records.library import Library
+from steadyd.records.versions import Versions
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.bundle import find_bundle
@@ -37,8 +39,7 @@ class Ground:
     folder: Path
     """The parent of every app's folder."""
     blobs: Blobs
-    apps: Apps
-    journal: Journal
+    library: Library
     logs: Logs
     starter: Starter
     urls: Urls
@@ -52,6 +53,18 @@ class Ground:
     only_owner: str = ""
     """Where there is no sandbox: the one principal whose apps may run."""
 
+    @property
+    def apps(self) -> Apps:
+        return self.library.apps
+
+    @property
+    def versions(self) -> Versions:
+        return self.library.versions
+
+    @property
+    def journal(self) -> Journal:
+        return self.library.journal
+
     def place(self, app: App) -> Place:
         """Where the app lives on this host, and as whom."""
         return Place(self.folder / app.id, UID_FIRST + app.number if self.as_root else None)
@@ -63,7 +76,7 @@ class Ground:
     async def prepare(self, app_id: str) -> Plan:
         """The live version's plan, its folder linked: done once after the daemon's start, by the first request."""
         app = await self.apps.by_id(app_id)
-        version = await self.apps.version(app_id, app.version) if app else None
+        version = await self.versions.one(app_id, app.version) if app else None
         if app is None or version is None:
             raise SteadyError("internal", "The app's live version is missing from the records.")
         self.check_may_run(app)
@@ -126,7 +139,7 @@ class Ground:
 
     async def tidy(self, app: App) -> None:
         """Let go of installed dependencies and bundles that no version needs any more."""
-        versions = await self.apps.versions(app.id)
+        versions = await self.versions.all(app.id)
         for path in await asyncio.to_thread(surplus, self.place(app), versions, app.version):
             await self.trash.throw(path)
 

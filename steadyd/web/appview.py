@@ -103,7 +103,7 @@ async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Respon
 
 async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
     """Read all that the page needs."""
-    version = await rooms.apps.version(app.id, app.version)
+    version = await rooms.versions.one(app.id, app.version)
     texts, others = await _texts(rooms, _entry_first(version) if version else [])
     texts |= edit.files
     state = shown.state(rooms, app)
@@ -122,7 +122,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
             for path, text in texts.items()
         ],
         other_files=others,
-        versions=(await rooms.apps.versions(app.id))[:VERSIONS_SHOWN],
+        versions=(await rooms.versions.all(app.id))[:VERSIONS_SHOWN],
         lines=await rooms.logs.tail(app.id, LOG_LINES_SHOWN),
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),

@@ -30,7 +30,7 @@ async def list_deploys(call: Call) -> Response:
 
 
 async def list_versions(call: Call) -> Response:
-    versions = await call.rooms.apps.versions(call.app.id)
+    versions = await call.rooms.versions.all(call.app.id)
     return json_answer(
         schema.VersionsAnswer(versions=[shown.version(version, call.app.version) for version in versions])
     )
@@ -141,7 +141,7 @@ ENDPOINTS = (
 async def _version(call: Call) -> Version:
     shown_number = call.request.path_params["n"][:20]
     number = int(shown_number) if shown_number.isascii() and shown_number.isdigit() else 0
-    version = await call.rooms.apps.version(call.app.id, number) if 0 < number < 2**53 else None
+    version = await call.rooms.versions.one(call.app.id, number) if 0 < number < 2**53 else None
     if version is None:
         said = shown_number.encode("utf-8", "replace").decode()
         raise SteadyError("not_found", f"There is no version {said}.", {"version": said})

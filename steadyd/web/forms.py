@@ -209,7 +209,7 @@ async def _changes(visit: Visit, app: App, edit: Edit) -> dict[str, bytes | None
     """What differs from the version that the editor was loaded from (a textarea knows LF only)."""
     base = visit.form.get("base_version", "")
     number = int(base) if base.isdecimal() and len(base) < 10 else app.version
-    version = await visit.rooms.apps.version(app.id, number)
+    version = await visit.rooms.versions.one(app.id, number)
     live = {file.path: file for file in version.files} if version else {}
     changes: dict[str, bytes | None] = {}
     for path, text in edit.files.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
+from typing import Literal
 
 from starlette.responses import Response
 
@@ -14,8 +16,41 @@ from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 
 
+class DomainQuery(schema.Strict):
+    domain: str
+
+
+class Health(schema.Strict):
+    status: Literal["ok"]
+
+
+class Host(schema.Strict):
+    """This machine and what runs on it. `missing` says what it lacks to confine apps fully, and what mends that."""
+
+    name: str
+    steadyd: str
+    control_url: str
+    app_url: str
+    started_at: datetime
+    apps: int
+    running: int
+    load_average: list[float]
+    guests: bool
+    missing: list[str]
+    targets: dict[str, list[str]]
+    """App's name → what the operator opened to it."""
+
+
+class HostAnswer(schema.Strict):
+    host: Host
+
+
+class Serves(schema.Strict):
+    domain: str
+
+
 async def health(call: Call) -> Response:
-    return json_answer(schema.Health(status="ok"))
+    return json_answer(Health(status="ok"))
 
 
 async def me(call: Call) -> Response:
@@ -30,8 +65,8 @@ async def host(call: Call) -> Response:
     targets = await rooms.targets.everything()
     running = sum(rooms.fleet.state(app) is AppState.RUNNING for app in apps)
     return json_answer(
-        schema.HostAnswer(
-            host=schema.Host(
+        HostAnswer(
+            host=Host(
                 name=rooms.host_name,
                 steadyd=__version__,
                 control_url=rooms.urls.control,
@@ -49,10 +84,10 @@ async def host(call: Call) -> Response:
 
 
 async def serves(call: Call) -> Response:
-    domain = call.query(schema.DomainQuery).domain.lower().removesuffix(".")
+    domain = call.query(DomainQuery).domain.lower().removesuffix(".")
     if not await _serves(call, domain):
         raise SteadyError("not_found", "This host serves no such domain.", {"domain": domain[:255]})
-    return json_answer(schema.Serves(domain=domain))
+    return json_answer(Serves(domain=domain))
 
 
 async def _serves(call: Call, domain: str) -> bool:
@@ -68,7 +103,7 @@ async def _serves(call: Call, domain: str) -> bool:
 
 ENDPOINTS = (
     Endpoint(
-        method="GET", path="/healthz", handler=health, access=Access.ANYONE, answers=json_of(schema.Health),
+        method="GET", path="/healthz", handler=health, access=Access.ANYONE, answers=json_of(Health),
         summary="200 while requests are answered.",
     ),
     Endpoint(
@@ -76,12 +111,12 @@ ENDPOINTS = (
         summary="Whose token or session this is.", errors=("unauthorized",),
     ),
     Endpoint(
-        method="GET", path="/api/host", handler=host, access=Access.OPERATOR, answers=json_of(schema.HostAnswer),
+        method="GET", path="/api/host", handler=host, access=Access.OPERATOR, answers=json_of(HostAnswer),
         summary="This machine and what runs on it.", errors=("unauthorized", "not_found"),
     ),
     Endpoint(
-        method="GET", path="/api/host/serves", handler=serves, access=Access.ANYONE, query=schema.DomainQuery,
-        answers=json_of(schema.Serves), errors=("not_found", "invalid"),
+        method="GET", path="/api/host/serves", handler=serves, access=Access.ANYONE, query=DomainQuery,
+        answers=json_of(Serves), errors=("not_found", "invalid"),
         summary="200 if `domain` is served here, for another proxy's on-demand certificates.",
     ),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from steadyd.model import App, Principal
@@ -14,8 +14,23 @@ from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 from steadyd.web.rooms import Rooms
 
 
+class MeBody(schema.Strict):
+    notify: str | UnsetType | None = UNSET
+
+
+class SentNotice(schema.Strict):
+    """A notice that was taken: by which host, with which status."""
+
+    host: str
+    status: int
+
+
+class SentAnswer(schema.Strict):
+    sent: SentNotice
+
+
 async def change_me(call: Call) -> Response:
-    body = await call.body(schema.MeBody)
+    body = await call.body(MeBody)
     principal = call.caller.principal
     assert principal is not None
     if body.notify is not UNSET:
@@ -50,24 +65,24 @@ async def _test(call: Call, app: App | None) -> Response:
     principal = call.caller.principal
     assert principal is not None
     sent = await send_test(call.rooms, principal, app, auth.client_address(call.request))
-    return json_answer(schema.SentAnswer(sent=schema.Sent(host=sent.host, status=sent.status)))
+    return json_answer(SentAnswer(sent=SentNotice(host=sent.host, status=sent.status)))
 
 
 SENDING = tuple("unauthorized invalid notify_failed rate_limited unsupported_media_type too_large".split())
 ENDPOINTS = (
     Endpoint(
-        method="PATCH", path="/api/me", handler=change_me, access=Access.KNOWN, body=schema.MeBody,
+        method="PATCH", path="/api/me", handler=change_me, access=Access.KNOWN, body=MeBody,
         answers=json_of(schema.MeAnswer), summary="Set where notices about your apps go; `null` is nowhere.",
         errors=tuple("bad_request unauthorized invalid unsupported_media_type too_large".split()),
     ),
     Endpoint(
         method="POST", path="/api/me/notify/test", handler=test_mine, access=Access.KNOWN, body=schema.Nothing,
-        answers=json_of(schema.SentAnswer), summary="Send a test notice to your address; says what became of it.",
+        answers=json_of(SentAnswer), summary="Send a test notice to your address; says what became of it.",
         errors=SENDING,
     ),
     Endpoint(
         method="POST", path="/api/apps/{name}/notify/test", handler=test_apps, access=Access.OWNER,
-        body=schema.Nothing, answers=json_of(schema.SentAnswer), errors=(*SENDING, "not_found", "conflict"),
+        body=schema.Nothing, answers=json_of(SentAnswer), errors=(*SENDING, "not_found", "conflict"),
         summary="Send a test notice to where notices about the app go; says what became of it.",
     ),
 )  # fmt: skip

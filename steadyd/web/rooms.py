@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from steadyd.notices import Notices
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
+from steadyd.records.library import Library
 from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.targets import Targets
+from steadyd.records.versions import Versions
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.logs import Logs
@@ -29,9 +31,7 @@ TESTS_PER_HOUR_MAX = 60
 class Rooms:
     """The control plane's whole world. `now` is the wall clock in seconds since 1970."""
 
-    apps: Apps
-    people: People
-    journal: Journal
+    library: Library
     requests: Requests
     metrics: Metrics
     logs: Logs
@@ -41,7 +41,6 @@ class Rooms:
     urls: Urls
     guests: bool
     host_name: str
-    targets: Targets
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
     now: Callable[[], float] = time.time
@@ -50,6 +49,26 @@ class Rooms:
     creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
     tests: RateLimit = field(default_factory=lambda: RateLimit(TESTS_PER_HOUR_MAX, "test notices"))
     logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))
+
+    @property
+    def apps(self) -> Apps:
+        return self.library.apps
+
+    @property
+    def versions(self) -> Versions:
+        return self.library.versions
+
+    @property
+    def people(self) -> People:
+        return self.library.people
+
+    @property
+    def journal(self) -> Journal:
+        return self.library.journal
+
+    @property
+    def targets(self) -> Targets:
+        return self.library.targets
 
     def lacking(self) -> list[str]:
         """What this machine lacks now, for its operator and for every page: nothing of it may go unsaid."""

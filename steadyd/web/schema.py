@@ -120,10 +120,6 @@ class TailQuery(Strict):
     q: Annotated[str, Meta(max_length=200, description="Only what contains this.")] = ""
 
 
-class DomainQuery(Strict):
-    domain: str
-
-
 # Answers
 
 
@@ -415,62 +411,8 @@ class Me(Strict):
     """Where notices about your apps go; "" is nowhere."""
 
 
-class MeBody(Strict):
-    notify: str | UnsetType | None = UNSET
-
-
-class Sent(Strict):
-    """A notice that was taken: by which host, with which status."""
-
-    host: str
-    status: int
-
-
-class SentAnswer(Strict):
-    sent: Sent
-
-
 class MeAnswer(Strict):
     user: Me
-
-
-class Health(Strict):
-    status: Literal["ok"]
-
-
-class TargetBody(Strict):
-    """An IPv4 address and a port, or `host` and a port of this machine's loopback."""
-
-    target: str
-
-
-class TargetsAnswer(Strict):
-    targets: list[str]
-
-
-class Host(Strict):
-    """This machine and what runs on it. `missing` says what it lacks to confine apps fully, and what mends that."""
-
-    name: str
-    steadyd: str
-    control_url: str
-    app_url: str
-    started_at: datetime
-    apps: int
-    running: int
-    load_average: list[float]
-    guests: bool
-    missing: list[str]
-    targets: dict[str, list[str]]
-    """App's name → what the operator opened to it."""
-
-
-class HostAnswer(Strict):
-    host: Host
-
-
-class Serves(Strict):
-    domain: str
 
 
 class ErrorDetail(Strict):

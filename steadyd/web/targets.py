@@ -12,12 +12,22 @@ from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of, no_such_app
 
 
+class TargetBody(schema.Strict):
+    """An IPv4 address and a port, or `host` and a port of this machine's loopback."""
+
+    target: str
+
+
+class TargetsAnswer(schema.Strict):
+    targets: list[str]
+
+
 async def show(call: Call) -> Response:
     return _answer(await call.rooms.targets.of(call.app.id))
 
 
 async def allow(call: Call) -> Response:
-    target = parse_target((await call.body(schema.TargetBody)).target)
+    target = parse_target((await call.body(TargetBody)).target)
     app = await _app(call)
     return await _made_true(call, app, await call.rooms.targets.add(app.id, target))
 
@@ -31,19 +41,19 @@ async def refuse(call: Call) -> Response:
 ALL = "/api/apps/{name}/targets"
 ENDPOINTS = (
     Endpoint(
-        method="GET", path=ALL, handler=show, access=Access.OWNER, answers=json_of(schema.TargetsAnswer),
+        method="GET", path=ALL, handler=show, access=Access.OWNER, answers=json_of(TargetsAnswer),
         summary="Private addresses and ports of this machine that the operator opened to the app.",
         errors=("unauthorized", "not_found", "conflict"),
     ),
     Endpoint(
-        method="POST", path=ALL, handler=allow, access=Access.OPERATOR, body=schema.TargetBody,
-        answers=json_of(schema.TargetsAnswer),
+        method="POST", path=ALL, handler=allow, access=Access.OPERATOR, body=TargetBody,
+        answers=json_of(TargetsAnswer),
         summary="Open `10.0.0.5:5432`, or a port of this machine's loopback as `host:11434`; true at once.",
         errors=tuple("bad_request unauthorized not_found invalid unsupported_media_type too_large".split()),
     ),
     Endpoint(
         method="DELETE", path=f"{ALL}/{{target}}", handler=refuse, access=Access.OPERATOR,
-        answers=json_of(schema.TargetsAnswer), summary="Close it again; what is connected is cut.",
+        answers=json_of(TargetsAnswer), summary="Close it again; what is connected is cut.",
         errors=("unauthorized", "not_found", "invalid"),
     ),
 )  # fmt: skip
@@ -72,4 +82,4 @@ async def _made_true(call: Call, app: App, targets: tuple[Target, ...]) -> Respo
 
 
 def _answer(targets: tuple[Target, ...]) -> Response:
-    return json_answer(schema.TargetsAnswer(targets=[str(target) for target in targets]))
+    return json_answer(TargetsAnswer(targets=[str(target) for target in targets]))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import Asked, Death, Draft, File, Principal, Reached
+from steadyd.model import Asked, Death, File, Principal, Reached
 from steadyd.records import apps as apps_module
 from steadyd.records.apps import TEMPORARY_SECONDS, Apps
 from steadyd.records.people import People
@@ -101,23 +101,6 @@ def test_a_temporary_app_expires_a_while_after_its_last_edit(run: Callable[[Body
     run(body)
 
 
-def test_versions_are_numbered_and_keep_their_files(run: Callable[[Body], None]) -> None:
-    async def body(apps: Apps, owner: Principal) -> None:
-        app = await apps.create("hello", owner, False, NOW)
-        first = await apps.add_version(app, owner, Draft("index.ts", "paste", tuple(FILES)), NOW)
-        second = await apps.add_version(app, owner, Draft("", "archive", tuple(FILES[:1])), NOW)
-        assert (first.number, second.number) == (1, 2)
-        assert await apps.version(app.id, 1) == first
-        assert await apps.version(app.id, 3) is None
-        assert [version.number for version in await apps.versions(app.id)] == [2, 1]
-        assert await apps.contents_in_use() == {"a" * 64, "b" * 64}
-        unchanged = await apps.by_id(app.id)
-        assert unchanged
-        assert unchanged.version == 0
-
-    run(body)
-
-
 def test_going_live_ends_a_hold(run: Callable[[Body], None]) -> None:
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, False, NOW)
@@ -141,20 +124,6 @@ def test_a_deleted_app_keeps_its_name_and_loses_its_host_name(run: Callable[[Bod
         await apps.set_deleted(app.id, None)
         assert await apps.everything() == [app]
         assert await apps.hostnames() == {"hello": app.id}
-
-    run(body)
-
-
-def test_a_removed_app_leaves_nothing(run: Callable[[Body], None]) -> None:
-    async def body(apps: Apps, owner: Principal) -> None:
-        app = await apps.create("hello", owner, False, NOW)
-        await apps.add_version(app, owner, Draft("index.ts", "paste", tuple(FILES)), NOW)
-        await apps.remove(app.id)
-        assert (await apps.by_id(app.id), await apps.versions(app.id), await apps.contents_in_use()) == (
-            None,
-            [],
-            set(),
-        )
 
     run(body)
 

@@ -21,9 +21,7 @@ from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import open_cgroups
 from steadyd.model import App, Death, Event, Principal, Settings
 from steadyd.proxy.service import Holder, Service, Upstream
-from steadyd.records.apps import Apps
-from steadyd.records.journal import Journal
-from steadyd.records.people import People
+from steadyd.records.library import open_library
 from steadyd.records.schema import STEADY
 from steadyd.runner import engine, sandbox
 from steadyd.runner.app import AppRuntime, Tell, Timing
@@ -335,8 +333,9 @@ class World:
         self.sockets.mkdir(mode=0o711, exist_ok=True)
         (root / "apps").mkdir(mode=0o711, exist_ok=True)
         self.database = Database(root / "steady.db", STEADY)
-        self.apps, self.journal = Apps(self.database), Journal(self.database)
-        self.people = People(self.database)
+        self.library = open_library(self.database)
+        self.apps, self.journal, self.people = self.library.apps, self.library.journal, self.library.people
+        self.versions = self.library.versions
         self.blobs = Blobs(root / "blobs")
         self.logs = Logs(lambda app_id: root / "apps" / app_id / "logs", 10 << 20)
         self.routes: dict[str, AppRuntime] = {}
@@ -345,8 +344,7 @@ class World:
         ground = Ground(
             folder=root / "apps",
             blobs=self.blobs,
-            apps=self.apps,
-            journal=self.journal,
+            library=self.library,
             logs=self.logs,
             starter=Starter(built, self.sockets, self.logs, sandboxed, **starter),
             urls=Urls("localhost", "localhost", 8080),

@@ -44,7 +44,7 @@ FILES_OF_APP = {"index.ts": SOURCE, "lib/pad.ts": PAD, "note.txt": "hello"}
 
 async def bundle_of(made: World, name: str = "hello") -> Path | None:
     app = await made.app(name)
-    version = await made.apps.version(app.id, app.version)
+    version = await made.versions.one(app.id, app.version)
     assert version is not None
     return find_bundle(made.fleet.ground.place(app), version, made.tools.engine)
 
@@ -56,7 +56,7 @@ def words_of(pid: int) -> list[str]:
 async def declined(made: World) -> str:
     """Why the live version runs from source."""
     app = await made.app()
-    version = await made.apps.version(app.id, app.version)
+    version = await made.versions.one(app.id, app.version)
     assert version is not None
     path = bundle_path(made.fleet.ground.place(app), version, made.tools.engine)
     return (path / WHY).read_text()
@@ -218,7 +218,7 @@ def test_a_bundle_is_for_production_only(root: Path, bun: Engine) -> None:
         async with world(root, bun) as made:
             await made.create(FILES_OF_APP)
             app = await made.app()
-            version = await made.apps.version(app.id, app.version)
+            version = await made.versions.one(app.id, app.version)
             assert version is not None
             ground = made.fleet.ground
             for mode, main in [("production", "/bundle/index.js"), ("development", "/app/index.ts")]:

@@ -59,7 +59,7 @@ async def _crash(kind: str, home: Path, bun: Engine, number: int, monkeypatch: p
                 patched.setattr(Journal, name, watched(getattr(Journal, name)))
             patched.setattr(here.apps, "remove", watched(here.apps.remove))
             patched.setattr(here.apps, "set_live", watched(here.apps.set_live))
-            patched.setattr(here.apps, "drop_versions_never_live", watched(here.apps.drop_versions_never_live))
+            patched.setattr(here.versions, "drop_never_live", watched(here.versions.drop_never_live))
             try:
                 await _work(kind, here)
             except (Crashing, SteadyError):

@@ -18,13 +18,10 @@ from starlette.applications import Starlette
 from steadyd.model import App, Principal
 from steadyd.notices import Notices
 from steadyd.post import Post
-from steadyd.records.apps import Apps
-from steadyd.records.journal import Journal
+from steadyd.records.library import open_library
 from steadyd.records.metrics import Metrics
-from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
-from steadyd.records.targets import Targets
 from steadyd.runner import engine
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
@@ -132,23 +129,24 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     for name in ("apps", "blobs", "run"):
         (folder / name).mkdir()
     database = Database(folder / "steady.db", STEADY)
-    apps, people, journal = Apps(database), People(database), Journal(database)
+    library = open_library(database)
+    people = library.people
     urls = Urls("localhost", "localhost", 8080)
     logs = Logs(lambda app_id: folder / "apps" / app_id / "logs", 1 << 20)
     requests = Requests(lambda app_id: folder / "apps" / app_id)
     starter = Starter(built, folder / "run", logs, sandboxed=False)
     timing = Timing(start_seconds=10.0)
     ground = Ground(
-        folder=folder / "apps", blobs=Blobs(folder / "blobs"), apps=apps, journal=journal, logs=logs, starter=starter,
+        folder=folder / "apps", blobs=Blobs(folder / "blobs"), library=library, logs=logs, starter=starter,
         urls=urls, timing=timing, trash=Trash(folder / "trash"), as_root=False, forget=requests.forget,
     )  # fmt: skip
     metrics = Metrics(requests)
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)
     deployer = Deployer(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
-    notices = Notices(apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
-    told = (apps, people, journal, requests, metrics, logs)
-    rooms = Rooms(*told, fleet, deployer, notices, urls, True, "test-host", Targets(database))
+    notices = Notices(library.apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
+    told = (library, requests, metrics, logs)
+    rooms = Rooms(*told, fleet, deployer, notices, urls, True, "test-host")
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:

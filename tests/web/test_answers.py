@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from steadyd.errors import SteadyError
 from steadyd.web.answers import encode_error, error_answer, from_http_exception, json_answer, wants_html
-from steadyd.web.schema import Health
+from steadyd.web.host import Health
 
 
 def request(path: str, accept: str = "*/*") -> Request:

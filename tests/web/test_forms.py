@@ -99,7 +99,7 @@ def test_nothing_changed_deploys_nothing(web: Web) -> None:
             form = {"form_token": await token(client), "file:index.ts": HELLO.decode(), "base_version": "1"}
             done = await client.post("/apps/hello/deploy", data=form)
             assert "Nothing was changed" in (await client.get(done.headers["location"])).text
-        assert len(await stage.rooms.apps.versions(app.id)) == 1
+        assert len(await stage.rooms.versions.all(app.id)) == 1
 
     web(body)
 

@@ -1,0 +1,29 @@
+"""Every noun's records over one steady.db, as one value: what exists, by whom, and what was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from steadyd.records.apps import Apps
+from steadyd.records.journal import Journal
+from steadyd.records.people import People
+from steadyd.records.targets import Targets
+from steadyd.records.versions import Versions
+from steadyd.settings import Policy
+from steadyd.store import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The records of one host."""
+
+    apps: Apps
+    versions: Versions
+    people: People
+    journal: Journal
+    targets: Targets
+
+
+def open_library(database: Database, policy: Policy = Policy()) -> Library:
+    """All records over `database`; `policy` makes an app's settings from what was chosen."""
+    return Library(Apps(database, policy), Versions(database), People(database), Journal(database), Targets(database))

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import click
+from click.core import ParameterSource
 
-from steadyd.cli.settings import config_folder, defaults_for, read_config
+from steadyd.cli.settings import HOST_CONFIG, config_file, defaults_for, read_config
 from steadyd.cli.terminal import safe_line
 from steadyd.errors import SteadyError
 
 EXIT_INTERRUPTED = 130
 UNCONFIGURED = frozenset({"help", "version", "config"})
 """Options that no environment variable or file may set: they would change what every command does."""
+
+CONFIG, CHOSEN = "steadyd.config", "steadyd.config.chosen"
+"""Where a context keeps the file that somebody named, and the one that is read."""
 
 Function = Callable[..., None]
 
@@ -43,6 +47,15 @@ class Verb(click.Command):
             name = long_name(param)
             if isinstance(param, click.Option) and name not in UNCONFIGURED and not param.envvar:
                 param.envvar = f"STEADYD_{name.replace('-', '_').upper()}"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            name = error.param.name if error.param else None
+            if name is None or ctx.get_parameter_source(name) is not ParameterSource.DEFAULT_MAP:
+                raise
+            raise click.BadParameter(f"{error.message} (in {ctx.meta[CHOSEN]})", ctx, error.param) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -72,7 +85,8 @@ def config_option() -> click.Option:
         expose_value=False,
         envvar="STEADYD_CONFIG",
         callback=_use_config,
-        help="Read options from this TOML file instead of $XDG_CONFIG_HOME/steadyd/config.toml.",
+        help="Read options from this TOML file.  "
+        f"[default: {HOST_CONFIG} as root, $XDG_CONFIG_HOME/steadyd/config.toml]",
     )
 
 
@@ -97,18 +111,35 @@ def configurable(command: click.Command) -> dict[str, str]:
 def _use_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     """Keep the file's path for the commands below, or, at a command, make its values the defaults."""
     root = ctx.find_root()
-    path = value or root.meta.get("steadyd.config")
-    root.meta["steadyd.config"] = path
+    path = value or root.meta.get(CONFIG)
+    root.meta[CONFIG] = path
     if not isinstance(root.command, click.Group) or ctx is root or ctx.resilient_parsing:
         return value
-    chosen = path or config_folder(os.environ) / "config.toml"
-    known: Mapping[str, dict[str, str]] = {
-        name: configurable(command) for name, command in root.command.commands.items()
-    }
+    chosen = path or config_file(os.environ, os.geteuid() == 0)
+    known = {name: configurable(command) for name, command in _commands(root.command)}
     try:
-        values = defaults_for(read_config(chosen, required=path is not None), ctx.info_name or "", known)
+        values = defaults_for(read_config(chosen, required=path is not None), _spoken(ctx), known)
     except SteadyError as error:
-        raise click.UsageError(error.message) from None
+        told = error.message if str(chosen) in error.message else f"{error.message} (in {chosen})"
+        raise click.UsageError(told) from None
     parameters = configurable(ctx.command)
     ctx.default_map = {parameters[name]: setting for name, setting in values.items()}
+    ctx.meta[CHOSEN] = chosen
     return value
+
+
+def _commands(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command below `group`, as one types it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{above}{name} ")
+        yield above + name, command
+
+
+def _spoken(ctx: click.Context) -> str:
+    """The command as one types it, without the program."""
+    words: list[str] = []
+    while ctx.parent is not None:
+        words.insert(0, ctx.info_name or "")
+        ctx = ctx.parent
+    return " ".join(words)

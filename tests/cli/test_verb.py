@@ -15,7 +15,8 @@ from steadyd.errors import SteadyError
 @click.command(cls=Verb)
 @click.option("--colour", "shade", default="default")
 @click.option("--loud", is_flag=True)
-def paint(shade: str, loud: bool) -> None:
+@click.option("--coats", type=int, default=0)
+def paint(shade: str, loud: bool, coats: int) -> None:
     """Say the colour, or fail as told."""
     failures = {
         "steady": SteadyError("invalid", "No such\ncolour."),
@@ -25,12 +26,15 @@ def paint(shade: str, loud: bool) -> None:
     }
     if shade in failures:
         raise failures[shade]
-    click.echo(f"{shade}{'!' if loud else ''}")
+    click.echo(f"{shade}{'!' if loud else ''}{coats or ''}")
 
 
 def program() -> click.Group:
     group = click.Group("p", params=[config_option()])
     group.add_command(paint)
+    wall = click.Group("wall")
+    wall.add_command(paint)
+    group.add_command(wall)
     return group
 
 
@@ -71,6 +75,23 @@ def test_a_named_file_that_is_missing_or_wrong_is_a_usage_error(home: Path, conf
     code, _, said = run("paint")
     assert code == 2
     assert "did you mean colour?" in said
+
+
+def test_a_file_is_named_with_what_is_wrong_in_it(config: Path) -> None:
+    config.write_text('[paint]\ncoats = "many"')
+    code, _, said = run("paint")
+    assert (code, said.splitlines()[-1].split(": ", 2)[1]) == (2, "Invalid value for '--coats'")
+    assert said.endswith(f"(in {config})")
+    assert run("paint", "--coats", "2") == (0, "default2", "")
+    assert str(config) not in run("paint", "--coats", "many")[2]
+    config.write_text("[paint]\ncots = 1")
+    assert run("paint")[2].endswith(f"nothing reads cots in [paint]; did you mean coats? (in {config})")
+
+
+def test_a_command_below_another_has_its_table_there(config: Path) -> None:
+    config.write_text('colour = "all"\n[wall.paint]\ncolour = "wall"')
+    assert run("wall", "paint") == (0, "wall", "")
+    assert run("paint") == (0, "all", "")
 
 
 def test_a_failure_is_one_line_and_code_1(home: Path) -> None:

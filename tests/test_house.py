@@ -115,7 +115,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
     "os.system": (),
     "signal.signal": ("steadyd.runner.parent", "steadyd.linux.plumber"),  # programs of their own
     # A thread of its own, a program of its own, and where there is no loop yet or no more.
-    "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent", "steadyd.linux.control"),
+    "time.sleep": ("steadyd.proxy.ring", "steadyd.runner.parent", "steadyd.linux.control", "steadyd.cli.top"),
     ".add_signal_handler": ("steadyd.stopping",),
     # Out of this machine: to where an owner says, never into a private network; and to the registry that is configured.
     "asyncio.open_connection": ("steadyd.post", "steadyd.runner.registry", "steadyd.runner.relay"),

@@ -15,11 +15,12 @@ from steadyd.cli.follow import logs, requests
 from steadyd.cli.notify import notify
 from steadyd.cli.run import run
 from steadyd.cli.serve import serve
+from steadyd.cli.top import top
 from steadyd.cli.verb import config_option
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
-    "Look": (apps, show, logs, requests, versions, open_app),
+    "Look": (apps, top, show, logs, requests, versions, open_app),
     "Change": (start, stop, restart, rollback, settings, notify, allow, refuse, delete, undelete),
     "Check": (doctor,),
 }

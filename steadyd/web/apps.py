@@ -32,9 +32,15 @@ async def put_app(call: Call) -> Response:
 
 
 async def list_apps(call: Call) -> Response:
-    deleted = call.query(schema.ListQuery).deleted
-    principal = call.caller.principal
-    apps = await call.rooms.apps.of_owner(principal.id, deleted) if principal else []
+    query, principal = call.query(schema.ListQuery), call.caller.principal
+    if query.all:
+        if principal is None or not principal.is_operator:
+            raise SteadyError(
+                "forbidden", "Everybody's apps are the operator's to list; without “all=1” you get yours."
+            )
+        apps = await call.rooms.apps.everything(query.deleted)
+    else:
+        apps = await call.rooms.apps.of_owner(principal.id, query.deleted) if principal else []
     return json_answer(schema.AppsAnswer(apps=[await shown.app(call.rooms, app) for app in apps]))
 
 
@@ -103,7 +109,7 @@ ENDPOINTS = (
     Endpoint(
         method="GET", path="/api/apps", handler=list_apps, access=Access.ANYONE, query=schema.ListQuery,
         summary="Your apps, last changed first; with `deleted=1` those that can be brought back.",
-        answers=json_of(schema.AppsAnswer), errors=("unauthorized",),
+        answers=json_of(schema.AppsAnswer), errors=("unauthorized", "forbidden"),
     ),
     Endpoint(
         method="GET", path=ONE, handler=show_app, access=Access.ANYONE,

@@ -107,6 +107,7 @@ class UploadQuery(CreateQuery):
 
 class ListQuery(Strict):
     deleted: bool = False
+    all: Annotated[bool, Meta(description="Everybody's, for the operator.")] = False
 
 
 class DeleteQuery(Strict):

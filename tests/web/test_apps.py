@@ -43,6 +43,22 @@ def test_without_a_name_the_app_gets_a_readable_one(web: Web) -> None:
     web(body)
 
 
+def test_only_the_operator_lists_everybodys_apps(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        guest = await stage.guest()
+        await stage.app("theirs", guest)
+        await stage.app("mine")
+        async with stage.client(stage.operator_token) as client:
+            assert [app["name"] for app in (await client.get("/api/apps")).json()["apps"]] == ["mine"]
+            everybodys = (await client.get("/api/apps?all=1")).json()["apps"]
+        assert [app["name"] for app in everybodys] == ["theirs", "mine"]
+        for token in (guest, ""):
+            async with stage.client(token) as client:
+                assert code(await client.get("/api/apps?all=1")) == "forbidden"
+
+    web(body)
+
+
 def test_the_redeploy_line_works_as_typed(web: Web) -> None:
     """Its words are taken as a shell takes them, and sent."""
 

@@ -11,6 +11,10 @@ from typing import Any
 from steadyd.errors import SteadyError
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{1,38}[a-z0-9])\Z")
+REMOTE = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^/]*@)?(?P<host>[^/@:\[\]]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]+)?/"
+)
+SCP_REMOTE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^@?#]*\Z")
 RESERVED_NAMES = frozenset(
     "about abuse account admin administrator api app apps assets auth blog cdn cluster console dashboard dev dns docs "
     "editor email ftp git guest health help host hosts imap internal invite local localhost log login logout logs mail "
@@ -152,6 +156,27 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """The git commit that a folder stood at. `remote` is without credentials; `dirty`: its files differ from it."""
+
+    id: str
+    remote: str = ""
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a version came from, and what its author says of it."""
+
+    source: str
+    """paste, json, folder, archive, multipart, merge or remix."""
+    message: str = ""
+    commit: Commit | None = None
+    of: str = ""
+    """The app that it is a remix of."""
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """One file of a version: a path relative to the app's folder and the content's address."""
 
@@ -167,14 +192,19 @@ class Version:
     app_id: str
     number: int
     entry: str
-    source: str
-    """How it came: paste, json, multipart, archive, merge, rollback."""
+    origin: Origin
     files: tuple[File, ...]
     created_at: float
     author_id: str
     modules: str = ""
     """Key of the installed dependencies in the module cache; "" for none."""
     shipped: Choices = Choices()
+    bun: str = ""
+    """The Bun that it was made for; "" where nobody noted it."""
+    author: str = ""
+    """The author's name; "" where that principal is gone."""
+    lock: str = ""
+    """SHA-256 of the lock that pins its dependencies; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +212,11 @@ class Draft:
     """What becomes a version: its fields before it has a number."""
 
     entry: str
-    source: str
+    origin: Origin
     files: tuple[File, ...]
     modules: str = ""
     shipped: Choices = Choices()
+    bun: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +309,18 @@ def check_name(name: str) -> str:
     if name in RESERVED_NAMES:
         raise SteadyError("invalid_name", f"“{name}” is reserved. Choose another name.", {"name": name})
     return name
+
+
+def without_credentials(remote: str) -> str:
+    """A git remote as everybody may see it: no user, password or query; "" for a path of one machine or what cannot
+    be read. `git@host:path` names no secret and stays."""
+    if SCP_REMOTE.match(remote):
+        return remote
+    found = REMOTE.match(remote)
+    path = re.split("[?#]", remote[found.end() - 1 :])[0] if found else ""
+    if found is None or found["scheme"] == "file://" or "@" in path:
+        return ""
+    return f"{found['scheme']}{found['host']}{found['port'] or ''}{path}"
 
 
 def random_name() -> str:

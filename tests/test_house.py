@@ -98,6 +98,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "subprocess": (
         "steadyd.runner.process",
         "steadyd.cli.finding",  # the doctor has no loop
+        "steadyd.cli.git",  # nor has a deploy
         "steadyd.linux.plumber",  # a program of its own
     ),
     "watchfiles": ("steadyd.changes",),

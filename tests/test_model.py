@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.model import ID_ALPHABET, ID_CHARACTERS, RESERVED_NAMES, check_name, random_id, random_name
+from steadyd.model import (
+    ID_ALPHABET,
+    ID_CHARACTERS,
+    RESERVED_NAMES,
+    check_name,
+    random_id,
+    random_name,
+    without_credentials,
+)
 
 
 @pytest.mark.parametrize("name", ["abc", "a-b", "hello", "a1-2-3", "a" * 40])
@@ -62,3 +70,32 @@ def test_ids_are_permanent_and_safe_in_paths() -> None:
 
 def test_reserved_names_are_lower_case_words() -> None:
     assert all(name.isalnum() and name.islower() for name in RESERVED_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("remote", "seen"),
+    [
+        ("https://git.example/ada/shop.git", "https://git.example/ada/shop.git"),
+        ("https://ada:hunter2@git.example/ada/shop.git", "https://git.example/ada/shop.git"),
+        ("https://hunter2@git.example:8443/shop", "https://git.example:8443/shop"),
+        ("https://git.example/shop?private_token=hunter2#x", "https://git.example/shop"),
+        ("ssh://git@[::1]:22/shop", "ssh://[::1]:22/shop"),
+        ("git@git.example:ada/shop.git", "git@git.example:ada/shop.git"),
+        ("ada:hunter2@git.example:shop.git", ""),
+        ("https://ada:hun/ter2@git.example/shop", ""),
+        ("https://ada:hunter2@x@git.example/shop", "https://git.example/shop"),
+        ("file:///home/ada/shop", ""),
+        ("/home/ada/shop", ""),
+        ("../shop", ""),
+        ("", ""),
+    ],
+)
+def test_a_remote_is_seen_without_credentials(remote: str, seen: str) -> None:
+    assert without_credentials(remote) == seen
+
+
+@given(st.text(st.characters(exclude_characters="@:/?#", codec="utf-8"), min_size=8), st.booleans())
+def test_no_password_of_a_remote_is_kept(password: str, in_query: bool) -> None:
+    host = "git.example/shop"
+    remote = f"https://{host}?key={password}" if in_query else f"https://ada:{password}@{host}"
+    assert without_credentials(remote) in ("https://git.example/shop", "")

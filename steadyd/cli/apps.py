@@ -82,9 +82,10 @@ def versions(client: Client, name: str, as_json: bool) -> None:
     rows = []
     for version in _list(answer, "versions"):
         mark = "live" if version.get("live") else ""
-        entry = _text(version, "entry") or "static site"
-        rows.append([_text(version, "version"), mark, date(version.get("created_at")), _text(version, "source"), entry])
-    print_table(["version", "", "created", "source", "entry"], rows)
+        when, who = date(version.get("created_at")), _text(version, "author")
+        said = _text(version, "message")
+        rows.append([_text(version, "version"), mark, when, who, source_of(version), said])
+    print_table(["version", "", "created", "by", "from", "message"], rows)
 
 
 @click.command("open", cls=Verb)
@@ -104,6 +105,15 @@ def open_app(client: Client, name: str, as_json: bool) -> None:
         click.echo(url)
     if not webbrowser.open(url):
         note("No browser could be started here; open the URL yourself.")
+
+
+def source_of(version: dict[str, Any]) -> str:
+    """Where a version came from, in a few words: `folder at 1a2b3c4+` (with a plus where files differ from the commit),
+    `remix of other`."""
+    source, git = _text(version, "source"), version.get("git")
+    if isinstance(git, dict):
+        source += f" at {_text(git, 'commit')[:7]}{'+' if git.get('dirty') else ''}"
+    return f"remix of {_text(version, 'remix_of')}" if version.get("remix_of") else source
 
 
 # Private

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import click
 
@@ -28,10 +29,13 @@ JSON_BYTES_MAX = 8 << 20
 @click.argument("path", type=click.Path(exists=True, path_type=Path), default=".")
 @click.option("--name", metavar="NAME", help="The app's name.  [default: the folder's name made to fit]")
 @click.option("--temporary", is_flag=True, help="An app that goes away by itself some days after its last edit.")
+@click.option("-m", "--message", default="", metavar="TEXT", help="What this version changes, for its list.")
 @click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
 @uses_server
 @json_option
-def deploy(client: Client, path: Path, name: str | None, temporary: bool, no_trial: bool, as_json: bool) -> None:
+def deploy(
+    client: Client, path: Path, name: str | None, temporary: bool, message: str, no_trial: bool, as_json: bool
+) -> None:
     """Deploy a folder (or one .ts/.js file) and print its URL.
 
     .git, node_modules, .env*, SQLite databases and what .gitignore and .steadyignore name stay here.
@@ -44,11 +48,12 @@ def deploy(client: Client, path: Path, name: str | None, temporary: bool, no_tri
     name = check_name(name or collected.name)
     _say_what_goes(name, collected)
     flags = ({"temporary": True} if temporary else {}) | ({"trial": False} if no_trial else {})
-    body: Any = {"files": encode(collected.tree), **flags}
+    about = flags | describe(path, message)
+    body: Any = {"files": encode(collected.tree), **about}
     path_and_query = app_path(name)
     if sum(map(len, collected.tree.values())) > JSON_BYTES_MAX:
         body = pack(collected.tree)
-        path_and_query += "?" + "&".join(f"{flag}={str(value).lower()}" for flag, value in flags.items())
+        path_and_query += "?" + query_of(about)
     try:
         answer = client.call("PUT", path_and_query, body, app=name, seconds=DEPLOY_SECONDS_MAX)
     except Refused as refusal:
@@ -62,6 +67,25 @@ def deploy(client: Client, path: Path, name: str | None, temporary: bool, no_tri
         print_json(answer | {"left_out": left_out})
     else:
         click.echo(url_of(answer))
+
+
+def describe(path: Path, message: str) -> dict[str, Any]:
+    """Where the files come from and what is said of them, as the API's JSON takes it."""
+    from steadyd.cli.git import commit_at
+
+    commit = commit_at(path if path.is_dir() else path.parent)
+    said: dict[str, Any] = {"source": "folder"} | ({"message": message} if message else {})
+    if commit is not None:
+        said["git"] = {"commit": commit.id, "remote": commit.remote, "dirty": commit.dirty}
+    return said
+
+
+def query_of(about: dict[str, Any]) -> str:
+    """The same for a query, beside a body that is no JSON: an object's fields get its name in front."""
+    flat: dict[str, Any] = {}
+    for name, value in about.items():
+        flat |= {f"{name}_{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+    return urlencode({name: str(value).lower() if isinstance(value, bool) else value for name, value in flat.items()})
 
 
 def encode(tree: Tree) -> dict[str, Any]:

@@ -80,6 +80,12 @@ STEADY = (
         PRIMARY KEY (app_id, address, port)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE versions ADD COLUMN message TEXT NOT NULL DEFAULT '';
+    ALTER TABLE versions ADD COLUMN git TEXT NOT NULL DEFAULT '';
+    ALTER TABLE versions ADD COLUMN remix_of TEXT NOT NULL DEFAULT '';
+    ALTER TABLE versions ADD COLUMN bun TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 TELEMETRY = (

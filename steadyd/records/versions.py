@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
-from steadyd.model import App, Draft, File, Principal, Version
+from steadyd.model import App, Commit, Draft, File, Origin, Principal, Version
 from steadyd.settings import from_json, to_json
-from steadyd.store import Connection, Database, one
+from steadyd.store import Connection, Database, Row, one
+
+LOCK = "bun.lock"
+COLUMNS = (
+    "v.app_id, v.number, v.entry, v.source, v.message, v.git, v.remix_of, v.created_at, v.author_id, v.modules, "
+    "v.settings, v.bun, coalesce(p.name, ''), "
+    "coalesce((SELECT f.sha256 FROM version_files f WHERE f.app_id = v.app_id AND f.number = v.number "
+    f"AND f.path = '{LOCK}'), '')"
+)
+FROM = "FROM versions v LEFT JOIN principals p ON p.id = v.author_id"
 
 
 class Versions:
@@ -21,17 +31,9 @@ class Versions:
         def write(db: Connection) -> Version:
             row = one(db, "SELECT coalesce(max(number), 0) + 1 FROM versions WHERE app_id = ?", (app.id,))
             assert row is not None
-            version = Version(
-                app.id, row[0], draft.entry, draft.source, draft.files, now, author.id, draft.modules, draft.shipped
-            )
-            shipped = json.dumps(to_json(draft.shipped))
-            db.execute(
-                "INSERT INTO versions (app_id, number, entry, source, author_id, created_at, modules, settings) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (app.id, version.number, draft.entry, draft.source, author.id, now, draft.modules, shipped),
-            )
-            rows = [(app.id, version.number, file.path, file.sha256, file.size) for file in draft.files]
-            db.executemany("INSERT INTO version_files VALUES (?, ?, ?, ?, ?)", rows)
+            _insert(db, (app.id, row[0]), author, draft, now)
+            version = _version(db, app.id, row[0])
+            assert version is not None
             return version
 
         return await self._database.write(write)
@@ -41,18 +43,8 @@ class Versions:
 
     async def all(self, app_id: str) -> list[Version]:
         """All versions, newest first, without their file lists."""
-        sql = (
-            "SELECT entry, source, created_at, author_id, modules, number, settings FROM versions WHERE app_id = ? "
-            "ORDER BY number DESC"
-        )
-
-        def query(db: Connection) -> list[Version]:
-            return [
-                Version(app_id, row[5], row[0], row[1], (), row[2], row[3], row[4], from_json(json.loads(row[6])))
-                for row in db.execute(sql, (app_id,))
-            ]
-
-        return await self._database.read(query)
+        sql = f"SELECT {COLUMNS} {FROM} WHERE v.app_id = ? ORDER BY v.number DESC"
+        return await self._database.read(lambda db: [_from_row(row, ()) for row in db.execute(sql, (app_id,))])
 
     async def drop_never_live(self, app_id: str) -> None:
         """A version exists only if some deploy made it live: what failed or was interrupted leaves none."""
@@ -72,11 +64,41 @@ class Versions:
 # Private
 
 
+def _insert(db: Connection, key: tuple[str, int], author: Principal, draft: Draft, now: float) -> None:
+    origin, commit = draft.origin, draft.origin.commit
+    git = json.dumps(asdict(commit)) if commit else ""
+    shipped = json.dumps(to_json(draft.shipped))
+    db.execute(
+        "INSERT INTO versions (app_id, number, entry, source, message, git, remix_of, author_id, created_at, modules, "
+        "settings, bun) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*key, draft.entry, origin.source, origin.message, git, origin.of, author.id, now, draft.modules, shipped,
+         draft.bun),
+    )  # fmt: skip
+    rows = [(*key, file.path, file.sha256, file.size) for file in draft.files]
+    db.executemany("INSERT INTO version_files VALUES (?, ?, ?, ?, ?)", rows)
+
+
 def _version(db: Connection, app_id: str, number: int) -> Version | None:
-    sql = "SELECT entry, source, created_at, author_id, modules, settings FROM versions WHERE app_id = ? AND number = ?"
-    row = one(db, sql, (app_id, number))
+    row = one(db, f"SELECT {COLUMNS} {FROM} WHERE v.app_id = ? AND v.number = ?", (app_id, number))
     if row is None:
         return None
     sql = "SELECT path, sha256, size FROM version_files WHERE app_id = ? AND number = ? ORDER BY path"
-    files = tuple(File(*file) for file in db.execute(sql, (app_id, number)))
-    return Version(app_id, number, row[0], row[1], files, row[2], row[3], row[4], from_json(json.loads(row[5])))
+    return _from_row(row, tuple(File(*file) for file in db.execute(sql, (app_id, number))))
+
+
+def _from_row(row: Row, files: tuple[File, ...]) -> Version:
+    commit = Commit(**json.loads(row[5])) if row[5] else None
+    return Version(
+        app_id=row[0],
+        number=row[1],
+        entry=row[2],
+        origin=Origin(row[3], row[4], commit, row[6]),
+        files=files,
+        created_at=row[7],
+        author_id=row[8],
+        modules=row[9],
+        shipped=from_json(json.loads(row[10])),
+        bun=row[11],
+        author=row[12],
+        lock=row[13],
+    )

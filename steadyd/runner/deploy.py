@@ -16,7 +16,7 @@ from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.manifest import read_manifest
-from steadyd.model import App, Deploy, Draft, Event, File, Principal, Version
+from steadyd.model import App, Deploy, Draft, Event, File, Origin, Principal, Version
 from steadyd.runner.app import AppRuntime
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
@@ -28,6 +28,7 @@ from steadyd.tree import Tree, check_tree, find_entry
 
 INTERRUPTED = "The daemon stopped while this ran."
 PURGE = "purge"
+MERGE = Origin("merge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Request:
     by: Principal
     kind: str
     """create, deploy or rollback."""
-    source: str
+    origin: Origin
     tree: Tree | None = None
     version: Version | None = None
     """An existing version, instead of a tree."""
@@ -86,7 +87,7 @@ class Deployer:
         self._shelf = Shelf(self._blobs, self._versions.contents_in_use)
 
     async def create(
-        self, by: Principal, name: str | None, tree: Tree, source: str, temporary: bool, trial: bool = True
+        self, by: Principal, name: str | None, tree: Tree, origin: Origin, temporary: bool, trial: bool = True
     ) -> Deployed:
         """A new app that answers.
 
@@ -95,10 +96,10 @@ class Deployer:
         """
         check_tree(tree)
         self._fleet.ground.check_room()
-        return await self._finish(self._create(Request(by, "create", source, tree, trial=trial), name, temporary))
+        return await self._finish(self._create(Request(by, "create", origin, tree, trial=trial), name, temporary))
 
     async def deploy(
-        self, by: Principal, app: App, tree: Tree, source: str, base_version: int | None = None, trial: bool = True
+        self, by: Principal, app: App, tree: Tree, origin: Origin, base_version: int | None = None, trial: bool = True
     ) -> Deployed:
         """The next version, from a whole tree.
 
@@ -108,7 +109,7 @@ class Deployer:
         """
         check_tree(tree)
         self._fleet.ground.check_room()
-        request = Request(by, "deploy", source, tree, trial=trial)
+        request = Request(by, "deploy", origin, tree, trial=trial)
         return await self._finish(self._change(app, base_version, lambda live: _ready(request)))
 
     async def merge(
@@ -116,6 +117,7 @@ class Deployer:
         by: Principal,
         app: App,
         changes: Mapping[str, bytes | None],
+        origin: Origin = MERGE,
         base_version: int | None = None,
         trial: bool = True,
     ) -> Deployed:
@@ -131,7 +133,7 @@ class Deployer:
                     )
                 if content is not None:
                     tree[path] = content
-            return Request(by, "deploy", "merge", check_tree(tree), trial=trial)
+            return Request(by, "deploy", origin, check_tree(tree), trial=trial)
 
         return await self._finish(self._change(app, base_version, merged))
 
@@ -144,7 +146,7 @@ class Deployer:
         target = await self._versions.one(app.id, version)
         if target is None:
             raise SteadyError("not_found", f"“{app.name}” has no version {version}.")
-        request = Request(by, "rollback", "rollback", version=target)
+        request = Request(by, "rollback", target.origin, version=target)
         return await self._finish(self._change(app, None, lambda live: _ready(request)))
 
     async def delete(self, by: Principal, app: App, purge: bool) -> None:
@@ -274,7 +276,7 @@ class Deployer:
         manifest = read_manifest(tree, self._apps.policy, app.owner_kind)
         await self._journal.step(operation, "install")
         with steps("install"):
-            pinned = b"" if live is None or request.source == "merge" else await self._lock(live)
+            pinned = b"" if live is None or request.origin.source == "merge" else await self._lock(live)
             installed = await self._installer.install(place, tree, pinned)
         _add_lock(tree, installed)
         await self._journal.step(operation, "stage")
@@ -282,7 +284,8 @@ class Deployer:
             async with self._shelf.kept():
                 files = await asyncio.to_thread(self._blobs.put, tree)
                 entry = find_entry(tree)
-                draft = Draft(entry, request.source, tuple(files), installed.modules, manifest.choices)
+                bun = self._fleet.ground.starter.engine.bun_version
+                draft = Draft(entry, request.origin, tuple(files), installed.modules, manifest.choices, bun)
                 version = await self._versions.add(app, request.by, draft, time.time())
         return version, (*manifest.notes, *installed.notes)
 

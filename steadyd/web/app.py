@@ -23,6 +23,7 @@ from steadyd.web import (
     static,
     streams,
     targets,
+    versions,
 )
 from steadyd.web.answers import error_answer, from_http_exception
 from steadyd.web.body import Allowance
@@ -65,6 +66,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
     calls = (
         *apps.ENDPOINTS,
         *deploys.ENDPOINTS,
+        *versions.ENDPOINTS,
         *streams.ENDPOINTS,
         *settings.ENDPOINTS,
         *notify.ENDPOINTS,

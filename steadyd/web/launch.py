@@ -51,9 +51,9 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
     try:
         again = await _overwritten(rooms, owner, upload.name, temporary)
         if again is not None:
-            deployed = await rooms.deployer.deploy(owner, again, tree, upload.source, trial=upload.trial)
+            deployed = await rooms.deployer.deploy(owner, again, tree, upload.origin, trial=upload.trial)
         else:
-            deployed = await rooms.deployer.create(owner, upload.name, tree, upload.source, temporary, upload.trial)
+            deployed = await rooms.deployer.create(owner, upload.name, tree, upload.origin, temporary, upload.trial)
     except BaseException as error:
         if caller.principal is None:
             await rooms.people.remove(owner)
@@ -72,10 +72,11 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
     if upload.name not in (None, app.name):
         raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{app.name}”.", {"field": "name"})
     if upload.merge:
-        deployed = await rooms.deployer.merge(by, app, upload.files, upload.base_version, upload.trial)
+        changes, origin = upload.files, upload.origin
+        deployed = await rooms.deployer.merge(by, app, changes, origin, upload.base_version, upload.trial)
     else:
         tree = upload.tree()
-        deployed = await rooms.deployer.deploy(by, app, tree, upload.source, upload.base_version, upload.trial)
+        deployed = await rooms.deployer.deploy(by, app, tree, upload.origin, upload.base_version, upload.trial)
     return Launched(deployed, upload)
 
 

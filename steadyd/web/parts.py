@@ -15,8 +15,8 @@ from python_multipart.multipart import parse_options_header
 from steadyd.errors import SteadyError
 from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX
 
-OPTIONS = ("name", "temporary", "merge", "base_version", "trial")
-OPTION_BYTES_MAX = 1_000
+OPTIONS = ("name", "temporary", "merge", "base_version", "trial", "message")
+OPTION_BYTES_MAX = 2_000
 
 
 class Parts:

@@ -17,6 +17,14 @@ Tail = Annotated[int, Meta(ge=0, le=TAIL_LINES_MAX, description="How many of the
 VersionNumber = Annotated[int, Meta(ge=1, le=2**53)]
 
 
+Message = Annotated[str, Meta(max_length=500, description="What this version changes, for the list of versions.")]
+Claim = Annotated[
+    Literal["folder", "paste"], Meta(description="Where the files come from, if that is more than their form says.")
+]
+CommitId = Annotated[str, Meta(pattern="^[0-9a-f]{7,64}$")]
+Remote = Annotated[str, Meta(max_length=500, description="Kept without credentials.")]
+
+
 class Strict(Struct, forbid_unknown_fields=True, kw_only=True):
     """An object with exactly these fields."""
 
@@ -30,7 +38,23 @@ class Base64(Strict):
     base64: str
 
 
-class CreateBody(Strict):
+class Git(Strict):
+    """The commit that a folder stands at; `dirty` where its files differ from it."""
+
+    commit: CommitId
+    remote: Remote = ""
+    dirty: bool = False
+
+
+class AboutBody(Strict):
+    """What the author says of a version."""
+
+    message: Message = ""
+    source: Claim | UnsetType = UNSET
+    git: Git | UnsetType = UNSET
+
+
+class CreateBody(AboutBody):
     """Files by path; a text, or `{"base64": …}` for a binary one."""
 
     name: str | UnsetType | None = UNSET
@@ -40,7 +64,7 @@ class CreateBody(Strict):
     from_: str | UnsetType = field(name="from", default=UNSET)
 
 
-class DeployBody(Strict):
+class DeployBody(AboutBody, kw_only=True):
     """With `merge`, only the named files change and `null` deletes one; without it, `files` is the whole app."""
 
     files: dict[str, str | Base64 | None]
@@ -95,6 +119,11 @@ class CreateQuery(Strict):
 
     name: str | UnsetType = UNSET
     temporary: bool = False
+    message: Message = ""
+    source: Claim | UnsetType = UNSET
+    git_commit: CommitId | UnsetType = UNSET
+    git_remote: Remote = ""
+    git_dirty: bool = False
 
 
 class UploadQuery(CreateQuery):
@@ -323,35 +352,6 @@ class AppsAnswer(Strict):
 
 class DeploysAnswer(Strict):
     deploys: list[Deploy]
-
-
-class File(Strict):
-    path: str
-    size: int
-    sha256: str
-
-
-class Version(Strict):
-    """An immutable snapshot. `entry` is the file Bun runs, or "" for a static site."""
-
-    version: int
-    live: bool
-    entry: str
-    source: str
-    created_at: datetime
-
-
-class VersionsAnswer(Strict):
-    versions: list[Version]
-
-
-class VersionAnswer(Strict):
-    version: Version
-    files: list[File]
-
-
-class FilesAnswer(Strict):
-    files: list[File]
 
 
 class LogLine(Strict):

@@ -110,20 +110,6 @@ def deploy(deploy: model.Deploy) -> schema.Deploy:
     )
 
 
-def version(version: model.Version, live: int) -> schema.Version:
-    return schema.Version(
-        version=version.number,
-        live=version.number == live,
-        entry=version.entry,
-        source=version.source,
-        created_at=moment(version.created_at),
-    )
-
-
-def files(version: model.Version) -> list[schema.File]:
-    return [schema.File(path=file.path, size=file.size, sha256=file.sha256) for file in version.files]
-
-
 def log_line(line: LogLine) -> schema.LogLine:
     return schema.LogLine(at=moment(line.at), version=line.version, source=line.source, text=clean(line.text))
 

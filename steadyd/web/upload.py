@@ -13,6 +13,7 @@ from msgspec import UNSET
 from starlette.requests import Request
 
 from steadyd.errors import SteadyError
+from steadyd.model import Commit, Origin, without_credentials
 from steadyd.tree import FILE_BYTES_MAX, check_path, check_tree
 from steadyd.web.archive import is_archive, unpack
 from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
@@ -48,6 +49,16 @@ class Upload:
     trial: bool = True
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    message: str = ""
+    claim: str = ""
+    """Where the files come from, if the client says more than `source`."""
+    commit: Commit | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """What the version will say of itself."""
+        source = "merge" if self.merge else self.claim or self.source
+        return Origin(source, self.message.strip(), self.commit)
 
     def tree(self) -> dict[str, bytes]:
         """The files of a whole app, checked.
@@ -106,7 +117,10 @@ def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     if body.files is UNSET:
         raise SteadyError("invalid", "“files” is missing: an object of path to text.", {"field": "files"})
     files = {path: _content(path, value) for path, value in body.files.items()}
-    upload = Upload(files, "json", name=body.name or None, temporary=body.temporary is True)
+    upload = Upload(files, "json", name=body.name or None, temporary=body.temporary is True, message=body.message)
+    upload.claim = body.source or ""
+    if body.git:
+        upload.commit = Commit(body.git.commit, without_credentials(body.git.remote), body.git.dirty)
     if isinstance(body, DeployBody):
         upload.merge = body.merge
         upload.base_version = body.base_version or None
@@ -194,6 +208,10 @@ def _apply(upload: Upload, query: CreateQuery) -> None:
             raise SteadyError("invalid", f"The body names the app “{upload.name}”, the query “{query.name}”.")
         upload.name = query.name
     upload.temporary = upload.temporary or query.temporary
+    upload.message = query.message or upload.message
+    upload.claim = query.source or upload.claim
+    if query.git_commit:
+        upload.commit = Commit(query.git_commit, without_credentials(query.git_remote), query.git_dirty)
     if not isinstance(query, UploadQuery):
         return
     upload.merge = upload.merge or query.merge

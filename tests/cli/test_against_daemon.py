@@ -47,9 +47,12 @@ def test_the_life_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> Non
     assert "running" in operator("show", "typed").stdout
 
     (app / "index.ts").write_text(SOURCE % ("two", "two"))
-    assert operator("deploy", str(app), "--name", "typed", "--no-trial").exit_code == 0
+    assert operator("deploy", str(app), "--name", "typed", "--no-trial", "-m", "Say two").exit_code == 0
     assert daemon.ask("typed").text == "two"
-    assert operator("versions", "typed").stdout.splitlines()[1].split()[:2] == ["2", "live"]
+    newest = operator("versions", "typed").stdout.splitlines()[1]
+    assert newest.split()[:2] == ["2", "live"]
+    assert "folder" in newest
+    assert newest.endswith("Say two")
     assert operator("rollback", "typed", "1").exit_code == 0
     assert daemon.ask("typed").text == "one"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steadyd.cli.deploy import LEFT_OUT_SHOWN, encode
+from steadyd.cli.deploy import LEFT_OUT_SHOWN, encode, query_of
 from tests.cli.conftest import Api, Steadyd
 
 LIVE = {
@@ -33,15 +33,16 @@ def test_the_url_alone_is_on_stdout(app: Path, api: Api, steadyd: Steadyd) -> No
     assert (result.exit_code, result.stdout) == (0, "http://hello.localhost:8080\n")
     for said in ("2 files", ".env (may hold secrets)", "check", "32 ms", "hono 4.9.2", "Version 3 is live after 34 ms"):
         assert said in result.stderr
-    assert api.asked[0].body == {"files": {"index.ts": "export default 1", "logo.png": {"base64": "iVBORw=="}}}
+    files = {"index.ts": "export default 1", "logo.png": {"base64": "iVBORw=="}}
+    assert api.asked[0].body == {"files": files, "source": "folder"}
 
 
 def test_options_reach_the_server(app: Path, api: Api, steadyd: Steadyd) -> None:
     api.answers["PUT /api/apps/other"] = (201, LIVE)
-    words = ("deploy", str(app), "--name", "other", "--temporary", "--no-trial", "--server", api.url)
+    words = ("deploy", str(app), "--name", "other", "--temporary", "--no-trial", "-m", "Less", "--server", api.url)
     assert steadyd(*words).exit_code == 0
     body = api.asked[0].body
-    assert (body["temporary"], body["trial"]) == (True, False)
+    assert (body["temporary"], body["trial"], body["message"]) == (True, False, "Less")
 
 
 def test_a_guests_token_is_kept_for_the_next_command(home: Path, app: Path, api: Api, steadyd: Steadyd) -> None:
@@ -86,3 +87,8 @@ def test_a_long_list_of_leavings_is_cut(app: Path, api: Api, steadyd: Steadyd) -
 
 def test_text_stays_text() -> None:
     assert encode({"a": "é\x00".encode(), "b": b"\xff"}) == {"a": "é\x00", "b": {"base64": "/w=="}}
+
+
+def test_what_json_says_fits_a_query_too() -> None:
+    about = {"trial": False, "message": "a & b", "git": {"commit": "0123abc", "dirty": True}}
+    assert query_of(about) == "trial=false&message=a+%26+b&git_commit=0123abc&git_dirty=true"

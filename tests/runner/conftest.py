@@ -19,7 +19,7 @@ import uvloop
 
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import open_cgroups
-from steadyd.model import App, Death, Event, Principal, Settings
+from steadyd.model import App, Death, Event, Origin, Principal, Settings
 from steadyd.proxy.service import Holder, Service, Upstream
 from steadyd.records.library import open_library
 from steadyd.records.schema import STEADY
@@ -361,10 +361,12 @@ class World:
         self.routes = dict(routes)
 
     async def create(self, files: Mapping[str, str | bytes] | str, name: str = "hello", **more: Any) -> Deployed:
-        return await self.deployer.create(await self.operator(), name, tree(files), "paste", False, **more)
+        return await self.deployer.create(await self.operator(), name, tree(files), Origin("paste"), False, **more)
 
     async def deploy(self, files: Mapping[str, str | bytes] | str, name: str = "hello", **more: Any) -> Deployed:
-        return await self.deployer.deploy(await self.operator(), await self.app(name), tree(files), "paste", **more)
+        return await self.deployer.deploy(
+            await self.operator(), await self.app(name), tree(files), Origin("paste"), **more
+        )
 
     async def operator(self) -> Principal:
         return await self.people.operator(1.0)

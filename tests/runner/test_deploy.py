@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import AppState
+from steadyd.model import AppState, Origin
 from steadyd.runner import reserve
 from steadyd.runner.engine import Engine
 from tests.runner.conftest import BOTH, COUNTER, HELLO, World, run, tree, until, world
@@ -78,7 +78,7 @@ def test_files_become_an_app_that_answers_and_the_next_version_replaces_it(
 def test_a_name_is_made_up_if_none_is_given(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with world(root, bun, sandboxed=False) as here:
-            made = await here.deployer.create(await here.operator(), None, tree(HELLO), "paste", True)
+            made = await here.deployer.create(await here.operator(), None, tree(HELLO), Origin("paste"), True)
             assert await here.ask(name=made.app.name) == "hello"
             assert made.app.temporary
             assert made.app.expires_at is not None

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steadyd.model import Version
+from steadyd.model import Origin, Version
 from steadyd.runner.folder import Place
 from steadyd.runner.surplus import BUNDLED_VERSIONS_MAX, surplus
 
 
 def version(number: int, modules: str = "") -> Version:
-    return Version("a", number, "index.ts", "paste", (), 1.0, "p", modules)
+    return Version("a", number, "index.ts", Origin("paste"), (), 1.0, "p", modules)
 
 
 def place(root: Path, *paths: str) -> Place:

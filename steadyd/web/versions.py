@@ -1,0 +1,157 @@
+"""API calls about an app's versions: what each is, where it came from, and its files as they were shipped."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import quote
+
+from msgspec import UNSET, UnsetType
+from starlette.responses import Response
+
+from steadyd import model
+from steadyd.errors import SteadyError
+from steadyd.web import schema, shown
+from steadyd.web.answers import json_answer
+from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+
+FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+
+
+class File(schema.Strict):
+    path: str
+    size: int
+    sha256: str
+
+
+class Version(schema.Strict):
+    """An immutable snapshot. `entry` is the file Bun runs, or "" for a static site. `lock` is the SHA-256 of what pins
+    its dependencies, or "". Who made it, and from which commit, is shown to its owner only."""
+
+    version: int
+    live: bool
+    entry: str
+    source: str
+    message: str
+    remix_of: str
+    bun: str
+    lock: str
+    created_at: datetime
+    author: str | UnsetType = UNSET
+    git: schema.Git | UnsetType | None = UNSET
+
+
+class VersionsAnswer(schema.Strict):
+    versions: list[Version]
+
+
+class VersionAnswer(schema.Strict):
+    version: Version
+    files: list[File]
+
+
+class FilesAnswer(schema.Strict):
+    files: list[File]
+
+
+async def list_versions(call: Call) -> Response:
+    found = await call.rooms.versions.all(call.app.id)
+    return json_answer(VersionsAnswer(versions=[_shown(call, version) for version in found]))
+
+
+async def show_version(call: Call) -> Response:
+    version = await wanted(call)
+    return json_answer(VersionAnswer(version=_shown(call, version), files=_files(version)))
+
+
+async def list_files(call: Call) -> Response:
+    return json_answer(FilesAnswer(files=_files(await wanted(call))))
+
+
+async def show_file(call: Call) -> Response:
+    path = call.request.path_params["path"]
+    version = await wanted(call)
+    file = next((file for file in version.files if file.path == path), None)
+    if file is None:
+        shown_path = path[:200].encode("utf-8", "replace").decode()
+        raise SteadyError("not_found", f"Version {version.number} has no file “{shown_path}”.", {"path": shown_path})
+    content = await call.rooms.deployer.content(file)
+    # Somebody else's HTML on our own origin: never rendered, never run, always a download.
+    headers = {
+        "content-security-policy": FILE_POLICY,
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(path.rpartition('/')[2], safe='')}",
+        "cache-control": "private, no-cache",
+        "etag": f'"{file.sha256}"',
+    }
+    return Response(content, 200, headers, _media_type(content))
+
+
+async def wanted(call: Call, parameter: str = "n") -> model.Version:
+    """The version that a part of the path names.
+
+    Raises:
+        SteadyError: `not_found`.
+    """
+    said = call.request.path_params[parameter][:20]
+    number = int(said) if said.isascii() and said.isdigit() else 0
+    version = await call.rooms.versions.one(call.app.id, number) if 0 < number < 2**53 else None
+    if version is None:
+        said = said.encode("utf-8", "replace").decode()
+        raise SteadyError("not_found", f"There is no version {said}.", {"version": said})
+    return version
+
+
+APP = "/api/apps/{name}"
+ERRORS = ("unauthorized", "not_found", "conflict")
+ENDPOINTS = (
+    Endpoint(
+        method="GET", path=f"{APP}/versions", handler=list_versions, access=Access.OWNER,
+        summary="All versions, newest first.", answers=json_of(VersionsAnswer), errors=ERRORS,
+    ),
+    Endpoint(
+        method="GET", path=f"{APP}/versions/{{n}}", handler=show_version, access=Access.OWNER,
+        summary="One version with its files.", answers=json_of(VersionAnswer), errors=ERRORS,
+    ),
+    Endpoint(
+        method="GET", path=f"{APP}/versions/{{n}}/files", handler=list_files, access=Access.OWNER,
+        summary="One version's files.", answers=json_of(FilesAnswer), errors=ERRORS,
+    ),
+    Endpoint(
+        method="GET", path=f"{APP}/versions/{{n}}/files/{{path:path}}", handler=show_file, access=Access.OWNER,
+        summary="One file as it was shipped: as plain text or bytes, never as a page.",
+        answers={"text/plain": (str,), "application/octet-stream": (bytes,)}, errors=ERRORS,
+    ),
+)  # fmt: skip
+
+
+# Private
+
+
+def _shown(call: Call, version: model.Version) -> Version:
+    made = Version(
+        version=version.number,
+        live=version.number == call.app.version,
+        entry=version.entry,
+        source=version.origin.source,
+        message=version.origin.message,
+        remix_of=version.origin.of,
+        bun=version.bun,
+        lock=version.lock,
+        created_at=shown.moment(version.created_at),
+    )
+    if call.caller.owns(call.app):
+        commit = version.origin.commit
+        made.author = version.author
+        made.git = schema.Git(commit=commit.id, remote=commit.remote, dirty=commit.dirty) if commit else None
+    return made
+
+
+def _files(version: model.Version) -> list[File]:
+    return [File(path=file.path, size=file.size, sha256=file.sha256) for file in version.files]
+
+
+def _media_type(content: bytes) -> str:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "application/octet-stream" if "\0" in text else "text/plain; charset=utf-8"

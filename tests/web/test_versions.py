@@ -1,0 +1,78 @@
+"""Versions through the API: what each says of itself, and its files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from steadyd.runner.engine import Engine
+from tests.web.conftest import HELLO, Stage, Web, code
+from tests.web.test_upload import sent_as, tar_gz
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_version_says_where_it_came_from(web: Web, built_engine: Engine) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client(stage.operator_token) as client:
+            git = {"commit": COMMIT, "remote": "https://ada:hunter2@git.example/shop.git?token=x", "dirty": True}
+            about = {"files": {"index.ts": HELLO.decode()}, "message": " First light ", "source": "folder", "git": git}
+            assert (await client.put("/api/apps/hello", json=about)).status_code == 201
+            (made,) = (await client.get("/api/apps/hello/versions")).json()["versions"]
+            assert (made["source"], made["message"], made["author"]) == ("folder", "First light", stage.operator.name)
+            assert made["git"] == {"commit": COMMIT, "remote": "https://git.example/shop.git", "dirty": True}
+            assert (made["bun"], made["lock"], made["remix_of"]) == (built_engine.bun_version, "", "")
+            assert (await client.get("/api/apps/hello/versions/1")).json()["version"] == made
+
+    web(body)
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    "the source itself": sent_as("text/plain", HELLO),
+    "an archive": sent_as("application/gzip", tar_gz(**{"index.ts": HELLO})),
+    "a form": {"files": {"index.ts": ("index.ts", HELLO)}},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_takes_a_message_and_a_commit(web: Web, form: str) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client(stage.operator_token) as client:
+            about = {"message": "Größer & besser", "git_commit": COMMIT[:12], "git_dirty": "1"}
+            answer = await client.put("/api/apps/hello", params=about, **FORMS[form])
+            assert answer.status_code == 201, answer.text
+            made = (await client.get("/api/apps/hello/versions/1")).json()["version"]
+            assert (made["message"], made["git"]["commit"]) == ("Größer & besser", COMMIT[:12])
+            assert (made["git"]["remote"], made["git"]["dirty"]) == ("", True)
+
+    web(body)
+
+
+def test_a_merge_says_so_and_a_message_may_be_a_part(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            files: Any = {"index.ts": ("index.ts", HELLO + b"//"), "message": (None, "Louder")}
+            assert (await client.post("/api/apps/hello/deploys?merge=1", files=files)).status_code == 201
+            made = (await client.get("/api/apps/hello/versions/2")).json()["version"]
+            assert (made["source"], made["message"]) == ("merge", "Louder")
+
+    web(body)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"message": "x" * 501}, {"message": 1}, {"source": "moon"}, {"git": {}}, {"git": {"commit": "main"}},
+        {"git": {"commit": COMMIT, "remote": "x" * 501}}, {"git": {"commit": COMMIT, "branch": "main"}},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_kept_is_refused(web: Web, wrong: dict[str, Any]) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client(stage.operator_token) as client:
+            refused = await client.put("/api/apps/hello", json={"files": {"index.ts": HELLO.decode()}, **wrong})
+            assert (refused.status_code, code(refused)) == (422, "invalid")
+        assert await stage.nothing_is_written()
+
+    web(body)

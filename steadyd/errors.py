@@ -41,6 +41,7 @@ STATUS: Mapping[str, int] = {
     "notify_failed": 502,
     "app_failed": 503,
     "held": 503,
+    "secrets_locked": 503,
     "gate_full": 503,
     "overloaded": 503,
     "shutting_down": 503,

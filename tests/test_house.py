@@ -38,14 +38,16 @@ ALLOWED: Mapping[str, str] = {
     "feed": "errors",
     "config": "errors model settings",
     "store": "errors",
-    "records": "errors model reach settings tree feed store",
+    "vault": "errors",
+    "variables": "errors",
+    "records": "errors model reach settings tree feed store variables vault",
     "proxy": "errors",
     "reach": "errors model",
     "names": "reach",
     "neighbours": "names proxy reach",
     "linux": "errors model reach",
-    "runner": "errors model reach settings manifest tree urls feed store records linux",
-    "web": "errors model notices quantity reach settings tree urls feed store records runner",
+    "runner": "errors model reach settings manifest tree urls feed store records linux variables",
+    "web": "errors model notices quantity reach settings tree urls feed store records runner variables",
     "control": "errors",
     "hostdisk": "",
     "telemetry": "errors feed proxy records",
@@ -76,6 +78,7 @@ PURE: Mapping[str, str] = {
     "steadyd.quantity": "amounts as people write them",
     "steadyd.settings": "who may set what",
     "steadyd.manifest": "what a version's own file says",
+    "steadyd.variables": "which names and sizes, and who gets which",
     "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.lifecycle": "the transition table",
     "steadyd.runner.failure": "what an end is blamed on",
@@ -87,6 +90,7 @@ IMPURE = ("asyncio", "logging", "os", "shutil", "socket", "subprocess", "tempfil
 DOORS: Mapping[str, tuple[str, ...]] = {
     "apsw": ("steadyd.store",),
     "click": ("steadyd.cli",),
+    "cryptography": ("steadyd.vault",),
     "h2": ("steadyd.proxy",),
     "httptools": ("steadyd.proxy",),
     "httpx": ("steadyd.cli",),
@@ -146,7 +150,7 @@ MODULE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 CLASS_METHODS_MAX = 20
 PARAMETERS_MAX = 6
-OVERSIZE: Mapping[str, str] = {}
+OVERSIZE: Mapping[str, str] = {"tests/test_house.py": "its tables grow with every room"}
 """`path` or `path:name` → why it may be larger than the tripwire."""
 
 MIRRORED = ("", "linux", "proxy", "runner", "web", "records", "cli")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from steadyd.records.apps import Apps
+from steadyd.records.environment import Environment
 from steadyd.records.journal import Journal
 from steadyd.records.people import People
 from steadyd.records.targets import Targets
 from steadyd.records.versions import Versions
 from steadyd.settings import Policy
 from steadyd.store import Database
+from steadyd.vault import Vault
+
+KEY_FILE = "secrets.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,17 @@ class Library:
     people: People
     journal: Journal
     targets: Targets
+    environment: Environment
 
 
 def open_library(database: Database, policy: Policy = Policy()) -> Library:
-    """All records over `database`; `policy` makes an app's settings from what was chosen."""
-    return Library(Apps(database, policy), Versions(database), People(database), Journal(database), Targets(database))
+    """All records over `database`; `policy` makes an app's settings from what was chosen. The key of what is sealed in
+    them lies beside the database."""
+    return Library(
+        Apps(database, policy),
+        Versions(database),
+        People(database),
+        Journal(database),
+        Targets(database),
+        Environment(database, Vault(database.path.with_name(KEY_FILE))),
+    )

@@ -86,6 +86,25 @@ STEADY = (
     ALTER TABLE versions ADD COLUMN remix_of TEXT NOT NULL DEFAULT '';
     ALTER TABLE versions ADD COLUMN bun TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE environments (
+        app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, revision INTEGER NOT NULL,
+        at REAL NOT NULL, author_id TEXT NOT NULL, hash TEXT NOT NULL,
+        PRIMARY KEY (app_id, revision)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE variables (
+        id INTEGER PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+        context TEXT NOT NULL, name TEXT NOT NULL, secret INTEGER NOT NULL, updated_at REAL NOT NULL,
+        sealed BLOB NOT NULL, fingerprint BLOB NOT NULL, since INTEGER NOT NULL, until INTEGER
+    ) STRICT;
+    CREATE INDEX variables_of_app ON variables (app_id, until);
+    CREATE UNIQUE INDEX variables_in_force ON variables (app_id, context, name) WHERE until IS NULL;
+    CREATE TABLE version_environments (
+        app_id TEXT NOT NULL, version INTEGER NOT NULL, revision INTEGER NOT NULL,
+        PRIMARY KEY (app_id, version),
+        FOREIGN KEY (app_id, version) REFERENCES versions (app_id, number) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 TELEMETRY = (

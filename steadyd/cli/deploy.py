@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import click
 
+from steadyd.cli.excerpt import excerpt
 from steadyd.cli.server import uses_server
 from steadyd.cli.terminal import milliseconds, note, print_json, size
 from steadyd.cli.verb import Verb, json_option
@@ -162,3 +163,5 @@ def _say_why_not(refusal: Any) -> None:
     if details.get("file"):
         place = ":".join(str(details[key]) for key in ("file", "line", "column") if details.get(key))
         note(f"  at {place}")
+    for line in excerpt(str(details.get("source_line") or ""), int(details.get("column") or 1)):
+        note(f"    {line}")

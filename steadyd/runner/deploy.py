@@ -1,4 +1,4 @@
-"""Making a version live: stage, install, trial, switch. A failed step changes nothing.
+"""Making a version live: install, stage, check, trial, switch. A failed step changes nothing.
 
 The recipe is `_deploy`; read it aloud. Everything before `switch` happens beside the running version. `switch` holds
 requests at the gate, and the row that says which version is live is committed after the new instance listens and
@@ -197,6 +197,7 @@ class Deployer:
         """Wait for the deploys under way."""
         while self._running:
             await asyncio.wait(self._running)
+        await self._trials.settled()
         await self._fleet.ground.trash.close()
 
     # Private
@@ -244,10 +245,14 @@ class Deployer:
         try:
             version, notes = await self._stage(app, request, steps, operation, live)
             record = await self._journal.begin_deploy(app, version.number, request.kind, time.time())
-            if request.trial:
-                await self._journal.step(operation, "trial")
-                with steps("trial"):
-                    await self._trials.run(app, live, version)
+            async with self._trials.of(app, live, version, request.trial) as candidate:
+                await self._journal.step(operation, "check")
+                with steps("check"):
+                    await candidate.check()
+                if request.trial:
+                    await self._journal.step(operation, "trial")
+                    with steps("trial"):
+                        await candidate.run()
             await self._journal.step(operation, "switch")
             with steps("switch"):
                 notes += await self._switch(runtime, app, version, live)

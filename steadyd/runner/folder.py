@@ -86,7 +86,7 @@ class Folder:
         self._point_modules(modules)
         changes = self._read_changes()
         self._before = frozenset(self._shipped())
-        wanted = {file.path for file in files if not self._is_database(file)}
+        wanted = {file.path for file in files if not _is_database(self._blobs, file)}
         # Recorded before anything changes: after a crash, both old and new paths are known to be ours.
         self._remember(SHIPPED, sorted(self._before | wanted))
         never_live = changes if changes.version != live else Changes(0, {}, [])
@@ -109,7 +109,7 @@ class Folder:
         """Names to bind read-only where ownership cannot protect the shipped files; never one that holds a database."""
         if self._place.uid is not None:
             return ()
-        databases = {_first(file.path) for file in files if self._is_database(file)}
+        databases = {_first(file.path) for file in files if _is_database(self._blobs, file)}
         return tuple(sorted({_first(file.path) for file in files} - databases))[:READ_ONLY_BINDS_MAX]
 
     def has_written(self) -> bool:
@@ -132,6 +132,12 @@ class Folder:
             except OSError as error:
                 if error.errno == errno.ENAMETOOLONG:
                     return True  # nothing that ships is so deep
+        return False
+
+    def holds(self, path: str) -> bool:
+        """Whether something lies there whose name begins with the path's last: `./lib/a` may mean `lib/a.ts`."""
+        with contextlib.suppress(OSError), self._parent(path) as (parent, name):
+            return any(found.startswith(name) for found in os.listdir(parent))
         return False
 
     # Private
@@ -182,12 +188,6 @@ class Folder:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)
-
-    def _is_database(self, file: File) -> bool:
-        if file.size < len(SQLITE_HEADER):
-            return False
-        with open(self._blobs.path(file.sha256), "rb") as content:
-            return content.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
     def _is_ours(self, found: os.stat_result, path: str) -> bool:
         """Whether a version shipped it. The owner tells; where all have one owner, that we never let it be written."""
@@ -320,6 +320,13 @@ def scratch_path(place: Place, kind: str) -> Path:
 
 
 # Private
+
+
+def _is_database(blobs: Blobs, file: File) -> bool:
+    if file.size < len(SQLITE_HEADER):
+        return False
+    with open(blobs.path(file.sha256), "rb") as content:
+        return content.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
 
 def _first(path: str) -> str:

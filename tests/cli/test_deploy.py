@@ -71,6 +71,14 @@ def test_a_failed_deploy_shows_log_and_place_then_the_reason_last(app: Path, api
     assert lines[-3:] == ["  | boom \\x1b[31m", "  at index.ts:3:5", "steadyd: The app did not start."]
 
 
+def test_a_mistake_is_shown_in_its_line(app: Path, api: Api, steadyd: Steadyd) -> None:
+    place = {"file": "index.ts", "line": 2, "column": 13, "source_line": "const b = (2;"}
+    error = {"code": "deploy_failed", "message": "No.", "details": {"step": "check", "logs": [], **place}}
+    api.answers["PUT /api/apps/hello"] = (422, {"error": error})
+    lines = steadyd("deploy", str(app), "--server", api.url).stderr.splitlines()
+    assert lines[-4:] == ["  at index.ts:2:13", "    const b = (2;", "                ^", "steadyd: No."]
+
+
 def test_wrong_names_and_folders_never_reach_the_server(app: Path, tmp_path: Path, api: Api, steadyd: Steadyd) -> None:
     assert steadyd("deploy", str(app), "--name", "No", "--server", api.url).exit_code == 1
     assert steadyd("deploy", str(tmp_path / "none"), "--server", api.url).exit_code == 2

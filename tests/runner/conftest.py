@@ -355,7 +355,8 @@ class World:
         )
         self.heard: list[tuple[str, Event]] = []
         self.fleet = Fleet(ground, self._set_routes, lambda app_id, event: self.heard.append((app_id, event)))
-        self.deployer = Deployer(self.fleet, installer, Trials(self.fleet, self.tools))
+        self.trials = Trials(self.fleet, self.tools)
+        self.deployer = Deployer(self.fleet, installer, self.trials)
 
     def _set_routes(self, routes: Routes) -> None:
         self.routes = dict(routes)

@@ -1,4 +1,5 @@
-"""Bytecode: what may become one, that it cannot be told from the source, and that it is never in the way."""
+"""What the bundler says: what would not start; what may become bytecode, that it cannot be told from the source, and
+that it is never in the way."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from steadyd.errors import SteadyError
 from steadyd.runner import bundle
 from steadyd.runner.bundle import FILES, WHY, bundle_path, find_bundle
 from steadyd.runner.engine import Engine
-from tests.runner.conftest import World, exchange, run, world
+from tests.runner.conftest import HELLO, World, exchange, run, world
 
 pytestmark = pytest.mark.sandbox
 
@@ -231,3 +232,124 @@ def test_a_bundle_is_for_production_only(root: Path, bun: Engine) -> None:
                 await instance.gone()
 
     run(body())
+
+
+# ------------------------------------------------------------------------------------------------- the check
+
+FETCH = "export default { fetch: () => new Response(`${x}`) };\n"
+FAULTS = {
+    "the entry does not parse": ({"index.ts": "const x = (1;\n" + FETCH}, "index.ts", 1, 13, "const x = (1;"),
+    "another file does not": (
+        {"index.ts": 'import { x } from "./lib/x";\n' + FETCH, "lib/x.ts": "\nexport const x = ;\n"},
+        "lib/x.ts", 2, 18, "export const x = ;",
+    ),
+    "a file is missing": (
+        {"index.ts": '\nimport { x } from "./lib";\n' + FETCH}, "index.ts", 2, 19, 'import { x } from "./lib";'
+    ),
+    "an export is missing": (
+        {"index.ts": 'import { x } from "./lib";\n' + FETCH, "lib.ts": "export const y = 1;"},
+        "index.ts", 1, 10, 'import { x } from "./lib";',
+    ),
+    "behind what is only missed later": (
+        {"index.ts": 'import "./x";\nexport const later = () => import("./later");\n' + FETCH, "x.ts": "let x = (1;"},
+        "x.ts", 1, 11, "let x = (1;",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sandboxed", [True, False])
+@pytest.mark.parametrize("kind", FAULTS)
+def test_what_would_not_start_is_told_with_its_place(root: Path, bun: Engine, kind: str, sandboxed: bool) -> None:
+    files, file, line, column, source_line = FAULTS[kind]
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed) as made:
+            with pytest.raises(SteadyError) as caught:
+                await made.create(files)
+            details = caught.value.details
+            place = details["file"], details["line"], details["source_line"]
+            assert (details["step"], place) == ("check", (file, line, source_line))
+            assert abs(details["column"] - column) <= 3, details["column"]
+            assert details["reason"].startswith(f"{file}:{line}:")
+            assert details["reason"] in details["logs"]
+
+    run(body())
+
+
+@pytest.mark.parametrize("path", ["lib/{id}.ts", "--help.ts", "a b/{engine.__class__}.ts", "[...x].tsx"])
+def test_odd_names_are_names(root: Path, bun: Engine, path: str) -> None:
+    async def body() -> None:
+        async with world(root, bun) as made:
+            imported = {"index.ts": f"import {{ x }} from './{path}';\n{FETCH}"}
+            for entry in (imported, {"package.json": f'{{"main": "{path}"}}'}):
+                with pytest.raises(SteadyError) as caught:
+                    await made.create({**entry, path: "const = 1;"})
+                assert (caught.value.details["step"], caught.value.details["file"]) == ("check", path)
+
+    run(body())
+
+
+def test_what_a_start_does_not_reach_is_not_judged(root: Path, bun: Engine) -> None:
+    """Only what fails at the start stops a deploy: everything that Bun can serve goes live."""
+    source = """
+    try { require("./gone") } catch {}
+    export const later = () => import("./broken");
+    export const never = () => [import("./missing"), require("./missing-too")];
+    """
+    files = {
+        "index.ts": source + HELLO,
+        "broken.ts": "const x = (1;",
+        "other.ts": "another ( mistake",
+        "tests/a.test.ts": 'import "./nothing";',
+        "types.ts": "const wrong: number = 'text'; export type T = number;",
+    }
+
+    async def body() -> None:
+        async with world(root, bun) as made:
+            await made.create(files)
+            assert await made.ask() == "hello"
+            typed = 'import { type T } from "./types"; const x: T = "text";\n' + FETCH
+            await made.deploy({**files, "index.ts": typed})
+            assert await made.ask() == "text", "types are not checked"
+            await made.deploy({**files, "bunfig.toml": 'preload = ["./plugin.ts"]\n', "plugin.ts": ""})
+
+    run(body())
+
+
+def test_a_version_may_import_what_the_app_has_written(root: Path, bun: Engine) -> None:
+    writes = 'await Bun.write("state/made.json", JSON.stringify({ x: "written" }));\n' + HELLO
+    reads = 'import { x } from "./state/made.json";\n' + FETCH
+
+    async def body() -> None:
+        async with world(root, bun) as made:
+            with pytest.raises(SteadyError):
+                await made.create(reads)
+            await made.create(writes)
+            assert await made.ask() == "hello"
+            await made.deploy(reads)
+            assert await made.ask() == "written"
+            outside = 'import { x } from "../../etc/passwd";\n' + FETCH
+            with pytest.raises(SteadyError) as caught:
+                await made.deploy(outside)
+            assert caught.value.details["step"] == "check"
+
+    run(body())
+
+
+def test_a_deploy_without_a_trial_is_checked_too(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun) as made:
+            with pytest.raises(SteadyError) as caught:
+                await made.create("const x = ;", trial=False)
+            assert caught.value.details["step"] == "check"
+
+    run(body())
+
+
+def test_many_mistakes_are_told_up_to_a_limit() -> None:
+    """What is told was said in a sandbox that also ran the app's macros."""
+    said = [{"message": "m" * 5000, "file": ["no"], "line": "x", "source_line": None}, None, *[{}] * 50]
+    found = bundle.read_faults(said)
+    assert len(found) == bundle.FAULTS_MAX
+    assert (len(found[0].message), found[0].line, found[1].file) == (bundle.TEXT_CHARS_MAX, 1, "")
+    assert bundle.read_faults("many") == ()

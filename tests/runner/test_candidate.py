@@ -135,6 +135,7 @@ def test_a_candidate_sees_a_copy_of_everything_while_the_old_version_goes_on(
             assert (names[-1], "old.txt" in names) == ("false", False), "no link is taken along"
             live = here.fleet.ground.place(await here.app())
             assert (live.app / "files" / "a.txt").read_text() == "written"
+            await here.trials.settled()
             assert list(live.scratch.iterdir()) == []
 
     run(body())

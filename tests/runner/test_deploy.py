@@ -68,7 +68,7 @@ def test_files_become_an_app_that_answers_and_the_next_version_replaces_it(
             assert await here.ask() == "hello"
             second = await here.deploy({"index.ts": 'export { default } from "./app";\n', "app.ts": hello("two")})
             assert (second.app.version, await here.ask()) == (2, "two")
-            assert [step["name"] for step in second.deploy.steps] == ["install", "stage", "trial", "switch"]
+            assert [step["name"] for step in second.deploy.steps] == ["install", "stage", "check", "trial", "switch"]
             assert all(step["ok"] and step["ms"] >= 0 for step in second.deploy.steps)
             assert await here.journal.unfinished() == []
 
@@ -147,7 +147,7 @@ def test_a_new_app_that_does_not_work_leaves_nothing(kind: str, root: Path, bun:
             error = await refused(here.create('console.log("last words");\n' + code))
             assert (error.code, error.status) == ("deploy_failed", 422)
             assert reason.replace("index.ts:1", "index.ts:2") in error.details["reason"]
-            assert error.details["step"] in ("install", "trial")
+            assert error.details["step"] == ("check" if kind == "does not parse" else "trial")
             assert "last words" in error.details["logs"] or kind == "does not parse"
             assert await here.rows("SELECT * FROM apps UNION ALL SELECT * FROM apps") == []
             assert here.routes == {}
@@ -230,6 +230,7 @@ process.exit(1);
             assert "trial sees 3" in error.details["logs"]
             assert await here.ask() == "1 3"
             assert not (here.fleet.ground.place(await here.app()).app / "own.txt").exists()
+            await here.trials.settled()
             assert list(here.fleet.ground.place(await here.app()).scratch.iterdir()) == []
 
     run(body())

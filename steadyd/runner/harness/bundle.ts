@@ -3,13 +3,15 @@
 //   bun --no-install bundle.ts FOLDER ENTRY
 //
 // Prints {"bundled": true}, or {"declined": WHY} where the bundle could be told apart from the source: then FOLDER is
-// worth nothing. Whoever reads this believes nothing of it but that: a macro of the app ran beside it.
+// worth nothing. {"declined": WHY, "failed": true}: the bundler itself failed. Whoever reads this believes nothing of it
+// but that: a macro of the app ran beside it.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { builtinModules, createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
 type Import = { path: string; kind: string; original?: string; external?: boolean };
+type Built = { success: boolean; logs: any[]; metafile?: { inputs: Record<string, Input> } };
 type Input = { bytes: number; imports: Import[]; format?: "esm" | "cjs" };
 
 const SMALL = 64 << 10; // bytes of source: less starts as fast as it is
@@ -30,19 +32,20 @@ const TELLING = [
 const STRICT = /^(?:\s|\/\/[^\n]*\n|\/\*[^]*?\*\/)*["']use strict["']/;
 
 const [folder, entry] = process.argv.slice(2);
+let failed = false;
 const why = (await declined().catch((error) => `${error}`)) ?? "";
-console.log(JSON.stringify(why ? { declined: why } : { bundled: true }));
+console.log(JSON.stringify(why ? { declined: why, failed } : { bundled: true }));
 
 async function declined(): Promise<string | undefined> {
   if (existsSync("bunfig.toml")) return "bunfig.toml changes how it runs";
   if (existsSync("package.json") && /"sideEffects"/.test(readFileSync("package.json", "utf8")))
     return "package.json names side effects";
-  const failed = await build();
-  if (failed) return failed;
+  const { success, logs, metafile } = await build();
+  failed = !success;
+  if (failed) return `${logs.find(({ level }) => level === "error")?.message ?? "it cannot be bundled"}`;
   const more = readdirSync(folder).filter((name) => !OUTPUTS.includes(name));
   if (more.length) return `more than one file: ${more}`;
-  const { inputs } = JSON.parse(readFileSync("/tmp/meta.json", "utf8")) as { inputs: Record<string, Input> };
-  const files = Object.entries(inputs).filter(([path]) => existsSync(path));
+  const files = Object.entries(metafile!.inputs).filter(([path]) => existsSync(path));
   if (files.reduce((sum, [, { bytes }]) => sum + bytes, 0) < SMALL) return "small";
   const output = readFileSync(join(folder, "index.js"), "utf8");
   for (const [path, input] of files) {
@@ -55,15 +58,11 @@ async function declined(): Promise<string | undefined> {
 }
 
 // A module's code is strict and a bundle's is not, unless it says so.
-async function build(): Promise<string | undefined> {
-  const words = ["--target=bun", "--bytecode", "--format=cjs", "--sourcemap=linked", `--outdir=${folder}`];
-  words.push("--entry-naming=index.[ext]", "--reject-unresolved", '--banner="use strict";', "--metafile=/tmp/meta.json");
-  const command = [process.execPath, "--config=/dev/null", "build", ...words, `./${entry}`];
-  const env = { ...process.env, NODE_ENV: "production" };
-  const { exited, stderr } = Bun.spawn(command, { env, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
-  const said = await new Response(stderr).text();
-  if ((await exited) === 0) return undefined;
-  return said.split("\n").find((line) => line.startsWith("error")) ?? "it cannot be bundled";
+async function build(): Promise<Built> {
+  const form = { bytecode: true, format: "cjs", sourcemap: "linked", banner: '"use strict";', metafile: true };
+  const naming = { entry: "index.[ext]" };
+  const options = { entrypoints: [`./${entry}`], target: "bun", outdir: folder, naming, allowUnresolved: [], throw: false };
+  return (await Bun.build({ ...form, ...options } as any)) as any;
 }
 
 // The bundler reads other fields of a package.json than the runtime.

@@ -11,6 +11,7 @@ from pathlib import Path
 from steadyd.errors import SteadyError
 from steadyd.model import Limits
 from steadyd.settings import Policy
+from steadyd.terms import DAY_SECONDS, Terms
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_DOMAIN = "localhost"
@@ -79,6 +80,7 @@ class Config:
     cpus_ceiling: float = field(default_factory=cpus_ceiling)
     processes_ceiling: int = 1_024
     disk_bytes_ceiling: int = 10 << 30
+    name_quarantine_days: float = 30.0
 
     @property
     def policy(self) -> Policy:
@@ -87,6 +89,11 @@ class Config:
         guest = replace(limits, memory_bytes=self.guest_memory_bytes, disk_bytes=self.guest_disk_bytes)
         ceilings = Limits(self.memory_bytes_ceiling, self.cpus_ceiling, self.processes_ceiling, self.disk_bytes_ceiling)
         return Policy(limits, guest, ceilings, self.idle_seconds)
+
+    @property
+    def terms(self) -> Terms:
+        """How long what nobody keeps is kept."""
+        return Terms(name_seconds=self.name_quarantine_days * DAY_SECONDS)
 
     @property
     def database(self) -> Path:

@@ -104,7 +104,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
     """Everything, from the store to the open listener, and back in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         database = stack.enter_context(contextlib.closing(Database(config.database, STEADY)))
-        library = open_library(database, config.policy)
+        library = open_library(database, config.policy, config.terms)
         operator = await library.people.operator(time.time())
         built = engine.prepare(config.data / "engine")
         launcher = await _launcher(stack)
@@ -263,9 +263,9 @@ def _rooms(config: Config, metrics: Metrics, fleet: Fleet, deployer: Deployer, n
 
 def _set_routes(listener: Listener, neighbours: Neighbours, routes: Routes, control: ControlPlane, urls: Urls) -> None:
     """New tables, whole."""
-    neighbours.set_routes((app.owner_id, app.name, app) for app in routes.values())
-    services: dict[str, Service] = {**routes, urls.control_domain: control}
-    listener.routes = RouteTable(services, control, urls.control, urls.control_domain == "localhost")
+    neighbours.set_routes((app.owner_id, app.name, app) for app in routes.apps.values())
+    services: dict[str, Service] = {**routes.apps, urls.control_domain: control}
+    listener.routes = RouteTable(services, control, urls.control, urls.control_domain == "localhost", routes.moved)
 
 
 async def _introduce(config: Config, people: People, operator: Principal, urls: Urls) -> None:

@@ -27,6 +27,8 @@ T = TypeVar("T")
 Connection = apsw.Connection
 ConstraintError = apsw.ConstraintError
 Row = tuple[Any, ...]
+Write = Callable[[Connection], object]
+"""One part of a transaction, which somebody else opens and commits."""
 
 BUSY_MILLISECONDS_MAX = 5_000
 READERS = 2

@@ -26,9 +26,13 @@ class Urls:
     def _port_suffix(self) -> str:
         return "" if self.port == 80 else f":{self.port}"
 
+    def host(self, name: str) -> str:
+        """The host of an app by its name, which lies under the app domain; a name with a dot is a host itself."""
+        return name if "." in name else f"{name}.{self.app_domain}"
+
     def app(self, name: str) -> str:
         """The origin of the app called `name`."""
-        host = f"{name}.{self.app_domain}"
+        host = self.host(name)
         if self.public_url:
             parts = urlsplit(self.public_url)
             suffix = f":{parts.port}" if parts.port else ""

@@ -6,6 +6,7 @@ import pytest
 
 from steadyd.config import Address, Config, default_data, parse_address
 from steadyd.errors import SteadyError
+from steadyd.terms import Terms
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,8 @@ def test_data_lies_with_the_system_as_root_and_else_with_the_user() -> None:
     assert default_data({}, uid=0) == Path("/var/lib/steadyd")
     assert default_data({"XDG_DATA_HOME": "/x", "HOME": "/h"}, uid=1) == Path("/x/steadyd")
     assert default_data({"HOME": "/h"}, uid=1) == Path("/h/.local/share/steadyd")
+
+
+def test_terms_are_told_in_days() -> None:
+    assert Config(Path("/x")).terms == Terms()
+    assert Config(Path("/x"), name_quarantine_days=0.5).terms == Terms(name_seconds=43_200)

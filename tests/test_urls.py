@@ -10,6 +10,11 @@ def test_urls_carry_the_listener_s_port() -> None:
     assert urls.page("hello") == "http://localhost:8080/apps/hello"
 
 
+def test_a_name_lies_under_the_app_domain_and_a_domain_is_a_host_itself() -> None:
+    urls = Urls("apps.example", "steady.example", 80)
+    assert (urls.host("hello"), urls.host("my.domain")) == ("hello.apps.example", "my.domain")
+
+
 def test_port_80_is_not_written() -> None:
     urls = Urls("apps.example", "steady.example", 80)
     assert (urls.control, urls.app("hello")) == ("http://steady.example", "http://hello.apps.example")

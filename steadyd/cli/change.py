@@ -1,4 +1,4 @@
-"""The commands that change an app's life: `start`, `stop`, `restart`, `delete`, `undelete`, `rollback`."""
+"""The commands that change an app's life: `start`, `stop`, `restart`, `rename`, `delete`, `undelete`, `rollback`."""
 
 from __future__ import annotations
 
@@ -68,6 +68,21 @@ def delete(client: Client, name: str, as_json: bool) -> None:
 def undelete(client: Client, name: str, as_json: bool) -> None:
     """Bring a deleted app back, with its code, data and name."""
     _show_state(_post(client, name, "undelete"), as_json)
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@click.argument("new")
+@uses_server
+@json_option
+def rename(client: Client, name: str, new: str, as_json: bool) -> None:
+    """Give an app another name; the old one leads on to it for a while."""
+    answer = _post(client, name, "rename", {"name": new})
+    client.tokens.rename(client.url, name, new)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(url_of(answer))
 
 
 @click.command(cls=Verb)

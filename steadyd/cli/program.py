@@ -8,7 +8,7 @@ from steadyd import __version__
 from steadyd.cli.allow import allow, refuse
 from steadyd.cli.apps import apps, open_app, show, versions
 from steadyd.cli.appsettings import settings
-from steadyd.cli.change import delete, restart, rollback, start, stop, undelete
+from steadyd.cli.change import delete, rename, restart, rollback, start, stop, undelete
 from steadyd.cli.deploy import deploy
 from steadyd.cli.doctor import doctor
 from steadyd.cli.follow import logs, requests
@@ -21,7 +21,7 @@ from steadyd.cli.verb import config_option
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, top, show, logs, requests, versions, open_app),
-    "Change": (start, stop, restart, rollback, settings, notify, allow, refuse, delete, undelete),
+    "Change": (start, stop, restart, rollback, rename, settings, notify, allow, refuse, delete, undelete),
     "Check": (doctor,),
 }
 EPILOG = "Every option also reads STEADYD_<OPTION>, and the config file (flag, environment, file, default)."

@@ -68,6 +68,13 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--disk-max", type=size, default="10GiB", show_default=True, help="The same for what it may write.")
 @click.option("--guest-memory", type=size, default="128MiB", show_default=True, help="A guest's app has this at most.")
 @click.option("--guest-disk", type=size, default="100MiB", show_default=True, help="The same for what it may write.")
+@click.option(
+    "--name-quarantine-days",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="A name that an app gave up leads on to it, and is its owner's alone, for so long; 0: not at all.",
+)
 def serve(**options: Any) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     try:
@@ -114,6 +121,7 @@ def config_from(options: dict[str, Any]) -> Config:
         cpus_ceiling=_ceiling(options["cpus_max"], cpus_ceiling(), options["cpus"]),
         processes_ceiling=options["processes_max"],
         disk_bytes_ceiling=options["disk_max"],
+        name_quarantine_days=options["name_quarantine_days"],
     )
     config.policy.check_itself()
     return config

@@ -41,6 +41,20 @@ class Tokens:
         kept = everything.get(server)
         apps = kept.get("apps") if isinstance(kept, dict) else None
         everything[server] = {"guest": token, "apps": {**(apps if isinstance(apps, dict) else {}), app: token}}
+        self._write(everything)
+
+    def rename(self, server: str, app: str, name: str) -> None:
+        """`app` on `server` is called `name` from now on."""
+        everything = self._read()
+        kept = everything.get(server)
+        apps = kept.get("apps") if isinstance(kept, dict) else None
+        if isinstance(apps, dict) and app in apps:
+            apps[name] = apps.pop(app)
+            self._write(everything)
+
+    # Private
+
+    def _write(self, everything: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # mkstemp makes the file 0600; renamed into place, a crash leaves the old one whole.
         handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".tokens-")

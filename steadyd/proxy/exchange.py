@@ -58,7 +58,10 @@ class Exchange(Answering):
         routes = self._plane.routes
         service = routes.find(self._request.host)
         if service is None:
-            self.fail(unknown_host())
+            if origin := routes.moved.get(self._request.host):  # 308 keeps method and body
+                self._answer_ourselves(*redirect(308, origin.encode() + self._request.target, self.request_id))
+            else:
+                self.fail(unknown_host())
             return
         self._service = service
         length = self._head.length
@@ -217,7 +220,7 @@ class Exchange(Answering):
             return False
         if not is_loopback(self.door.address.decode()):
             return False  # "localhost" would lead a visitor from elsewhere to a machine of their own
-        self._answer_ourselves(*redirect(routes.control_url.encode() + request.target, self.request_id))
+        self._answer_ourselves(*redirect(302, routes.control_url.encode() + request.target, self.request_id))
         return True
 
     def _answer_ourselves(self, answer: AnswerHead, body: bytes) -> None:

@@ -67,6 +67,8 @@ class RouteTable:
     """Without a trailing slash, e.g. `http://localhost:8080`."""
     any_ip_is_control: bool = False
     """True while the control domain is `localhost`: there a visitor by address can mean nothing else."""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Host that an app gave up -> the app's origin now, without a trailing slash."""
 
     def find(self, host: str) -> Service | None:
         service = self.services.get(host)

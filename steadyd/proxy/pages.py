@@ -64,10 +64,10 @@ def error_page(
     return make_answer(error.status, fields, len(body)), body
 
 
-def redirect(location: bytes, request_id: bytes) -> tuple[AnswerHead, bytes]:
-    """Send a browser to the address under which cookies and links of the control plane work."""
+def redirect(status: int, location: bytes, request_id: bytes) -> tuple[AnswerHead, bytes]:
+    """Send a client to another address. Nobody may remember it: an app's name can be its own again tomorrow."""
     fields = [(b"Location", location), (b"Cache-Control", b"no-store"), (b"Steady-Request-Id", request_id)]
-    return make_answer(302, fields, 0), b""
+    return make_answer(status, fields, 0), b""
 
 
 def _html(error: SteadyError, request_id: bytes, owners_page: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Apps, their host names and their versions in steady.db. Keys and paths use the permanent id, never the name."""
+"""Apps in steady.db. Keys and paths use the permanent id, never the name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from steadyd.model import (
     random_id,
     random_name,
 )
+from steadyd.records.names import hand_over, is_free, release, take, taken
 from steadyd.settings import Policy, from_json, to_json
-from steadyd.store import Connection, ConstraintError, Database, Row, one
+from steadyd.store import Connection, ConstraintError, Database, Row, Write, one
+from steadyd.terms import Terms
 
 RANDOM_NAME_TRIES_MAX = 20
-TEMPORARY_SECONDS = 7 * 86_400.0
 COLUMNS = (
     "a.id, a.number, a.name, a.owner_id, p.name, a.version, a.temporary, a.held, a.created_at, a.updated_at, "
     "a.expires_at, a.deleted_at, a.settings, p.kind, coalesce(v.settings, '{}')"
@@ -36,10 +37,12 @@ FROM = (
 
 
 class Apps:
-    """What exists. Every method is one transaction. `policy` makes settings from what was chosen."""
+    """What exists. Every method is one transaction. `policy` makes settings from what was chosen; `terms` say how long
+    what nobody keeps is kept."""
 
-    def __init__(self, database: Database, policy: Policy = Policy()) -> None:
+    def __init__(self, database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> None:
         self.policy = policy
+        self.terms = terms
         self._database = database
 
     async def create(self, name: str | None, owner: Principal, temporary: bool, now: float) -> App:
@@ -53,11 +56,22 @@ class Apps:
         sql = f"SELECT {COLUMNS} {FROM} WHERE a.id = ?"
 
         def write(db: Connection) -> App:
-            app = _app(one(db, sql, (_create(db, name, owner, temporary, now),)), self.policy)
+            expires_at = self.terms.expires_at(temporary, now)
+            app_id = _create(db, name, owner, temporary, expires_at, now)
+            app = _app(one(db, sql, (app_id,)), self.policy)
             assert app is not None
             return app
 
         return await self._database.write(write)
+
+    async def write(self, *writes: Write) -> None:
+        """Make several changes true at once, or none of them."""
+
+        def write(db: Connection) -> None:
+            for part in writes:
+                part(db)
+
+        await self._database.write(write)
 
     async def by_id(self, app_id: str) -> App | None:
         sql = f"SELECT {COLUMNS} {FROM} WHERE a.id = ?"
@@ -79,11 +93,6 @@ class Apps:
         sql = f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY a.updated_at DESC"
         return await self._database.read(lambda db: _apps(db.execute(sql, (owner_id, deleted)), self.policy))
 
-    async def hostnames(self) -> dict[str, str]:
-        """Host name → app id for every app that may be asked. A name without a dot lies under the app domain."""
-        sql = "SELECT h.hostname, h.app_id FROM hostnames h JOIN apps a ON a.id = h.app_id WHERE a.deleted_at IS NULL"
-        return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
-
     async def owners(self) -> dict[str, str]:
         """App id → its owner's id."""
         sql = "SELECT id, owner_id FROM apps"
@@ -91,7 +100,7 @@ class Apps:
 
     async def set_live(self, app: App, version: int, now: float) -> None:
         """The swap as a fact: from this commit on, `version` is what starts. Ends a hold."""
-        expires = now + TEMPORARY_SECONDS if app.temporary else None
+        expires = self.terms.expires_at(app.temporary, now)
         sql = "UPDATE apps SET version = ?, held = 0, updated_at = ?, expires_at = ? WHERE id = ?"
         await self._database.write(lambda db: db.execute(sql, (version, now, expires, app.id)))
 
@@ -113,9 +122,14 @@ class Apps:
         """Delete (`at` a time) or bring back (`None`). Code, data and name stay."""
         await self._database.write(lambda db: db.execute("UPDATE apps SET deleted_at = ? WHERE id = ?", (at, app_id)))
 
-    async def remove(self, app_id: str) -> None:
-        """Forget an app with everything that belongs to it; its name is free again."""
-        await self._database.write(lambda db: db.execute("DELETE FROM apps WHERE id = ?", (app_id,)))
+    async def remove(self, app_id: str, now: float) -> None:
+        """Forget an app with everything that belongs to it. If it ever served, its name is kept for its owner."""
+
+        def write(db: Connection) -> None:
+            release(db, app_id, self.terms, now)
+            db.execute("DELETE FROM apps WHERE id = ?", (app_id,))
+
+        await self._database.write(write)
 
     async def set_death(self, app_id: str, death: Death) -> None:
         """The newest death card."""
@@ -129,38 +143,41 @@ class Apps:
         return _death(json.loads(row[0]))
 
 
+def moved(app_id: str, to: Principal, now: float) -> Write:
+    """The app is `to`'s from this commit on, with the names that it gave up, and stays: it is no longer temporary."""
+
+    def write(db: Connection) -> None:
+        sql = "UPDATE apps SET owner_id = ?, temporary = 0, expires_at = NULL, updated_at = ? WHERE id = ?"
+        db.execute(sql, (to.id, now, app_id))
+        hand_over(db, app_id, to)
+
+    return write
+
+
 # Private
 
 
-def _create(db: Connection, name: str | None, owner: Principal, temporary: bool, now: float) -> str:
-    expires = now + TEMPORARY_SECONDS if temporary else None
+def _create(
+    db: Connection, name: str | None, owner: Principal, temporary: bool, expires_at: float | None, now: float
+) -> str:
+    app_id, chosen = random_id(), name or _free_name(db, now)
+    try:
+        db.execute(
+            "INSERT INTO apps (id, name, owner_id, temporary, created_at, updated_at, expires_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (app_id, chosen, owner.id, temporary, now, now, expires_at),
+        )
+    except ConstraintError:
+        raise taken(db, chosen, owner.id) from None
+    take(db, chosen, app_id, owner.id, now)
+    return app_id
+
+
+def _free_name(db: Connection, now: float) -> str:
     for _ in range(RANDOM_NAME_TRIES_MAX):
-        app_id, chosen = random_id(), name or random_name()
-        try:
-            db.execute(
-                "INSERT INTO apps (id, name, owner_id, temporary, created_at, updated_at, expires_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (app_id, chosen, owner.id, temporary, now, now, expires),
-            )
-            db.execute("INSERT INTO hostnames VALUES (?, ?)", (chosen, app_id))
-        except ConstraintError:
-            if name is not None:
-                raise _taken(db, name, owner) from None
-            continue
-        return app_id
+        if is_free(db, name := random_name(), now):
+            return name
     raise SteadyError("conflict", "No free random name was found. Give the app a name.")
-
-
-def _taken(db: Connection, name: str, owner: Principal) -> SteadyError:
-    row = one(db, "SELECT owner_id, deleted_at FROM apps WHERE name = ?", (name,))
-    yours = row is not None and row[0] == owner.id
-    if yours and row is not None and row[1] is not None:
-        advice = "It is yours and deleted: undelete it, or delete it with purge=1 first."
-    elif yours:
-        advice = f"It is yours: deploy to it with PUT /api/apps/{name} or POST /api/apps/{name}/deploys."
-    else:
-        advice = "Choose another name."
-    return SteadyError("name_taken", f"The name “{name}” is taken. {advice}", {"name": name, "yours": yours})
 
 
 def _app(row: Row | None, policy: Policy) -> App | None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from steadyd.records.apps import Apps
 from steadyd.records.environment import Environment
 from steadyd.records.journal import Journal
+from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.records.targets import Targets
 from steadyd.records.versions import Versions
 from steadyd.settings import Policy
 from steadyd.store import Database
+from steadyd.terms import Terms
 from steadyd.vault import Vault
 
 KEY_FILE = "secrets.key"
@@ -22,6 +24,7 @@ class Library:
     """The records of one host."""
 
     apps: Apps
+    names: Names
     versions: Versions
     people: People
     journal: Journal
@@ -29,14 +32,15 @@ class Library:
     environment: Environment
 
 
-def open_library(database: Database, policy: Policy = Policy()) -> Library:
-    """All records over `database`; `policy` makes an app's settings from what was chosen. The key of what is sealed in
-    them lies beside the database."""
+def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
+    """All records over `database`. `policy` makes an app's settings from what was chosen; `terms` say how long what
+    nobody keeps is kept. The key of what is sealed in the records lies beside the database."""
     return Library(
-        Apps(database, policy),
-        Versions(database),
-        People(database),
-        Journal(database),
-        Targets(database),
-        Environment(database, Vault(database.path.with_name(KEY_FILE))),
+        apps=Apps(database, policy, terms),
+        names=Names(database, terms),
+        versions=Versions(database),
+        people=People(database),
+        journal=Journal(database),
+        targets=Targets(database),
+        environment=Environment(database, Vault(database.path.with_name(KEY_FILE))),
     )

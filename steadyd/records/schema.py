@@ -105,6 +105,14 @@ STEADY = (
         FOREIGN KEY (app_id, version) REFERENCES versions (app_id, number) ON DELETE CASCADE
     ) STRICT, WITHOUT ROWID;
     """,
+    # Names that apps gave up. `app_id` is where one leads on to; without it, the app is gone.
+    """
+    CREATE TABLE former_names (
+        name TEXT PRIMARY KEY, app_id TEXT REFERENCES apps (id) ON DELETE SET NULL, owner_id TEXT NOT NULL,
+        until REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX former_names_of_app ON former_names (app_id);
+    """,
 )
 
 TELEMETRY = (

@@ -333,7 +333,7 @@ class Deployer:
         await self._fleet.ground.logs.flush()  # its last lines, or they would come while the folder goes
         await asyncio.to_thread(self._fleet.ground.forget, app.id)
         await self._fleet.ground.trash.throw(self._fleet.ground.place(app).root)
-        await self._apps.remove(app.id)
+        await self._apps.remove(app.id, time.time())
 
 
 # Private

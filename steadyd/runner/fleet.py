@@ -33,7 +33,14 @@ STOPS_AT_ONCE_MAX = 64
 
 logger = logging.getLogger("steadyd.fleet")
 
-Routes = Mapping[str, AppRuntime]
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """What every host name leads to, whole."""
+
+    apps: Mapping[str, AppRuntime]
+    moved: Mapping[str, str]
+    """Host name that an app gave up → the app's origin now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +94,16 @@ class Fleet:
 
     async def publish_routes(self) -> None:
         """Build the table from the records and hand it over whole. A name without a dot lies under the app domain."""
+        names, urls = self.ground.library.names, self.ground.urls
         table = {}
         owners = await self.ground.apps.owners()
-        for hostname, app_id in (await self.ground.apps.hostnames()).items():
-            if app_id in self._runtimes:
-                self._runtimes[app_id].owner_id = owners.get(app_id, "")
-                full = hostname if "." in hostname else f"{hostname}.{self.ground.urls.app_domain}"
-                table[full] = self._runtimes[app_id]
-        self._on_routes(table)
+        for hostname, app_id in (await names.hostnames()).items():
+            if (runtime := self._runtimes.get(app_id)) is not None:
+                runtime.owner_id = owners.get(app_id, "")
+                runtime.name = hostname if "." not in hostname else runtime.name
+                table[urls.host(hostname)] = runtime
+        moved = {urls.host(name): urls.app(now) for name, now in (await names.redirects(time.time())).items()}
+        self._on_routes(Routes(table, moved))
 
     async def remove(self, app_id: str) -> None:
         """Stop an app and forget it; its routes are the caller's to publish."""

@@ -17,6 +17,7 @@ from steadyd.web import (
     host,
     live,
     metrics,
+    names,
     notify,
     pages,
     settings,
@@ -65,6 +66,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
     """Every API call there is."""
     calls = (
         *apps.ENDPOINTS,
+        *names.ENDPOINTS,
         *deploys.ENDPOINTS,
         *versions.ENDPOINTS,
         *streams.ENDPOINTS,

@@ -9,7 +9,7 @@ from steadyd.errors import SteadyError
 from steadyd.web import auth, schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.deploys import deployed_answer
-from steadyd.web.endpoint import Access, Call, Endpoint, json_of, no_such_app
+from steadyd.web.endpoint import Access, Call, Endpoint, absent, json_of, renamed
 from steadyd.web.launch import Launched, create, deploy, next_steps
 
 
@@ -26,6 +26,10 @@ async def put_app(call: Call) -> Response:
         raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{name}”.", {"field": "name"})
     upload.name = name
     app = await call.rooms.apps.by_name(name)
+    if app is None and (renamed_to := await renamed(call.rooms, name, call.caller)):
+        # What still deploys to the old name must not become a second app, and end the redirect.
+        said = f"“{name}” was renamed to “{renamed_to}”: deploy to /api/apps/{renamed_to}."
+        raise SteadyError("name_taken", said, {"name": name, "yours": True, "renamed_to": renamed_to})
     if app is None or app.deleted_at is not None or not call.caller.owns(app) or call.caller.principal is None:
         return await _created(call, await create(call.rooms, call.caller, auth.client_address(call.request), upload))
     return await deployed_answer(call, await deploy(call.rooms, call.caller.principal, app, upload))
@@ -50,7 +54,7 @@ async def show_app(call: Call) -> Response:
     if app is not None and call.caller.owns(app):
         return json_answer(schema.AppAnswer(app=await shown.app(call.rooms, app)))
     if app is None or app.deleted_at is not None or app.version == 0:
-        raise no_such_app(name, call.caller)
+        raise await absent(call.rooms, name, call.caller)
     return json_answer(schema.SeenAppAnswer(app=shown.seen_app(call.rooms, app)))
 
 

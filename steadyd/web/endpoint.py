@@ -155,10 +155,27 @@ async def _find(endpoint: Endpoint, rooms: Rooms, request: Request, caller: Call
     name = request.path_params["name"]
     app = await rooms.apps.by_name(name)
     if app is None or not caller.owns(app):
-        raise no_such_app(name, caller)
+        raise await absent(rooms, name, caller)
     if app.deleted_at is not None and endpoint.access is Access.OWNER:
         raise SteadyError("conflict", f"“{name}” is deleted. Undelete it first: POST /api/apps/{name}/undelete.")
     return app
+
+
+async def absent(rooms: Rooms, name: str, caller: Caller) -> SteadyError:
+    """Why there is no app of that name for who asks: its owner is told what it is called now."""
+    renamed_to = await renamed(rooms, name, caller)
+    if not renamed_to:
+        return no_such_app(name, caller)
+    said = f"“{name}” was renamed to “{renamed_to}”: use /api/apps/{renamed_to}."
+    return SteadyError("not_found", said, {"name": name, "renamed_to": renamed_to})
+
+
+async def renamed(rooms: Rooms, name: str, caller: Caller) -> str:
+    """What the caller's own app that gave up that name is called now; "" if there is none."""
+    former = await rooms.names.former(name, rooms.now()) if caller.principal else None
+    if former is None or caller.principal is None:
+        return ""
+    return former.renamed_to if caller.principal.is_operator or caller.principal.id == former.owner_id else ""
 
 
 def no_such_app(name: str, caller: Caller) -> SteadyError:

@@ -96,9 +96,12 @@ async def _serves(call: Call, domain: str) -> bool:
         return True
     suffix = f".{urls.app_domain}"
     if domain.endswith(suffix):
-        app = await call.rooms.apps.by_name(domain.removesuffix(suffix))
-        return app is not None and app.deleted_at is None
-    return "." in domain and domain in await call.rooms.apps.hostnames()
+        name = domain.removesuffix(suffix)
+        app = await call.rooms.apps.by_name(name)
+        if app is None:
+            return name in await call.rooms.names.redirects(call.rooms.now())
+        return app.deleted_at is None
+    return "." in domain and domain in await call.rooms.names.hostnames()
 
 
 ENDPOINTS = (

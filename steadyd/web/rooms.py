@@ -11,6 +11,7 @@ from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.records.library import Library
 from steadyd.records.metrics import Metrics
+from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.targets import Targets
@@ -53,6 +54,10 @@ class Rooms:
     @property
     def apps(self) -> Apps:
         return self.library.apps
+
+    @property
+    def names(self) -> Names:
+        return self.library.names
 
     @property
     def versions(self) -> Versions:

@@ -36,3 +36,10 @@ def test_rollback(api: Api, steadyd: Steadyd) -> None:
     assert api.asked[0].body == {"version": 2}
     assert steadyd("rollback", "hello", "zero", "--server", api.url).exit_code == 2
     assert "app" in json.loads(steadyd("rollback", "hello", "2", "--server", api.url, "--json").stdout)
+
+
+def test_rename(api: Api, steadyd: Steadyd) -> None:
+    api.answers["POST /api/apps/hello/rename"] = (200, {"app": {"name": "other", "url": "http://other.localhost"}})
+    assert steadyd("rename", "hello", "other", "--server", api.url).stdout == "http://other.localhost\n"
+    assert api.asked[0].body == {"name": "other"}
+    assert json.loads(steadyd("rename", "hello", "other", "--server", api.url, "--json").stdout)["app"]

@@ -13,8 +13,8 @@ from steadyd.cli.program import SECTIONS, program
 from steadyd.cli.verb import Verb, configurable
 from tests.cli.conftest import Steadyd
 
-COMMANDS = """run serve deploy apps top show logs requests versions open start stop restart rollback settings notify
-    allow refuse delete undelete doctor""".split()
+COMMANDS = """run serve deploy apps top show logs requests versions open start stop restart rollback rename settings
+    notify allow refuse delete undelete doctor""".split()
 HEAVY = ("asyncio", "httpx", "rich", "uvloop", "watchfiles", "pathspec", "starlette", "hypercorn", "apsw", "ssl")
 PRINT_DATA = [name for name in COMMANDS if name != "serve"]
 

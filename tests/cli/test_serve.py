@@ -40,7 +40,8 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
         --public-url https://steady.example --sandbox required --guests on --signup closed --freeze 30 --idle 0
         --start-deadline 10 --hold 2s --drain 500ms --grace 1min --logs 1M --request-body 5MiB
         --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
-        --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0"""
+        --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
+        --name-quarantine-days 2"""
     assert steadyd("serve", *words.split()).exit_code == 3
     assert served == [
         Config(
@@ -70,6 +71,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             cpus_ceiling=3,
             processes_ceiling=200,
             disk_bytes_ceiling=0,
+            name_quarantine_days=2,
         )
     ]
 

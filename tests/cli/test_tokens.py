@@ -20,6 +20,16 @@ def test_kept_by_server_and_app(tmp_path: Path) -> None:
     assert tokens.find("http://b", "one") == ""
 
 
+def test_a_renamed_app_keeps_its_token(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path)
+    tokens.rename("http://a", "one", "two")
+    assert not tokens.path.exists()
+    tokens.keep("http://a", "one", "t1")
+    tokens.keep("http://a", "other", "t2")
+    tokens.rename("http://a", "one", "two")
+    assert (tokens.find("http://a", "two"), tokens.find("http://a", "one")) == ("t1", "t2")
+
+
 def test_nobody_else_may_read_them(tmp_path: Path) -> None:
     tokens = Tokens(tmp_path / "new")
     tokens.keep("http://a", "one", "t")

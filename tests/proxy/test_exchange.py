@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -240,6 +241,26 @@ def test_an_address_is_the_control_plane_and_browsers_are_sent_to_its_name() -> 
             assert b"Location: http://localhost:9/x?y\r\n" in head
             posted = request.replace(b"GET", b"POST") % (stage.port, b"Accept: text/html\r\n")
             assert (await stage.ask(posted))[0] == 200
+
+    run(body())
+
+
+MOVED = [b"GET /a/b?c=d HTTP/1.1\r\n", b"POST /a/b?c=d HTTP/1.1\r\nContent-Length: 4\r\n"]
+MOVED.append(MOVED[0] + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+             b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")  # fmt: skip
+
+
+@pytest.mark.parametrize("line", MOVED)
+def test_a_name_that_an_app_gave_up_leads_on_with_method_path_and_query(line: bytes) -> None:
+    async def body() -> None:
+        async with staged(canned(answer())) as stage:
+            routes = stage.listener.routes
+            stage.listener.routes = replace(routes, moved={"old.localhost": "http://new.localhost:9"})
+            status, head, page = await stage.ask(line + b"Host: old.localhost:9\r\n\r\nbody")
+            assert (status, page) == (308, b"")
+            assert b"Location: http://new.localhost:9/a/b?c=d\r\n" in head
+            assert b"Cache-Control: no-store\r\n" in head
+            assert (await stage.ask(line + b"Host: older.localhost\r\n\r\nbody"))[0] == 404
 
     run(body())
 

@@ -56,6 +56,7 @@ def test_a_refused_method_names_those_that_are_served() -> None:
 
 
 def test_a_redirect() -> None:
-    answer, body = redirect(b"http://localhost:1/x", b"rid")
+    answer, body = redirect(302, b"http://localhost:1/x", b"rid")
     assert body == b""
     assert b"Location: http://localhost:1/x\r\n" in answer.plain
+    assert b"Cache-Control: no-store\r\n" in answer.plain

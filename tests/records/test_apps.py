@@ -10,9 +10,11 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.model import Asked, Death, File, Principal, Reached
 from steadyd.records import apps as apps_module
-from steadyd.records.apps import TEMPORARY_SECONDS, Apps
+from steadyd.records.apps import Apps, moved
+from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.store import Database
+from steadyd.terms import Terms
 
 NOW = 1_000_000.0
 FILES = (File("index.ts", "a" * 64, 3), File("logo.png", "b" * 64, 5))
@@ -40,7 +42,7 @@ def test_a_new_app_has_no_version_and_a_host_name(run: Callable[[Body], None]) -
         app = await apps.create("hello", owner, False, NOW)
         assert (app.name, app.version, app.owner_name, app.expires_at) == ("hello", 0, owner.name, None)
         assert await apps.by_id(app.id) == await apps.by_name("hello") == app
-        assert await apps.hostnames() == {"hello": app.id}
+        assert await Names(apps._database).hostnames() == {"hello": app.id}
 
     run(body)
 
@@ -55,7 +57,7 @@ def test_a_name_is_given_once(run: Callable[[Body], None]) -> None:
         assert "PUT /api/apps/hello" in mine.message
         await apps.set_deleted(app.id, NOW)
         assert "undelete" in (await refusal(apps.create("hello", owner, False, NOW))).message
-        await apps.remove(app.id)
+        await apps.remove(app.id, NOW)
         assert (await apps.create("hello", owner, False, NOW)).number > app.number
 
     run(body)
@@ -92,11 +94,11 @@ def test_random_names_are_tried_a_limited_number_of_times(
 def test_a_temporary_app_expires_a_while_after_its_last_edit(run: Callable[[Body], None]) -> None:
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, True, NOW)
-        assert app.expires_at == NOW + TEMPORARY_SECONDS
+        assert app.expires_at == NOW + Terms().temporary_seconds
         await apps.set_live(app, 1, NOW + 60)
         edited = await apps.by_id(app.id)
         assert edited
-        assert (edited.expires_at, edited.updated_at) == (NOW + 60 + TEMPORARY_SECONDS, NOW + 60)
+        assert (edited.expires_at, edited.updated_at) == (NOW + 60 + Terms().temporary_seconds, NOW + 60)
 
     run(body)
 
@@ -119,11 +121,15 @@ def test_a_deleted_app_keeps_its_name_and_loses_its_host_name(run: Callable[[Bod
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, False, NOW)
         await apps.set_deleted(app.id, NOW + 5)
-        assert (await apps.hostnames(), await apps.everything(), await apps.of_owner(owner.id)) == ({}, [], [])
+        assert (await Names(apps._database).hostnames(), await apps.everything(), await apps.of_owner(owner.id)) == (
+            {},
+            [],
+            [],
+        )
         assert [gone.deleted_at for gone in await apps.of_owner(owner.id, deleted=True)] == [NOW + 5]
         await apps.set_deleted(app.id, None)
         assert await apps.everything() == [app]
-        assert await apps.hostnames() == {"hello": app.id}
+        assert await Names(apps._database).hostnames() == {"hello": app.id}
 
     run(body)
 
@@ -140,5 +146,29 @@ def test_the_newest_death_card_is_kept(run: Callable[[Body], None]) -> None:
         await apps.set_death(app.id, whole)
         assert await apps.last_death(app.id) == whole
         assert await apps.last_death("nobody") is None
+
+    run(body)
+
+
+def test_an_app_that_changes_hands_stays(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, True, NOW)
+        heir = await People(apps._database).add_guest(NOW)
+        await apps.write(moved(app.id, heir, NOW + 5))
+        now = await apps.by_id(app.id)
+        assert now is not None
+        assert (now.name, now.owner_id, now.temporary, now.expires_at) == ("hello", heir.id, False, None)
+
+    run(body)
+
+
+def test_several_writes_are_true_at_once_or_not_at_all(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        await apps.create("other", owner, False, NOW)
+        names = Names(apps._database)
+        taken = apps.write(moved(app.id, owner, NOW + 5), names.rename(app.id, "other", NOW))
+        assert (await refusal(taken)).code == "name_taken"
+        assert await apps.by_id(app.id) == app
 
     run(body)

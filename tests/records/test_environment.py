@@ -287,7 +287,7 @@ def test_what_belongs_to_an_app_goes_with_it(database: Database) -> None:
         made = await desk(database)
         await made.version()
         await made.set(A="1")
-        await made.library.apps.remove(made.app_id)
+        await made.library.apps.remove(made.app_id, 0.0)
         for table in ("variables", "environments", "version_environments"):
             assert not await made.rows(f"SELECT 1 FROM {table}")
 

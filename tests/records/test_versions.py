@@ -55,7 +55,7 @@ def test_a_removed_app_leaves_no_version(database: Database) -> None:
         owner = await People(database).add_guest(NOW)
         app = await apps.create("hello", owner, False, NOW)
         await versions.add(app, owner, Draft("index.ts", Origin("paste"), FILES), NOW)
-        await apps.remove(app.id)
+        await apps.remove(app.id, NOW)
         assert (await apps.by_id(app.id), await versions.all(app.id)) == (None, [])
         assert await versions.contents_in_use() == set()
 

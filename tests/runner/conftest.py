@@ -339,6 +339,7 @@ class World:
         self.blobs = Blobs(root / "blobs")
         self.logs = Logs(lambda app_id: root / "apps" / app_id / "logs", 10 << 20)
         self.routes: dict[str, AppRuntime] = {}
+        self.moved: dict[str, str] = {}
         self.tools = Tools(built, sandboxed)
         installer = Installer(self.tools, Registry(self.sockets, starter.pop("registry", REGISTRY)))
         ground = Ground(
@@ -359,7 +360,7 @@ class World:
         self.deployer = Deployer(self.fleet, installer, self.trials)
 
     def _set_routes(self, routes: Routes) -> None:
-        self.routes = dict(routes)
+        self.routes, self.moved = dict(routes.apps), dict(routes.moved)
 
     async def create(self, files: Mapping[str, str | bytes] | str, name: str = "hello", **more: Any) -> Deployed:
         return await self.deployer.create(await self.operator(), name, tree(files), Origin("paste"), False, **more)

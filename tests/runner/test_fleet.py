@@ -176,7 +176,7 @@ def test_what_has_no_live_version_cannot_be_started(root: Path, bun: Engine) -> 
                 with pytest.raises(SteadyError) as caught:
                     await work
                 assert caught.value.code == "conflict"
-            await here.apps.remove(app.id)
+            await here.apps.remove(app.id, 1.0)
 
     run(body())
 

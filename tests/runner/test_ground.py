@@ -68,7 +68,7 @@ def test_where_there_is_no_sandbox_only_the_operator_s_apps_run(root: Path, bun:
             with pytest.raises(SteadyError, match="steadyd doctor") as caught:
                 alone.check_may_run(app)
             assert caught.value.code == "forbidden"
-            await here.apps.remove(app.id)
+            await here.apps.remove(app.id, 1.0)
 
     run(body())
 

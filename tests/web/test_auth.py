@@ -31,7 +31,7 @@ async def ask(client: httpx.AsyncClient, endpoint: Endpoint) -> httpx.Response:
 
 def outcome(endpoint: Endpoint) -> int:
     """The status for whoever may: there is no address to send a notice to, and nothing named that should be opened."""
-    lacking = endpoint.path.endswith("/notify/test") or (endpoint.changes and "/targets" in endpoint.path)
+    lacking = endpoint.path.endswith(("/notify/test", "/rename")) or (endpoint.changes and "/targets" in endpoint.path)
     return 422 if lacking else endpoint.status
 
 

@@ -86,7 +86,11 @@ def test_what_handlers_answer_fits_their_types(web: Web) -> None:
                 types = endpoint.answers.get("application/json", ())
                 path = endpoint.path.replace("{name}", "hello").replace("{n}", "1").replace("{target}", "host:80")
                 path += "?domain=localhost"
-                bodies = {"rollback": b'{"version": 1}', "targets": b'{"target": "host:80"}'}
+                bodies = {
+                    "rollback": b'{"version": 1}',
+                    "targets": b'{"target": "host:80"}',
+                    "rename": b'{"name": "hello"}',
+                }
                 word = endpoint.path.rpartition("/")[2]
                 content = HELLO if endpoint.upload else bodies.get(word, b"") if endpoint.changes else b""
                 if endpoint.path == "/api/apps" and endpoint.method == "POST":

@@ -53,6 +53,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.networks import Networks
 from steadyd.runner.plumbing import Plumbing
 from steadyd.runner.process import Spawn, settle_descriptors
+from steadyd.runner.query import Databases
 from steadyd.runner.quota import Quota
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
@@ -152,7 +153,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await fleet.load()
         _nurse(stack, launcher, starter, config)
 
-        rooms = replace(_rooms(config, metrics, fleet, deployer, notices), missing=(problem,) * bool(problem))
+        rooms = replace(_rooms(config, metrics, fleet, deployer, notices, tools), missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
@@ -243,7 +244,7 @@ def _start_work(
         stack.callback(asyncio.create_task(work).cancel)
 
 
-def _rooms(config: Config, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices) -> Rooms:
+def _rooms(config: Config, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices, tools: Tools) -> Rooms:
     """What the control plane is given."""
     ground = fleet.ground
     return Rooms(
@@ -257,6 +258,7 @@ def _rooms(config: Config, metrics: Metrics, fleet: Fleet, deployer: Deployer, n
         urls=ground.urls,
         guests=config.guests,
         host_name=socket.gethostname(),
+        databases=Databases(ground, tools),
         body_bytes_max=config.request_body_bytes,
     )
 

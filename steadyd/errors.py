@@ -33,6 +33,9 @@ STATUS: Mapping[str, int] = {
     "invalid_archive": 422,
     "no_entry": 422,
     "deploy_failed": 422,
+    "sql_error": 422,
+    "database_damaged": 422,
+    "query_timeout": 422,
     "rate_limited": 429,
     "headers_too_large": 431,
     # the app or its instance

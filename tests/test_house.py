@@ -46,8 +46,9 @@ ALLOWED: Mapping[str, str] = {
     "reach": "errors model",
     "names": "reach",
     "neighbours": "names proxy reach",
+    "statement": "",
     "linux": "errors model reach",
-    "runner": "errors model reach settings manifest tree urls feed store records linux variables",
+    "runner": "errors model reach settings manifest tree urls feed store records linux statement variables",
     "web": "errors model notices quantity reach settings tree urls feed store records runner variables",
     "control": "errors",
     "hostdisk": "",
@@ -59,7 +60,7 @@ ALLOWED: Mapping[str, str] = {
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",
-    "cli": "errors model reach quantity settings tree urls config runner premises daemon laptop linux",
+    "cli": "errors model reach quantity settings tree urls config runner premises daemon laptop linux statement",
     "__main__": "cli",
 }
 """Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which
@@ -76,6 +77,7 @@ PURE: Mapping[str, str] = {
     "steadyd.urls": "a value",
     "steadyd.webhook": "an address, read",
     "steadyd.alarm": "what is worth a notice, and how often",
+    "steadyd.statement": "where one SQL statement ends",
     "steadyd.quantity": "amounts as people write them",
     "steadyd.settings": "who may set what",
     "steadyd.terms": "how long what nobody keeps is kept",

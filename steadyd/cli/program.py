@@ -15,6 +15,7 @@ from steadyd.cli.follow import logs, requests
 from steadyd.cli.notify import notify
 from steadyd.cli.run import run
 from steadyd.cli.serve import serve
+from steadyd.cli.sql import sql
 from steadyd.cli.top import top
 from steadyd.cli.verb import config_option
 
@@ -22,6 +23,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, top, show, logs, requests, versions, open_app),
     "Change": (start, stop, restart, rollback, rename, settings, notify, allow, refuse, delete, undelete),
+    "Reach in": (sql,),
     "Check": (doctor,),
 }
 EPILOG = "Every option also reads STEADYD_<OPTION>, and the config file (flag, environment, file, default)."

@@ -32,13 +32,15 @@ def note(text: str) -> None:
     click.echo(safe_line(text), err=True)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows under headings: fitted to a terminal, plain aligned columns anywhere else."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], as_they_are: bool = False) -> None:
+    """Rows under headings: fitted to a terminal, plain aligned columns anywhere else. Headings are in capitals
+    there, or `as_they_are`."""
+    columns = [safe_line(column) for column in columns]
     clean = [[safe_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_rich(columns, clean)
         return
-    table = [[column.upper() for column in columns], *clean]
+    table = [columns if as_they_are else [column.upper() for column in columns], *clean]
     widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
     for row in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -106,7 +108,7 @@ def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

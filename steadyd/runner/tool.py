@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import itertools
 import json
 import os
@@ -19,7 +20,7 @@ from steadyd.linux.cgroup import Caps, Cgroups, Group
 from steadyd.runner import sandbox
 from steadyd.runner.confined import sandbox_pipes
 from steadyd.runner.engine import Engine
-from steadyd.runner.process import UNCONFINED, Confinement, Exit, Spawn, spawn
+from steadyd.runner.process import UNCONFINED, Confinement, Exit, Process, Spawn, spawn
 
 OUTPUT_BYTES_MAX = 1 << 20
 READ_BYTES = 64 << 10
@@ -33,6 +34,14 @@ PROCESSES_MAX = 256
 """Threads are processes, here."""
 SCRIPT = ("--no-install", "--no-env-file", "--config=/dev/null")
 """How Bun runs a script of ours: nothing is fetched, no .env is read, and no bunfig.toml (its `preload` names code)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one run may take of memory, and how much of what it says is kept."""
+
+    memory_bytes: int
+    output_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +78,29 @@ class Tools:
         self.sandboxed = sandboxed
         self._spawn = spawn
         self._system = sandbox.look_at_system()
+        self._bounds: Bounds | None = None
+
+    def within(self, bounds: Bounds) -> Tools:
+        """The same for programs that may take other amounts than a build."""
+        other = copy.copy(self)
+        other._bounds = bounds
+        return other
 
     async def run(self, room: sandbox.Room, words: Sequence[str], seconds: float) -> Result:
         """Run `bun WORDS…` in `room`; a word may name paths with {app}, {engine} and the keys of `room.extra` and
         `room.shown`."""
-        group = self._group()
+        bounds = self._bounds or Bounds(MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX)
+        group = self._group(bounds.memory_bytes)
         try:
-            return await self._run(room, words, seconds, group)
+            process, output = await self._start(room, words, group)
+            collector = Collector(output, bounds.output_bytes)
+            try:
+                done, _ = await asyncio.wait({process.ended}, timeout=seconds)
+            finally:
+                process.kill()
+                ended = await asyncio.shield(process.ended)
+                said = collector.finish()
+            return Result(ended, said, not done)
         finally:
             if group is not None:
                 group.kill()
@@ -83,15 +108,16 @@ class Tools:
 
     # Private
 
-    def _group(self) -> Group | None:
+    def _group(self, memory_bytes: int) -> Group | None:
         """A cgroup of its own for each run, in the class of builds."""
         if self._cgroups is None:
             return None
         group = self._cgroups.make("builds", f"build-{next(self._numbers)}")
-        group.cap(Caps(MEMORY_BYTES_MAX, 0, PROCESSES_MAX))
+        group.cap(Caps(memory_bytes, 0, PROCESSES_MAX))
         return group
 
-    async def _run(self, room: sandbox.Room, words: Sequence[str], seconds: float, group: Group | None) -> Result:
+    async def _start(self, room: sandbox.Room, words: Sequence[str], group: Group | None) -> tuple[Process, int]:
+        """The process, and what it prints."""
         limits = ((resource.RLIMIT_FSIZE, FILE_BYTES_MAX), (resource.RLIMIT_CORE, 0))
         confinement = Confinement(join=group.join if group else (), limits=limits)
         output, output_end = os.pipe()
@@ -105,6 +131,7 @@ class Tools:
                 descriptors |= {**pipes, sandbox.INFO_FD: nowhere}
                 command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]
                 process = await self._spawn(command, {}, descriptors, replace(confinement, uid=room.uid))
+                process.relays = True
             else:
                 linux = sys.platform == "linux"
                 command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]
@@ -117,14 +144,7 @@ class Tools:
         finally:
             for descriptor in closing:
                 os.close(descriptor)
-        collector = Collector(output)
-        try:
-            done, _ = await asyncio.wait({process.ended}, timeout=seconds)
-        finally:
-            process.kill()
-            ended = await asyncio.shield(process.ended)
-            said = collector.finish()
-        return Result(ended, said, not done)
+        return process, output
 
     def _command(self, room: sandbox.Room, words: Sequence[str], inside: bool) -> list[str]:
         engine = sandbox.ENGINE if inside else str(self.engine.folder)
@@ -138,8 +158,9 @@ class Tools:
 class Collector:
     """What a tool writes: read as it comes, so that nothing stalls, and cut at the limit. Owns the descriptor."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, limit: int = OUTPUT_BYTES_MAX) -> None:
         self._descriptor = descriptor
+        self._limit = limit
         self._kept = bytearray()
         os.set_blocking(descriptor, False)
         asyncio.get_running_loop().add_reader(descriptor, self._read)
@@ -161,7 +182,7 @@ class Collector:
             piece = os.read(self._descriptor, READ_BYTES)
         except BlockingIOError:
             return False
-        self._kept += piece[: max(0, OUTPUT_BYTES_MAX - len(self._kept))]
+        self._kept += piece[: max(0, self._limit - len(self._kept))]
         if not piece:
             asyncio.get_running_loop().remove_reader(self._descriptor)
         return bool(piece)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from steadyd.errors import SteadyError
 from steadyd.web import (
     apps,
+    databases,
     deploys,
     description,
     forms,
@@ -72,6 +73,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *streams.ENDPOINTS,
         *settings.ENDPOINTS,
         *notify.ENDPOINTS,
+        *databases.ENDPOINTS,
         *metrics.ENDPOINTS,
         *targets.ENDPOINTS,
         *host.ENDPOINTS,

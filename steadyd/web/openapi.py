@@ -26,6 +26,7 @@ PATH_PARAMETERS: dict[str, Json] = {
     "name": {"description": "The app's name.", "schema": {"type": "string"}},
     "target": {"description": "What is open, as it is listed.", "schema": {"type": "string"}},
     "n": {"description": "A version's number.", "schema": {"type": "integer", "minimum": 1}},
+    "file": {"description": "A database's path; its slashes stay as they are.", "schema": {"type": "string"}},
     "path": {"description": "A file's path; its slashes stay as they are.", "schema": {"type": "string"}},
 }
 

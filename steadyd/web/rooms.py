@@ -19,6 +19,7 @@ from steadyd.records.versions import Versions
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.logs import Logs
+from steadyd.runner.query import Databases
 from steadyd.urls import Urls
 from steadyd.web.body import BODY_BYTES_MAX
 from steadyd.web.rate import RateLimit
@@ -42,6 +43,7 @@ class Rooms:
     urls: Urls
     guests: bool
     host_name: str
+    databases: Databases = field(kw_only=True)
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
     now: Callable[[], float] = time.time

@@ -32,6 +32,7 @@ from steadyd.runner.fleet import Fleet
 from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
+from steadyd.runner.query import Databases
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
@@ -146,7 +147,7 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     deployer = Deployer(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
     notices = Notices(library.apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
     told = (library, requests, metrics, logs)
-    rooms = Rooms(*told, fleet, deployer, notices, urls, True, "test-host")
+    rooms = Rooms(*told, fleet, deployer, notices, urls, True, "test-host", databases=Databases(ground, tools))
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:

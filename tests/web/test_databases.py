@@ -1,0 +1,94 @@
+"""Databases through the API: real files, really opened by another process; tests/runner/test_query.py has the rest."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from tests.web.conftest import HELLO, Stage, Web, code
+
+KEEPER = b"""
+import { Database } from "bun:sqlite";
+const db = new Database("data.sqlite");
+db.run("PRAGMA journal_mode = WAL");
+db.run("CREATE TABLE IF NOT EXISTS seen (n INTEGER, word TEXT, raw BLOB)");
+db.run("INSERT INTO seen VALUES (1, 'one', x'00ff'), (9007199254740993, 'two', NULL)");
+"""
+QUERY = "/api/apps/hello/databases/data.sqlite/query"
+
+
+def test_a_database_is_found_and_read(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello", content=KEEPER + HELLO)
+        async with stage.client(stage.operator_token) as client:
+            answer = (await client.get("/api/apps/hello/databases")).json()
+            assert [each["path"] for each in answer["databases"]] == ["data.sqlite"]
+            assert answer["more"] is False
+            asked = {"sql": "SELECT n, word, raw FROM seen WHERE n > ? ORDER BY n;", "params": [0]}
+            read = await client.post(QUERY, json=asked)
+            assert read.status_code == 200, read.text
+            assert read.json()["columns"] == ["n", "word", "raw"]
+            raw = {"base64": base64.b64encode(b"\x00\xff").decode()}
+            assert read.json()["rows"] == [[1, "one", raw], ["9007199254740993", "two", None]]
+            assert read.json()["truncated"] is False
+            named = {"sql": "SELECT word FROM seen WHERE raw = :raw", "params": {"raw": raw}}
+            assert (await client.post(QUERY, json=named)).json()["rows"] == [["one"]]
+
+    web(body)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"sql": "SELEC 1"}, "sql_error"),
+        ({"sql": "SELECT 1; SELECT 2"}, "sql_error"),
+        ({"sql": " -- nothing"}, "sql_error"),
+        ({"sql": "DELETE FROM seen"}, "sql_error"),
+        ({"sql": "SELECT ?", "params": [1, 2]}, "sql_error"),
+        ({"sql": "SELECT 1", "write": True}, "not_implemented"),
+        ({"sql": "SELECT ?", "params": [2**63]}, "invalid"),
+        ({"sql": "SELECT ?", "params": [{"base64": "!"}]}, "invalid"),
+        ({"sql": "SELECT 1", "params": ["x" * 60_000]}, "too_large"),
+        ({"sql": "SELECT 1", "limit": 1}, "invalid"),
+        ({}, "invalid"),
+    ],
+)
+def test_what_is_refused(web: Web, asked: dict[str, object], said: str) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello", content=KEEPER + HELLO)
+        async with stage.client(stage.operator_token) as client:
+            assert code(await client.post(QUERY, json=asked)) == said
+            assert (await client.post(QUERY, json={"sql": "SELECT count(*) FROM seen"})).json()["rows"] == [[2]]
+
+    web(body)
+
+
+def test_what_is_no_database(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        one = {"sql": "SELECT 1"}
+        async with stage.client(stage.operator_token) as client:
+            assert (await client.get("/api/apps/hello/databases")).json() == {"databases": [], "more": False}
+            assert code(await client.post(QUERY, json=one)) == "not_found"
+            assert code(await client.post("/api/apps/hello/databases/index.ts/query", json=one)) == "database_damaged"
+            assert code(await client.post("/api/apps/hello/databases/a/../b/query", json=one)) in (
+                "not_found",
+                "invalid_path",
+            )
+            assert code(await client.post("/api/apps/hello/databases/..%2Fb/query", json=one)) == "invalid_path"
+
+    web(body)
+
+
+def test_only_the_owner_reads(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        token = await stage.guest()
+        await stage.app("hello", token, content=KEEPER + HELLO)
+        async with stage.client(await stage.guest()) as stranger:
+            assert code(await stranger.get("/api/apps/hello/databases")) == "not_found"
+            assert code(await stranger.post(QUERY, json={"sql": "SELECT 1"})) == "not_found"
+        async with stage.client(token) as owner:
+            assert (await owner.post(QUERY, json={"sql": "SELECT 1"})).json()["rows"] == [[1]]
+
+    web(body)

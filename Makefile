@@ -43,7 +43,7 @@ check: $(TEST_READY) ## Format, lint, types and the rules of the house
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m pytest tests/test_house.py tests/test_imports.py tests/test_documents.py tests/test_specification.py
+	@$(PY) -m pytest tests/test_house.py tests/test_house_rules.py tests/test_imports.py tests/test_documents.py tests/test_specification.py
 
 fix: $(TEST_READY) ## Mend what ruff can mend
 	@$(PY) -m ruff check --fix .

@@ -102,21 +102,28 @@ class Client:
             Refused: the server's error answer.
             Failure: no answer, or one that is not the API's.
         """
-        request = self._http.build_request(
+        packed = isinstance(body, bytes)
+        response = self._send(
             method,
-            f"/api{path}",
-            json=None if isinstance(body, bytes) else body,
-            content=body if isinstance(body, bytes) else None,
-            headers=self._headers(app) | ({"Content-Type": "application/gzip"} if isinstance(body, bytes) else {}),
-            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS_MAX),
+            path,
+            seconds,
+            json=None if packed else body,
+            content=body if packed else None,
+            headers=self._headers(app) | ({"Content-Type": "application/gzip"} if packed else {}),
         )
-        try:
-            response = self._http.send(request)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
-        if not response.is_success:
-            raise _refusal(self.url, response)
         return _object(self.url, response) if response.content else {}
+
+    def text(self, path: str, accept: str, app: str) -> str:
+        """What a call answers as text of the type `accept`.
+
+        Raises:
+            Refused: the server's error answer.
+            Failure: no answer, or one that is not the API's.
+        """
+        response = self._send("GET", path, ANSWER_SECONDS_MAX, headers=self._headers(app) | {"Accept": accept})
+        if response.headers.get("content-type", "").partition(";")[0] != accept:
+            raise Failure(f"{self.url} answered, but not as a steadyd server does")
+        return response.content.decode("utf-8", "replace")
 
     def stream(self, path: str, params: Mapping[str, Any], app: str) -> Iterator[dict[str, Any]]:
         """The objects of an NDJSON answer as they come; ends when the server ends it.
@@ -140,6 +147,17 @@ class Client:
             raise self._unreachable(error) from None
         except ValueError:
             raise Failure(f"{self.url} sent something that is not JSON") from None
+
+    def _send(self, method: str, path: str, seconds: float, **content: Any) -> httpx.Response:
+        timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS_MAX)
+        request = self._http.build_request(method, f"/api{path}", timeout=timeout, **content)
+        try:
+            response = self._http.send(request)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        if not response.is_success:
+            raise _refusal(self.url, response)
+        return response
 
     def _headers(self, app: str) -> dict[str, str]:
         token = self._token or self.tokens.find(self.url, app)

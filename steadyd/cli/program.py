@@ -10,6 +10,7 @@ from steadyd.cli.apps import apps, open_app, show, versions
 from steadyd.cli.appsettings import settings
 from steadyd.cli.change import delete, rename, restart, rollback, start, stop, undelete
 from steadyd.cli.deploy import deploy
+from steadyd.cli.diff import diff
 from steadyd.cli.doctor import doctor
 from steadyd.cli.follow import logs, requests
 from steadyd.cli.notify import notify
@@ -21,7 +22,7 @@ from steadyd.cli.verb import config_option
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
-    "Look": (apps, top, show, logs, requests, versions, open_app),
+    "Look": (apps, top, show, logs, requests, versions, diff, open_app),
     "Change": (start, stop, restart, rollback, rename, settings, notify, allow, refuse, delete, undelete),
     "Reach in": (sql,),
     "Check": (doctor,),

@@ -27,6 +27,7 @@ PATH_PARAMETERS: dict[str, Json] = {
     "target": {"description": "What is open, as it is listed.", "schema": {"type": "string"}},
     "n": {"description": "A version's number.", "schema": {"type": "integer", "minimum": 1}},
     "file": {"description": "A database's path; its slashes stay as they are.", "schema": {"type": "string"}},
+    "m": {"description": "The version to compare it with.", "schema": {"type": "integer", "minimum": 1}},
     "path": {"description": "A file's path; its slashes stay as they are.", "schema": {"type": "string"}},
 }
 

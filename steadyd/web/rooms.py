@@ -23,10 +23,13 @@ from steadyd.runner.query import Databases
 from steadyd.urls import Urls
 from steadyd.web.body import BODY_BYTES_MAX
 from steadyd.web.rate import RateLimit
+from steadyd.web.turns import Turns
 
 CREATIONS_PER_HOUR_MAX = 60
 LOGINS_PER_HOUR_MAX = 60
 TESTS_PER_HOUR_MAX = 60
+DIFFS_AT_ONCE_MAX = 1
+DIFFS_WAITING_MAX = 16
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Rooms:
     creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
     tests: RateLimit = field(default_factory=lambda: RateLimit(TESTS_PER_HOUR_MAX, "test notices"))
     logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))
+
+    comparisons: Turns = field(default_factory=lambda: Turns(DIFFS_AT_ONCE_MAX, DIFFS_WAITING_MAX, "diffs"))
 
     @property
     def apps(self) -> Apps:

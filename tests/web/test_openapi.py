@@ -84,7 +84,12 @@ def test_what_handlers_answer_fits_their_types(web: Web) -> None:
             checked = 0
             for endpoint in endpoints(stage.rooms):
                 types = endpoint.answers.get("application/json", ())
-                path = endpoint.path.replace("{name}", "hello").replace("{n}", "1").replace("{target}", "host:80")
+                path = (
+                    endpoint.path.replace("{name}", "hello")
+                    .replace("{n}", "1")
+                    .replace("{m}", "1")
+                    .replace("{target}", "host:80")
+                )
                 path += "?domain=localhost"
                 bodies = {
                     "rollback": b'{"version": 1}',

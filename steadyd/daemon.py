@@ -44,7 +44,6 @@ from steadyd.runner import engine, process
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
-from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet, Routes, watched
 from steadyd.runner.ground import PLUMBER_UID, Ground
 from steadyd.runner.install import Installer
@@ -59,6 +58,7 @@ from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
+from steadyd.runner.workshop import Workshop, open_workshop
 from steadyd.runner.zygote import Nursery
 from steadyd.sampler import Sampler
 from steadyd.stopping import on_signals
@@ -147,13 +147,13 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         notices = _notices(stack, config, ground)
         fleet = Fleet(ground, lambda routes: _set_routes(listener, neighbours, routes, control, urls), notices.happened)
         stack.push_async_callback(fleet.close)
-        deployer = Deployer(fleet, installer, Trials(fleet, tools))
-        stack.push_async_callback(deployer.close)
-        await deployer.recover()
+        workshop = open_workshop(fleet, installer, Trials(fleet, tools))
+        stack.push_async_callback(workshop.close)
+        await workshop.recover()
         await fleet.load()
         _nurse(stack, launcher, starter, config)
 
-        rooms = replace(_rooms(config, metrics, fleet, deployer, notices, tools), missing=(problem,) * bool(problem))
+        rooms = replace(_rooms(config, metrics, workshop, notices, tools), missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
@@ -244,8 +244,9 @@ def _start_work(
         stack.callback(asyncio.create_task(work).cancel)
 
 
-def _rooms(config: Config, metrics: Metrics, fleet: Fleet, deployer: Deployer, notices: Notices, tools: Tools) -> Rooms:
+def _rooms(config: Config, metrics: Metrics, workshop: Workshop, notices: Notices, tools: Tools) -> Rooms:
     """What the control plane is given."""
+    fleet = workshop.fleet
     ground = fleet.ground
     return Rooms(
         library=ground.library,
@@ -253,7 +254,7 @@ def _rooms(config: Config, metrics: Metrics, fleet: Fleet, deployer: Deployer, n
         metrics=metrics,
         logs=ground.logs,
         fleet=fleet,
-        deployer=deployer,
+        workshop=workshop,
         notices=notices,
         urls=ground.urls,
         guests=config.guests,

@@ -23,6 +23,7 @@ STATUS: Mapping[str, int] = {
     "conflict": 409,
     "name_taken": 409,
     "version_conflict": 409,
+    "cancelled": 409,
     "length_required": 411,
     "too_large": 413,
     "uri_too_long": 414,

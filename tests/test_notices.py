@@ -15,7 +15,7 @@ from steadyd import notices as module
 from steadyd.errors import SteadyError
 from steadyd.model import App, Event, Principal
 from steadyd.notices import MESSAGE_CHARACTERS_MAX, NOTICES_MAX, SENDS_AT_ONCE_MAX, Notice, Notices, Sent
-from steadyd.records.apps import Apps
+from steadyd.records.apps import Apps, choosing, deleting
 from steadyd.records.people import People
 from steadyd.records.schema import STEADY
 from steadyd.settings import change
@@ -49,7 +49,7 @@ class Stage:
 
     async def app(self, name: str = "hello", notify: str | None = None) -> App:
         app = await self.apps.create(name, await self.people.operator(0.0), False, 0.0)
-        await self.apps.choose(app.id, lambda before: change(before, {"notify": notify}))
+        await self.apps.write(choosing(app.id, lambda before: change(before, {"notify": notify})))
         found = await self.apps.by_id(app.id)
         assert found is not None
         return found
@@ -148,7 +148,7 @@ def test_nobody_is_told_of_what_is_deleted_or_unknown_or_has_no_address(run: Run
     async def body(stage: Stage) -> None:
         await stage.owner()
         quiet, deleted = await stage.app("quiet"), await stage.app("deleted", stage.there.url)
-        await stage.apps.set_deleted(deleted.id, 1.0)
+        await stage.apps.write(deleting(deleted.id, 1.0))
         for app_id in (quiet.id, deleted.id, "nobody"):
             stage.notices.happened(app_id, FAILED)
         await stage.settled()

@@ -98,30 +98,6 @@ class Apps:
         sql = "SELECT id, owner_id FROM apps"
         return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql)})
 
-    async def set_live(self, app: App, version: int, now: float) -> None:
-        """The swap as a fact: from this commit on, `version` is what starts. Ends a hold."""
-        expires = self.terms.expires_at(app.temporary, now)
-        sql = "UPDATE apps SET version = ?, held = 0, updated_at = ?, expires_at = ? WHERE id = ?"
-        await self._database.write(lambda db: db.execute(sql, (version, now, expires, app.id)))
-
-    async def choose(self, app_id: str, change: Callable[[Choices], Choices]) -> None:
-        """Change what the owner set, all at once. `change` may raise, and then nothing is changed."""
-
-        def write(db: Connection) -> None:
-            row = one(db, "SELECT settings FROM apps WHERE id = ?", (app_id,))
-            if row is not None:
-                chosen = json.dumps(to_json(change(from_json(json.loads(row[0])))))
-                db.execute("UPDATE apps SET settings = ? WHERE id = ?", (chosen, app_id))
-
-        await self._database.write(write)
-
-    async def set_held(self, app_id: str, held: bool) -> None:
-        await self._database.write(lambda db: db.execute("UPDATE apps SET held = ? WHERE id = ?", (held, app_id)))
-
-    async def set_deleted(self, app_id: str, at: float | None) -> None:
-        """Delete (`at` a time) or bring back (`None`). Code, data and name stay."""
-        await self._database.write(lambda db: db.execute("UPDATE apps SET deleted_at = ? WHERE id = ?", (at, app_id)))
-
     async def remove(self, app_id: str, now: float) -> None:
         """Forget an app with everything that belongs to it. If it ever served, its name is kept for its owner."""
 
@@ -152,6 +128,35 @@ def moved(app_id: str, to: Principal, now: float) -> Write:
         hand_over(db, app_id, to)
 
     return write
+
+
+def going_live(app: App, version: int, now: float, terms: Terms) -> Write:
+    """The swap as a fact: from this commit on, `version` is what starts. Ends a hold."""
+    expires = terms.expires_at(app.temporary, now)
+    sql = "UPDATE apps SET version = ?, held = 0, updated_at = ?, expires_at = ? WHERE id = ?"
+    return lambda db: db.execute(sql, (version, now, expires, app.id))
+
+
+def choosing(app_id: str, change: Callable[[Choices], Choices]) -> Write:
+    """Change what the owner set, all at once. `change` may raise, and then nothing is changed."""
+
+    def write(db: Connection) -> None:
+        row = one(db, "SELECT settings FROM apps WHERE id = ?", (app_id,))
+        if row is not None:
+            chosen = json.dumps(to_json(change(from_json(json.loads(row[0])))))
+            db.execute("UPDATE apps SET settings = ? WHERE id = ?", (chosen, app_id))
+
+    return write
+
+
+def holding(app_id: str, held: bool) -> Write:
+    """Whether its owner holds it down."""
+    return lambda db: db.execute("UPDATE apps SET held = ? WHERE id = ?", (held, app_id))
+
+
+def deleting(app_id: str, at: float | None) -> Write:
+    """Delete (`at` a time) or bring back (`None`). Code, data and name stay."""
+    return lambda db: db.execute("UPDATE apps SET deleted_at = ? WHERE id = ?", (at, app_id))
 
 
 # Private

@@ -8,23 +8,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from steadyd.model import App, Deploy, Event, Principal
-from steadyd.store import Connection, Database, Row
+from steadyd.store import Connection, Database, Row, Write, one
 
 WAKE = "wake"
 """The kind of event whose `details.ms` says how long a start took."""
 EVENTS_PER_APP_MAX = 1_000
+OPERATIONS_PER_APP_MAX = 500
+OPERATION_DAYS_MAX = 30
+"""How long the operations of an app that is gone are kept."""
+OPERATION_COLUMNS = (
+    "id, app_id, app_name, kind, principal_id, step, steps, committed, coalesce(outcome, ''), error, started_at, "
+    "finished_at"
+)
 DEPLOY_COLUMNS = "id, app_id, version, kind, status, steps, started_at, finished_at, reason"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One piece of multi-step work. `outcome` is "" while it runs, then done, failed or undone."""
+    """One piece of multi-step work. `outcome` is "" while it runs, then done, failed, cancelled or undone."""
 
     id: int
     app_id: str
+    app_name: str
+    """What the app was called when it began."""
     kind: str
+    principal_id: str
     step: str
+    """The last one that began."""
+    steps: tuple[dict[str, Any], ...]
+    """Those that ended: `{name, ms, ok}`."""
+    committed: bool
+    """Whether what it is for is a fact: then a crash cannot undo it any more."""
     outcome: str
+    error: dict[str, Any] | None
+    """`{code, message, details}` of one that failed."""
     started_at: float
     finished_at: float | None
 
@@ -35,59 +52,94 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, app_id: str, kind: str, by: Principal, now: float) -> int:
+    async def begin(self, app: App, kind: str, by: Principal, now: float) -> int:
         """Open an operation; returns its id. It stays open until `finish`, across a crash too."""
         sql = (
-            "INSERT INTO operations (app_id, kind, principal_id, step, started_at) VALUES (?, ?, ?, 'begin', ?) "
-            "RETURNING id"
+            "INSERT INTO operations (app_id, app_name, kind, principal_id, step, started_at) "
+            "VALUES (?, ?, ?, ?, 'begin', ?) RETURNING id"
         )
-        return await self._database.write(lambda db: _id(db.execute(sql, (app_id, kind, by.id, now)).fetchall()))
+        values = (app.id, app.name, kind, by.id, now)
+        return await self._database.write(lambda db: _id(db.execute(sql, values).fetchall()))
 
-    async def step(self, operation_id: int, step: str) -> None:
-        """Record that `step` begins, before it does."""
-        sql = "UPDATE operations SET step = ? WHERE id = ?"
-        await self._database.write(lambda db: db.execute(sql, (step, operation_id)))
+    async def step(self, operation_id: int, step: str, done: Sequence[dict[str, Any]] = ()) -> None:
+        """Record that `step` begins, before it does, and how those before it went."""
+        sql = "UPDATE operations SET step = ?, steps = ? WHERE id = ?"
+        values = (step, json.dumps(list(done)), operation_id)
+        await self._database.write(lambda db: db.execute(sql, values))
 
-    async def finish(self, operation_id: int, outcome: str, now: float) -> None:
-        """Close an operation: done, failed or undone."""
-        sql = "UPDATE operations SET outcome = ?, finished_at = ? WHERE id = ?"
-        await self._database.write(lambda db: db.execute(sql, (outcome, now, operation_id)))
+    async def commit(self, operation_id: int, writes: Sequence[Write]) -> None:
+        """Make it a fact, whole or not at all: what the operation is for, and that it is not to be undone."""
+
+        def write(db: Connection) -> None:
+            for change in writes:
+                change(db)
+            db.execute("UPDATE operations SET committed = 1 WHERE id = ?", (operation_id,))
+
+        await self._database.write(write)
+
+    async def finish(
+        self, operation_id: int, outcome: str, now: float, steps: Sequence[dict[str, Any]] | None = None,
+        error: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """Close an operation with its deploy, if it was one. Only so many of an app are kept."""
+
+        def write(db: Connection) -> None:
+            done = None if steps is None else json.dumps(list(steps))
+            said = None if error is None else json.dumps(error)
+            sql = (
+                "UPDATE operations SET outcome = ?, steps = coalesce(?, steps), error = ?, finished_at = ? "
+                "WHERE id = ? RETURNING app_id"
+            )
+            row = one(db, sql, (outcome, done, said, now, operation_id))
+            status, reason = ("live", "") if outcome == "done" else ("failed", str((error or {}).get("message", "")))
+            sql = (
+                "UPDATE deploys SET status = ?, steps = coalesce(?, steps), reason = ?, finished_at = ? "
+                "WHERE operation_id = ?"
+            )
+            db.execute(sql, (status, done, reason, now, operation_id))
+            _forget_old(db, row[0] if row else "", now)
+
+        await self._database.write(write)
 
     async def unfinished(self) -> list[Operation]:
         """What a crash interrupted, oldest first."""
-        sql = (
-            "SELECT id, app_id, kind, step, coalesce(outcome, ''), started_at, finished_at FROM operations "
-            "WHERE finished_at IS NULL ORDER BY id"
-        )
-        return await self._database.read(lambda db: [Operation(*row) for row in db.execute(sql)])
+        sql = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE finished_at IS NULL ORDER BY id"
+        return await self._database.read(lambda db: [_operation(row) for row in db.execute(sql)])
 
-    async def begin_deploy(self, app: App, version: int, kind: str, now: float) -> int:
-        sql = (
-            "INSERT INTO deploys (app_id, version, kind, status, started_at) VALUES (?, ?, ?, 'running', ?) "
-            "RETURNING id"
-        )
-        return await self._database.write(lambda db: _id(db.execute(sql, (app.id, version, kind, now)).fetchall()))
+    async def operation(self, operation_id: int) -> Operation | None:
+        sql = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE id = ?"
 
-    async def finish_deploy(
-        self, deploy_id: int, status: str, steps: Sequence[dict[str, Any]], now: float, reason: str = ""
-    ) -> Deploy:
-        """Record how a deploy ended: `live`, or `failed` with its reason."""
-        sql = (
-            "UPDATE deploys SET status = ?, steps = ?, reason = ?, finished_at = ? WHERE id = ? "
-            f"RETURNING {DEPLOY_COLUMNS}"
-        )
-        values = (status, json.dumps(list(steps)), reason, now, deploy_id)
-        return await self._database.write(lambda db: _deploy(db.execute(sql, values).fetchall()[0]))
+        def query(db: Connection) -> Operation | None:
+            row = one(db, sql, (operation_id,))
+            return _operation(row) if row else None
 
-    async def settle_deploys(self, app_id: str, now: float, reason: str) -> None:
-        """After a crash: a running deploy went live if its version is, and failed otherwise."""
+        return await self._database.read(query)
+
+    async def operations(
+        self, app_id: str | None = None, principal_id: str | None = None, limit: int = 100
+    ) -> list[Operation]:
+        """Newest first: of one app, or those that somebody asked for."""
+        where = " AND ".join(f"{name} = ?" for name, value in _asked(app_id, principal_id))
+        values = [value for _, value in _asked(app_id, principal_id)]
+        sql = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE {where or 'TRUE'} ORDER BY id DESC LIMIT ?"
+        return await self._database.read(lambda db: [_operation(row) for row in db.execute(sql, (*values, limit))])
+
+    async def begin_deploy(self, operation_id: int, version: int) -> int:
+        """An operation that makes `version` live; returns the deploy's id."""
         sql = (
-            "UPDATE deploys SET finished_at = ?2, "
-            "status = CASE WHEN version = (SELECT version FROM apps WHERE id = ?1) THEN 'live' ELSE 'failed' END, "
-            "reason = CASE WHEN version = (SELECT version FROM apps WHERE id = ?1) THEN '' ELSE ?3 END "
-            "WHERE app_id = ?1 AND status = 'running'"
+            "INSERT INTO deploys (app_id, version, kind, status, started_at, operation_id) "
+            "SELECT app_id, ?, kind, 'running', started_at, id FROM operations WHERE id = ? RETURNING id"
         )
-        await self._database.write(lambda db: db.execute(sql, (app_id, now, reason)))
+        return await self._database.write(lambda db: _id(db.execute(sql, (version, operation_id)).fetchall()))
+
+    async def deploy(self, deploy_id: int) -> Deploy | None:
+        sql = f"SELECT {DEPLOY_COLUMNS} FROM deploys WHERE id = ?"
+
+        def query(db: Connection) -> Deploy | None:
+            row = one(db, sql, (deploy_id,))
+            return _deploy(row) if row else None
+
+        return await self._database.read(query)
 
     async def deploys(self, app_id: str, limit: int = 100) -> list[Deploy]:
         """Newest first."""
@@ -131,6 +183,29 @@ class Journal:
 
 def _id(rows: list[Row]) -> int:
     return int(rows[0][0])
+
+
+def _asked(app_id: str | None, principal_id: str | None) -> list[tuple[str, str]]:
+    wanted = (("app_id", app_id), ("principal_id", principal_id))
+    return [(name, value) for name, value in wanted if value is not None]
+
+
+def _forget_old(db: Connection, app_id: str, now: float) -> None:
+    sql = "SELECT id FROM operations WHERE app_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+    db.execute(
+        f"DELETE FROM operations WHERE app_id = ? AND id <= ({sql}) AND finished_at IS NOT NULL",
+        (app_id, app_id, OPERATIONS_PER_APP_MAX),
+    )
+    sql = "DELETE FROM operations WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM apps WHERE id = app_id)"
+    db.execute(sql, (now - OPERATION_DAYS_MAX * 86_400.0,))
+
+
+def _operation(row: Row) -> Operation:
+    return Operation(
+        id=row[0], app_id=row[1], app_name=row[2], kind=row[3], principal_id=row[4], step=row[5],
+        steps=tuple(json.loads(row[6])), committed=bool(row[7]), outcome=row[8],
+        error=None if row[9] is None else json.loads(row[9]), started_at=row[10], finished_at=row[11],
+    )  # fmt: skip
 
 
 def _deploy(row: Row) -> Deploy:

@@ -113,6 +113,27 @@ STEADY = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX former_names_of_app ON former_names (app_id);
     """,
+    # An operation outlives its app: whoever asked for one that failed, or for a purge, still reads how it ended.
+    """
+    CREATE TABLE works (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, app_name TEXT NOT NULL, kind TEXT NOT NULL,
+        principal_id TEXT NOT NULL, step TEXT NOT NULL, steps TEXT NOT NULL DEFAULT '[]',
+        committed INTEGER NOT NULL DEFAULT 0, outcome TEXT, error TEXT, started_at REAL NOT NULL, finished_at REAL
+    ) STRICT;
+    INSERT INTO works (id, app_id, app_name, kind, principal_id, step, outcome, started_at, finished_at)
+        SELECT o.id, o.app_id, a.name, o.kind, o.principal_id, o.step, o.outcome, o.started_at, o.finished_at
+        FROM operations o JOIN apps a ON a.id = o.app_id;
+    DROP TABLE operations;
+    ALTER TABLE works RENAME TO operations;
+    CREATE INDEX operations_open ON operations (id) WHERE finished_at IS NULL;
+    CREATE INDEX operations_of_app ON operations (app_id, id);
+    CREATE INDEX operations_of_principal ON operations (principal_id, id);
+    UPDATE deploys SET finished_at = started_at,
+        status = CASE version WHEN (SELECT version FROM apps WHERE id = app_id) THEN 'live' ELSE 'failed' END
+        WHERE status = 'running';
+    ALTER TABLE deploys ADD COLUMN operation_id INTEGER;
+    CREATE INDEX deploys_of_operation ON deploys (operation_id);
+    """,
 )
 
 TELEMETRY = (

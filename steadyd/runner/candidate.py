@@ -97,7 +97,7 @@ class Trials:
         """
         ground = self._ground
         try:
-            plan = ground.plan(app, version, scratch, environment="trial")
+            plan = await ground.plan(app, version, scratch, environment="trial")
             instance = await ground.starter.start(plan, ground.timing.start_seconds)
         except BaseException:
             await ground.trash.throw(scratch.root)

@@ -1,33 +1,30 @@
 """Making a version live: install, stage, check, trial, switch. A failed step changes nothing.
 
-The recipe is `_deploy`; read it aloud. Everything before `switch` happens beside the running version. `switch` holds
-requests at the gate, and the row that says which version is live is committed after the new instance listens and
-before the gate opens: an app never changes version after having answered.
+The recipe is `_deploy`; read it aloud. All of it but its last line happens beside the running version. The last line is
+the controller's: hold, drain, swap, release. The row that says which version is live is committed after the new
+instance listens and before the gate opens: an app never changes version after having answered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.manifest import read_manifest
 from steadyd.model import App, Deploy, Draft, Event, File, Origin, Principal, Version
-from steadyd.runner.app import AppRuntime
-from steadyd.runner.blobs import Shelf
+from steadyd.records.apps import going_live
 from steadyd.runner.candidate import Trials
+from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.failure import Failure
-from steadyd.runner.fleet import Fleet
 from steadyd.runner.install import LOCK, Installed, Installer
+from steadyd.runner.removal import Removal
 from steadyd.runner.reserve import is_full
 from steadyd.tree import Tree, check_tree, find_entry
 
-INTERRUPTED = "The daemon stopped while this ran."
-PURGE = "purge"
 MERGE = Origin("merge")
 
 
@@ -55,36 +52,28 @@ class Request:
     trial: bool = True
 
 
-class Steps:
-    """The steps of one deploy with their times, in order."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a deploy made, before its operation has ended."""
 
-    def __init__(self) -> None:
-        self.done: list[dict[str, Any]] = []
-        self.current = ""
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        began, ok, self.current = time.perf_counter(), False, name
-        try:
-            yield
-            ok = True
-        finally:
-            self.done.append({"name": name, "ms": round((time.perf_counter() - began) * 1000, 1), "ok": ok})
+    app: App
+    version: Version
+    record: int
+    """The deploy's id in the journal."""
+    notes: tuple[str, ...]
 
 
 class Deployer:
-    """Creates, deploys, rolls back and deletes apps; one operation at a time for each app."""
+    """Creates, deploys and rolls back apps."""
 
-    def __init__(self, fleet: Fleet, installer: Installer, trials: Trials) -> None:
-        self._fleet = fleet
+    def __init__(self, controller: Controller, installer: Installer, trials: Trials, removal: Removal) -> None:
+        self._controller = controller
+        self._fleet = controller.fleet
+        self._ground = controller.fleet.ground
         self._installer = installer
         self._trials = trials
-        self._apps = fleet.ground.apps
-        self._versions = fleet.ground.versions
-        self._journal = fleet.ground.journal
-        self._blobs = fleet.ground.blobs
-        self._running: set[asyncio.Task[Deployed]] = set()
-        self._shelf = Shelf(self._blobs, self._versions.contents_in_use)
+        self._removal = removal
+        self._shelf = removal.shelf
 
     async def create(
         self, by: Principal, name: str | None, tree: Tree, origin: Origin, temporary: bool, trial: bool = True
@@ -95,7 +84,7 @@ class Deployer:
             SteadyError: `name_taken`, `disk_full`, `deploy_failed` or anything `check_tree` says; nothing is kept.
         """
         check_tree(tree)
-        self._fleet.ground.check_room()
+        self._ground.check_room()
         return await self._finish(self._create(Request(by, "create", origin, tree, trial=trial), name, temporary))
 
     async def deploy(
@@ -108,9 +97,9 @@ class Deployer:
                 serves on.
         """
         check_tree(tree)
-        self._fleet.ground.check_room()
+        self._ground.check_room()
         request = Request(by, "deploy", origin, tree, trial=trial)
-        return await self._finish(self._change(app, base_version, lambda live: _ready(request)))
+        return await self._finish(self._change(app, "deploy", by, base_version, lambda live: _ready(request)))
 
     async def merge(
         self,
@@ -122,7 +111,7 @@ class Deployer:
         trial: bool = True,
     ) -> Deployed:
         """The next version, from the live one with some files changed, added or (`None`) deleted."""
-        self._fleet.ground.check_room()
+        self._ground.check_room()
 
         async def merged(live: Version) -> Request:
             tree = {file.path: await self.content(file) for file in live.files if file.path not in changes}
@@ -135,7 +124,7 @@ class Deployer:
                     tree[path] = content
             return Request(by, "deploy", origin, check_tree(tree), trial=trial)
 
-        return await self._finish(self._change(app, base_version, merged))
+        return await self._finish(self._change(app, "deploy", by, base_version, merged))
 
     async def rollback(self, by: Principal, app: App, version: int) -> Deployed:
         """Make an earlier (or later) version live again, as a deploy of its own.
@@ -143,197 +132,107 @@ class Deployer:
         Raises:
             SteadyError: `not_found` or `deploy_failed`.
         """
-        target = await self._versions.one(app.id, version)
+        target = await self._ground.versions.one(app.id, version)
         if target is None:
             raise SteadyError("not_found", f"“{app.name}” has no version {version}.")
         request = Request(by, "rollback", target.origin, version=target)
-        return await self._finish(self._change(app, None, lambda live: _ready(request)))
-
-    async def delete(self, by: Principal, app: App, purge: bool) -> None:
-        """Stop it at once. Code, data and name stay for an undelete, or go now with `purge`."""
-        runtime = await self._fleet.add(app)
-        async with runtime.operation:
-            await self._apps.set_deleted(app.id, time.time())
-            await self._fleet.remove(app.id)
-            await self._fleet.publish_routes()
-        if purge:
-            await self._journal.begin(app.id, PURGE, by, time.time())
-            await self._forget(app)
-            await self._shelf.tidy()
-        else:
-            self._fleet.note(app.id, Event(time.time(), "delete", f"Deleted by {by.name}."))
-
-    async def undelete(self, by: Principal, app: App) -> None:
-        """Bring a deleted app back, asleep."""
-        await self._apps.set_deleted(app.id, None)
-        await self._fleet.add(replace(app, deleted_at=None))
-        await self._fleet.publish_routes()
-        self._fleet.note(app.id, Event(time.time(), "undelete", f"Brought back by {by.name}."))
+        return await self._finish(self._change(app, "rollback", by, None, lambda live: _ready(request)))
 
     async def content(self, file: File) -> bytes:
         """One file of a version."""
-        return await asyncio.to_thread(self._blobs.get, file.sha256)
-
-    async def recover(self) -> None:
-        """After a start: undo what the last daemon left half done. The live versions are what the rows say."""
-        apps = {app.id: app for deleted in (False, True) for app in await self._apps.everything(deleted)}
-        for app in apps.values():
-            if app.version == 0:
-                await self._forget(app)
-        for operation in await self._journal.unfinished():
-            app = apps[operation.app_id]
-            if operation.kind == PURGE:
-                await self._forget(app)
-                continue
-            await self._fleet.ground.trash.throw(self._fleet.ground.place(app).scratch)
-            now = time.time()
-            await self._journal.settle_deploys(operation.app_id, now, INTERRUPTED)
-            await self._versions.drop_never_live(operation.app_id)
-            await self._journal.finish(operation.id, "undone", now)
-        await self._shelf.tidy()
-        self._fleet.ground.trash.empty()
-
-    async def close(self) -> None:
-        """Wait for the deploys under way."""
-        while self._running:
-            await asyncio.wait(self._running)
-        await self._trials.settled()
-        await self._fleet.ground.trash.close()
+        return await asyncio.to_thread(self._ground.blobs.get, file.sha256)
 
     # Private
 
     async def _finish(self, work: Coroutine[Any, Any, Deployed]) -> Deployed:
-        """Run a deploy to its end even if whoever asked for it goes away."""
-        task = asyncio.ensure_future(self._shelf.tidied(work))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        return await self._controller.operations.to_the_end(self._shelf.tidied(work))
 
     async def _create(self, request: Request, name: str | None, temporary: bool) -> Deployed:
-        app = await self._apps.create(name, request.by, temporary, time.time())
+        app = await self._ground.apps.create(name, request.by, temporary, time.time())
         runtime = await self._fleet.add(app)
-        async with runtime.operation:
-            try:
-                done = await self._deploy(app, request)
-            except BaseException:
-                await self._forget(app)
-                raise
-            await self._fleet.publish_routes()
-        return done
+        try:
+            async with self._controller.turn(request.by, app, request.kind, first=True) as turn:
+                made = await self._deploy(turn, request)
+        except BaseException:
+            async with runtime.operation:
+                await self._removal.forget(app)
+            raise
+        await self._fleet.publish_routes()
+        return await self._deployed(made)
 
     async def _change(
-        self, app: App, base_version: int | None, request: Callable[[Version], Awaitable[Request]]
-    ) -> Deployed:
+        self, app: App, kind: str, by: Principal, base_version: int | None,
+        request: Callable[[Version], Awaitable[Request]],
+    ) -> Deployed:  # fmt: skip
         """Deploy to an existing app, judged by what is live once it is this deploy's turn."""
-        runtime = await self._fleet.add(app)
-        async with runtime.operation:
-            now = await self._apps.by_id(app.id)
-            live = await self._versions.one(app.id, now.version) if now else None
-            if now is None or live is None or now.deleted_at is not None:
-                raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
-            if base_version is not None and base_version != now.version:
-                message = f"Version {now.version} is live, not {base_version}: somebody deployed meanwhile."
-                raise SteadyError("version_conflict", message, {"live": now.version, "base_version": base_version})
-            return await self._deploy(now, await request(live), live)
+        async with self._controller.turn(by, app, kind) as turn:
+            live = turn.version
+            if base_version is not None and base_version != live.number:
+                message = f"Version {live.number} is live, not {base_version}: somebody deployed meanwhile."
+                raise SteadyError("version_conflict", message, {"live": live.number, "base_version": base_version})
+            made = await self._deploy(turn, await request(live))
+        return await self._deployed(made)
 
-    async def _deploy(self, app: App, request: Request, live: Version | None = None) -> Deployed:
-        steps = Steps()
-        self._fleet.ground.check_may_run(app)
-        runtime = await self._fleet.add(app)
-        operation = await self._journal.begin(app.id, request.kind, request.by, time.time())
-        record = 0
+    async def _deploy(self, turn: Turn, request: Request) -> Made:
+        self._ground.check_may_run(turn.app)
+        operation, app = turn.operation, turn.app
         try:
-            version, notes = await self._stage(app, request, steps, operation, live)
-            record = await self._journal.begin_deploy(app, version.number, request.kind, time.time())
-            async with self._trials.of(app, live, version, request.trial) as candidate:
-                await self._journal.step(operation, "check")
-                with steps("check"):
+            version, notes = await self._stage(turn, request)
+            record = await self._ground.journal.begin_deploy(operation.id, version.number)
+            async with self._trials.of(app, turn.live, version, request.trial) as candidate:
+                async with operation.step("check"):
                     await candidate.check()
                 if request.trial:
-                    await self._journal.step(operation, "trial")
-                    with steps("trial"):
+                    async with operation.step("trial"):
                         await candidate.run()
-            await self._journal.step(operation, "switch")
-            with steps("switch"):
-                notes += await self._switch(runtime, app, version, live)
+            plan = await self._ground.plan(app, version)
+            aside = await self._controller.swap(
+                turn, version, plan, going_live(app, version.number, time.time(), self._ground.apps.terms)
+            )
         except BaseException as error:
-            failed = _as_error(error, steps.current)
-            await self._record_failure(app, operation, record, steps, failed)
-            await self._fleet.ground.tidy(app)
+            failed = _as_error(error, operation.current)
+            await self._ground.versions.drop_never_live(app.id)
+            self._fleet.note(app.id, Event(time.time(), "deploy_failed", failed.message))
+            await self._ground.tidy(app)
             raise failed from error
-        deploy = await self._journal.finish_deploy(record, "live", steps.done, time.time())
-        await self._journal.finish(operation, "done", time.time())
-        self._fleet.note(app.id, Event(time.time(), request.kind, f"Version {version.number} is live."))
-        app = await self._apps.by_id(app.id) or app
-        await self._fleet.ground.tidy(app)
-        return Deployed(app, version, deploy, notes)
+        turn.runtime.settings = self._ground.settings(app, version)
+        return Made(app, version, record, (*notes, *(_put_aside(path) for path in aside)))
 
-    async def _stage(
-        self, app: App, request: Request, steps: Steps, operation: int, live: Version | None
-    ) -> tuple[Version, tuple[str, ...]]:
+    async def _deployed(self, made: Made) -> Deployed:
+        """What is told of a deploy whose operation has ended well."""
+        deploy = await self._ground.journal.deploy(made.record)
+        app = await self._ground.apps.by_id(made.app.id) or made.app
+        assert deploy is not None
+        self._fleet.note(app.id, Event(time.time(), deploy.kind, f"Version {made.version.number} is live."))
+        await self._ground.tidy(app)
+        return Deployed(app, made.version, deploy, made.notes)
+
+    async def _stage(self, turn: Turn, request: Request) -> tuple[Version, tuple[str, ...]]:
         """Keep the files and have the dependencies in place; nothing is live yet."""
+        app, operation = turn.app, turn.operation
         if request.version is not None:
-            with steps("install"):
-                await self._fleet.ground.restore(app, request.version)
+            async with operation.step("install"):
+                await self._ground.restore(app, request.version)
             return request.version, ()
         assert request.tree is not None
-        tree, place = dict(request.tree), self._fleet.ground.place(app)
-        manifest = read_manifest(tree, self._apps.policy, app.owner_kind)
-        await self._journal.step(operation, "install")
-        with steps("install"):
-            pinned = b"" if live is None or request.origin.source == "merge" else await self._lock(live)
-            installed = await self._installer.install(place, tree, pinned)
+        tree = dict(request.tree)
+        manifest = read_manifest(tree, self._ground.apps.policy, app.owner_kind)
+        async with operation.step("install"):
+            pinned = b"" if turn.live is None or request.origin.source == "merge" else await self._lock(turn.live)
+            installed = await self._installer.install(self._ground.place(app), tree, pinned)
         _add_lock(tree, installed)
-        await self._journal.step(operation, "stage")
-        with steps("stage"):
-            async with self._shelf.kept():
-                files = await asyncio.to_thread(self._blobs.put, tree)
-                entry = find_entry(tree)
-                bun = self._fleet.ground.starter.engine.bun_version
-                draft = Draft(entry, request.origin, tuple(files), installed.modules, manifest.choices, bun)
-                version = await self._versions.add(app, request.by, draft, time.time())
+        async with operation.step("stage"), self._shelf.kept():
+            files = await asyncio.to_thread(self._ground.blobs.put, tree)
+            entry = find_entry(tree)
+            bun = self._ground.starter.engine.bun_version
+            draft = Draft(entry, request.origin, tuple(files), installed.modules, manifest.choices, bun)
+            version = await self._ground.versions.add(app, request.by, draft, time.time())
         return version, (*manifest.notes, *installed.notes)
 
     async def _lock(self, live: Version) -> bytes:
         """What pins the live version's dependencies: a whole tree without a lock keeps them, a merge can remove it."""
         found = [file for file in live.files if file.path == LOCK]
         return await self.content(found[0]) if found else b""
-
-    async def _switch(self, runtime: AppRuntime, app: App, version: Version, live: Version | None) -> tuple[str, ...]:
-        """Hold, drain, swap, release."""
-        async with runtime.swap():
-            aside = await self._fleet.ground.link(app, version)
-            try:
-                await runtime.adopt(self._fleet.ground.plan(app, version))
-                await self._apps.set_live(app, version.number, time.time())
-                runtime.settings = self._fleet.ground.settings(app, version)
-            except BaseException:
-                await self._put_back(runtime, app, live)
-                raise
-        return tuple(f"“{path}”, which the app had written, was put aside: this version ships one." for path in aside)
-
-    async def _put_back(self, runtime: AppRuntime, app: App, live: Version | None) -> None:
-        """Inside a swap that failed: the folder and the plan are the old version's again."""
-        await runtime.sleep()
-        if live is not None:
-            await self._fleet.ground.link(app, live)
-            runtime.plan = self._fleet.ground.plan(app, live)
-
-    async def _record_failure(self, app: App, operation: int, record: int, steps: Steps, error: SteadyError) -> None:
-        now = time.time()
-        if record:
-            await self._journal.finish_deploy(record, "failed", steps.done, now, error.message)
-        await self._versions.drop_never_live(app.id)
-        await self._journal.finish(operation, "failed", now)
-        self._fleet.note(app.id, Event(now, "deploy_failed", error.message))
-
-    async def _forget(self, app: App) -> None:
-        """Nothing is kept of the app; its row goes last, so that an interrupted end is found and finished."""
-        await self._fleet.remove(app.id)
-        await self._fleet.ground.logs.flush()  # its last lines, or they would come while the folder goes
-        await asyncio.to_thread(self._fleet.ground.forget, app.id)
-        await self._fleet.ground.trash.throw(self._fleet.ground.place(app).root)
-        await self._apps.remove(app.id, time.time())
 
 
 # Private
@@ -347,6 +246,10 @@ def _add_lock(tree: dict[str, bytes], installed: Installed) -> None:
     """The lock travels with the version, so that it installs the same for ever."""
     if installed.lock is not None:
         tree[LOCK] = installed.lock
+
+
+def _put_aside(path: str) -> str:
+    return f"“{path}”, which the app had written, was put aside: this version ships one."
 
 
 def _as_error(error: BaseException, step: str) -> SteadyError:

@@ -7,7 +7,8 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,11 +16,10 @@ import psutil
 
 from steadyd.errors import SteadyError
 from steadyd.feed import Feed
-from steadyd.model import App, AppState, Death, Event, Limits
+from steadyd.model import App, AppState, Death, Event
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
-from steadyd.runner.app import AT_REST, AppRuntime, Tell
-from steadyd.runner.confined import caps, limit_files
+from steadyd.runner.app import AppRuntime, Tell
 from steadyd.runner.failure import DISK
 from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground
@@ -141,47 +141,20 @@ class Fleet:
             if runtime.instance is not None
         }
 
-    async def start(self, app: App) -> None:
-        """Wake it, after a hold or a failure too; returns when it answers.
+    @asynccontextmanager
+    async def turn(self, app: App) -> AsyncIterator[AppRuntime]:
+        """The app's operations one at a time.
 
         Raises:
-            SteadyError: `app_failed` with reason and log lines for its owner.
+            SteadyError: `conflict` if nothing of it is live, `not_found` if it was deleted while this waited.
         """
-        async with _operating(self._runtimes.get(app.id), app) as runtime:
-            await self.ground.apps.set_held(app.id, False)
-            await runtime.wake()
-
-    async def stop(self, app: App, hold: bool) -> None:
-        """Put it to sleep now; with `hold` it stays down until it is started."""
-        async with _operating(self._runtimes.get(app.id), app) as runtime:
-            if hold:
-                await self.ground.apps.set_held(app.id, True)
-            await runtime.sleep(hold)
-
-    async def restart(self, app: App) -> None:
-        """A fresh instance of the same version; requests wait at the gate meanwhile."""
-        async with _operating(self._runtimes.get(app.id), app) as runtime:
-            await self.ground.apps.set_held(app.id, False)
-            async with runtime.swap():
-                pass
-            await runtime.wake()
-
-    async def apply(self, app: App) -> None:
-        """Make true what the records now say of its settings, without losing a request: limits and sleep at once,
-        another network with a fresh instance."""
-        if app.id not in self._runtimes:
-            return  # its first deploy is under way, and reads them at its end
-        async with _operating(self._runtimes.get(app.id), app) as runtime:
-            app = await self.ground.apps.by_id(app.id) or app
-            version = await self.ground.versions.one(app.id, app.version)
-            if runtime.plan is not None and version is not None:
-                runtime.plan = self.ground.plan(app, version)
-            before = runtime.settings.network
-            runtime.settings = app.settings
-            fits = _cap(runtime.instance, app.limits)
-            if not (fits and before is app.settings.network) and runtime.state not in AT_REST:
-                async with runtime.swap():
-                    pass
+        runtime = self._runtimes.get(app.id)
+        if runtime is None:
+            raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+        async with runtime.operation:
+            if runtime.closed:
+                raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
+            yield runtime
 
     async def run(self) -> None:
         """The fleet's only loop: idle apps go to sleep."""
@@ -256,12 +229,6 @@ def _woken(seconds: float) -> Event:
     return Event(time.time(), WAKE, f"Started in {ms:.0f} ms.", {"ms": round(ms, 1)})
 
 
-def _operating(runtime: AppRuntime | None, app: App) -> _Operating:
-    if runtime is None:
-        raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
-    return _Operating(runtime)
-
-
 def host_memory() -> tuple[int, int]:
     """Bytes of memory that this host has available, and has."""
     memory = psutil.virtual_memory()
@@ -279,34 +246,6 @@ def _relieve(runtimes: Mapping[str, AppRuntime], available: int, total: int) -> 
     ]
     for app_id in to_stop(available, total, idle):
         runtimes[app_id].sleep_early()
-
-
-def _cap(instance: Instance | None, limits: Limits) -> bool:
-    """Give a running instance other limits; false if it uses more memory than they allow: then it takes a fresh one."""
-    try:
-        if instance is not None and instance.group is not None:
-            instance.group.cap(caps(limits))
-            limit_files(pids_of(instance), limits.disk_bytes)
-    except SteadyError:
-        return False
-    return True
-
-
-class _Operating:
-    """`async with`: the app's operations one at a time."""
-
-    def __init__(self, runtime: AppRuntime) -> None:
-        self._runtime = runtime
-
-    async def __aenter__(self) -> AppRuntime:
-        await self._runtime.operation.acquire()
-        if self._runtime.closed:  # deleted while this waited for its turn
-            self._runtime.operation.release()
-            raise SteadyError("not_found", f"“{self._runtime.name}” does not exist any more.")
-        return self._runtime
-
-    async def __aexit__(self, *_: object) -> None:
-        self._runtime.operation.release()
 
 
 def watched(fleet: Fleet) -> list[Watched]:

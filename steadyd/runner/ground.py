@@ -82,7 +82,7 @@ class Ground:
         self.check_may_run(app)
         await self.restore(app, version)
         await self.link(app, version)
-        return self.plan(app, version)
+        return await self.plan(app, version)
 
     async def restore(self, app: App, version: Version) -> None:
         """Have the dependencies of a kept version in place again, should they be lost.
@@ -96,7 +96,9 @@ class Ground:
         tree = {file.path: await asyncio.to_thread(self.blobs.get, file.sha256) for file in version.files}
         await self.installer.restore(place, tree, version.modules)
 
-    def plan(self, app: App, version: Version, place: Place | None = None, environment: str = "production") -> Plan:
+    async def plan(
+        self, app: App, version: Version, place: Place | None = None, environment: str = "production"
+    ) -> Plan:
         """What to start for a version, in the app's own folder or in another place."""
         own = self.place(app)
         place = place or own

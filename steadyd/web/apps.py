@@ -60,35 +60,34 @@ async def show_app(call: Call) -> Response:
 
 async def delete_app(call: Call) -> Response:
     purge = call.query(schema.DeleteQuery).purge
-    assert call.caller.principal is not None
     if call.app.deleted_at is None or purge:
-        await call.rooms.deployer.delete(call.caller.principal, call.app, purge)
+        removal = call.rooms.removal
+        await (removal.purge if purge else removal.delete)(call.principal, call.app)
     return Response(status_code=204, headers=NO_STORE)
 
 
 async def undelete_app(call: Call) -> Response:
     await call.body(schema.Nothing)
-    assert call.caller.principal is not None
     if call.app.deleted_at is not None:
-        await call.rooms.deployer.undelete(call.caller.principal, call.app)
+        await call.rooms.removal.undelete(call.principal, call.app)
     return await _app_now(call)
 
 
 async def start_app(call: Call) -> Response:
     await call.body(schema.Nothing)
-    await call.rooms.fleet.start(call.app)
+    await call.rooms.controller.start(call.principal, call.app)
     return await _app_now(call)
 
 
 async def stop_app(call: Call) -> Response:
     body = await call.body(schema.StopBody)
-    await call.rooms.fleet.stop(call.app, body.hold)
+    await call.rooms.controller.stop(call.principal, call.app, body.hold)
     return await _app_now(call)
 
 
 async def restart_app(call: Call) -> Response:
     await call.body(schema.Nothing)
-    await call.rooms.fleet.restart(call.app)
+    await call.rooms.controller.restart(call.principal, call.app)
     return await _app_now(call)
 
 

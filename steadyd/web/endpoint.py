@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steadyd.errors import SteadyError
-from steadyd.model import App
+from steadyd.model import App, Principal
 from steadyd.web import auth
 from steadyd.web.auth import Caller
 from steadyd.web.body import CALL_BYTES_MAX, Allowance, Holding, convert, decode, whole
@@ -52,6 +52,12 @@ class Call:
         """The app in the path (of calls that are the owner's)."""
         assert self.found is not None
         return self.found
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks (of calls that are not anyone's)."""
+        assert self.caller.principal is not None
+        return self.caller.principal
 
     async def body(self, kind: type[S]) -> S:
         """The JSON body as `kind`; an empty body is `{}`."""

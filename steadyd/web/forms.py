@@ -78,7 +78,7 @@ async def change(visit: Visit) -> Response:
 async def start(visit: Visit) -> Response:
     app = await visit.app()
     try:
-        await visit.rooms.fleet.start(app)
+        await visit.rooms.controller.start(visit.principal, app)
     except SteadyError as error:
         return await appview.show(visit, app, Edit(error=error))
     return visit.go(f"/apps/{app.name}?done=started")
@@ -87,14 +87,14 @@ async def start(visit: Visit) -> Response:
 async def stop(visit: Visit) -> Response:
     app = await visit.app()
     hold = visit.form.get("hold") == "1"
-    await visit.rooms.fleet.stop(app, hold)
+    await visit.rooms.controller.stop(visit.principal, app, hold)
     return visit.go(f"/apps/{app.name}?done={'held' if hold else 'stopped'}")
 
 
 async def restart(visit: Visit) -> Response:
     app = await visit.app()
     try:
-        await visit.rooms.fleet.restart(app)
+        await visit.rooms.controller.restart(visit.principal, app)
     except SteadyError as error:
         return await appview.show(visit, app, Edit(error=error))
     return visit.go(f"/apps/{app.name}?done=restarted")
@@ -102,16 +102,14 @@ async def restart(visit: Visit) -> Response:
 
 async def delete(visit: Visit) -> Response:
     app = await visit.app()
-    assert visit.caller.principal is not None
-    await visit.rooms.deployer.delete(visit.caller.principal, app, purge=False)
+    await visit.rooms.removal.delete(visit.principal, app)
     return visit.go("/apps")
 
 
 async def undelete(visit: Visit) -> Response:
     app = await visit.app()
-    assert visit.caller.principal is not None
     if app.deleted_at is not None:
-        await visit.rooms.deployer.undelete(visit.caller.principal, app)
+        await visit.rooms.removal.undelete(visit.principal, app)
     return visit.go(f"/apps/{app.name}?done=undeleted")
 
 
@@ -133,7 +131,7 @@ async def change_settings(visit: Visit) -> Response:
     app = await visit.app()
     typed = {name: visit.form[name].strip() for name in LABELS if name in visit.form}
     try:
-        await choose(visit.rooms, app, {name: value or None for name, value in typed.items()})
+        await choose(visit.rooms, visit.principal, app, {name: value or None for name, value in typed.items()})
     except SteadyError as error:
         return await appview.show(visit, app, Edit(error=error, settings=typed))
     return visit.go(f"/apps/{app.name}?done=set")

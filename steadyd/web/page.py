@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from steadyd.errors import SteadyError
-from steadyd.model import App
+from steadyd.model import App, Principal
 from steadyd.web import auth
 from steadyd.web.auth import Caller
 from steadyd.web.body import Allowance, whole
@@ -33,6 +33,12 @@ class Visit:
     request: Request
     caller: Caller
     form: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def principal(self) -> Principal:
+        """Who it is (of forms about an app of theirs)."""
+        assert self.caller.principal is not None
+        return self.caller.principal
 
     def html(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page. It may show what only this person may see, so nobody keeps it."""

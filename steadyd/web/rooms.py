@@ -16,10 +16,13 @@ from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.targets import Targets
 from steadyd.records.versions import Versions
+from steadyd.runner.controller import Controller
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.logs import Logs
 from steadyd.runner.query import Databases
+from steadyd.runner.removal import Removal
+from steadyd.runner.workshop import Workshop
 from steadyd.urls import Urls
 from steadyd.web.body import BODY_BYTES_MAX
 from steadyd.web.rate import RateLimit
@@ -41,7 +44,7 @@ class Rooms:
     metrics: Metrics
     logs: Logs
     fleet: Fleet
-    deployer: Deployer
+    workshop: Workshop
     notices: Notices
     urls: Urls
     guests: bool
@@ -81,6 +84,18 @@ class Rooms:
     @property
     def targets(self) -> Targets:
         return self.library.targets
+
+    @property
+    def controller(self) -> Controller:
+        return self.workshop.controller
+
+    @property
+    def removal(self) -> Removal:
+        return self.workshop.removal
+
+    @property
+    def deployer(self) -> Deployer:
+        return self.workshop.deployer
 
     def lacking(self) -> list[str]:
         """What this machine lacks now, for its operator and for every page: nothing of it may go unsaid."""

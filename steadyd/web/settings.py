@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 from starlette.responses import Response
 
-from steadyd.model import App, Choices, Event, Network
+from steadyd.model import App, Choices, Event, Network, Principal
 from steadyd.quantity import written_duration, written_size
 from steadyd.settings import ALSO, FIELDS, Source, change, sources
 from steadyd.web import schema, shown
@@ -26,10 +26,10 @@ async def show_settings(call: Call) -> Response:
 async def change_settings(call: Call) -> Response:
     body = await call.body(schema.SettingsBody)
     wishes = {name: value for name, value in asdict(body).items() if value is not UNSET}
-    return json_answer(shown.settings(call.rooms, await choose(call.rooms, call.app, wishes)))
+    return json_answer(shown.settings(call.rooms, await choose(call.rooms, call.principal, call.app, wishes)))
 
 
-async def choose(rooms: Rooms, app: App, wishes: Mapping[str, Any]) -> App:
+async def choose(rooms: Rooms, by: Principal, app: App, wishes: Mapping[str, Any]) -> App:
     """Set what the owner wishes and make it true; returns the app as it is then.
 
     Raises:
@@ -40,12 +40,13 @@ async def choose(rooms: Rooms, app: App, wishes: Mapping[str, Any]) -> App:
         rooms.apps.policy.check(change(Choices(), wishes), app.owner_kind)
         return change(before, wishes)
 
-    await rooms.apps.choose(app.id, chosen)
-    if wishes:
-        told = f"Settings changed: {', '.join(ALSO.get(name, name) for name in wishes)}."
-        rooms.fleet.note(app.id, Event(rooms.now(), "settings", told))
-    await rooms.fleet.apply(app)
-    return await rooms.apps.by_id(app.id) or app
+    chosen(app.chosen)
+    if not wishes:
+        return app
+    app = await rooms.controller.settle(by, app, chosen)
+    told = f"Settings changed: {', '.join(ALSO.get(name, name) for name in wishes)}."
+    rooms.fleet.note(app.id, Event(rooms.now(), "settings", told))
+    return app
 
 
 @dataclass(frozen=True, slots=True)

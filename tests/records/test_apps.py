@@ -10,7 +10,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.model import Asked, Death, File, Principal, Reached
 from steadyd.records import apps as apps_module
-from steadyd.records.apps import Apps, moved
+from steadyd.records.apps import Apps, deleting, going_live, holding, moved
 from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.store import Database
@@ -55,7 +55,7 @@ def test_a_name_is_given_once(run: Callable[[Body], None]) -> None:
         theirs = await refusal(apps.create("hello", stranger, False, NOW))
         assert (mine.code, mine.details["yours"], theirs.details["yours"]) == ("name_taken", True, False)
         assert "PUT /api/apps/hello" in mine.message
-        await apps.set_deleted(app.id, NOW)
+        await apps.write(deleting(app.id, NOW))
         assert "undelete" in (await refusal(apps.create("hello", owner, False, NOW))).message
         await apps.remove(app.id, NOW)
         assert (await apps.create("hello", owner, False, NOW)).number > app.number
@@ -95,7 +95,7 @@ def test_a_temporary_app_expires_a_while_after_its_last_edit(run: Callable[[Body
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, True, NOW)
         assert app.expires_at == NOW + Terms().temporary_seconds
-        await apps.set_live(app, 1, NOW + 60)
+        await apps.write(going_live(app, 1, NOW + 60, Terms()))
         edited = await apps.by_id(app.id)
         assert edited
         assert (edited.expires_at, edited.updated_at) == (NOW + 60 + Terms().temporary_seconds, NOW + 60)
@@ -106,9 +106,9 @@ def test_a_temporary_app_expires_a_while_after_its_last_edit(run: Callable[[Body
 def test_going_live_ends_a_hold(run: Callable[[Body], None]) -> None:
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, False, NOW)
-        await apps.set_held(app.id, True)
+        await apps.write(holding(app.id, True))
         held = await apps.by_id(app.id)
-        await apps.set_live(app, 1, NOW)
+        await apps.write(going_live(app, 1, NOW, Terms()))
         live = await apps.by_id(app.id)
         assert held
         assert live
@@ -120,14 +120,14 @@ def test_going_live_ends_a_hold(run: Callable[[Body], None]) -> None:
 def test_a_deleted_app_keeps_its_name_and_loses_its_host_name(run: Callable[[Body], None]) -> None:
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, False, NOW)
-        await apps.set_deleted(app.id, NOW + 5)
+        await apps.write(deleting(app.id, NOW + 5))
         assert (await Names(apps._database).hostnames(), await apps.everything(), await apps.of_owner(owner.id)) == (
             {},
             [],
             [],
         )
         assert [gone.deleted_at for gone in await apps.of_owner(owner.id, deleted=True)] == [NOW + 5]
-        await apps.set_deleted(app.id, None)
+        await apps.write(deleting(app.id, None))
         assert await apps.everything() == [app]
         assert await Names(apps._database).hostnames() == {"hello": app.id}
 

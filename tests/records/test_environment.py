@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
 from steadyd.model import Draft, Origin, Principal
+from steadyd.records.apps import going_live
 from steadyd.records.environment import FORMER_BYTES_PER_APP_MAX, REVISIONS_PER_APP_MAX, Environment
 from steadyd.records.library import Library, open_library
 from steadyd.records.schema import STEADY
 from steadyd.store import Connection, Database
+from steadyd.terms import Terms
 from steadyd.variables import CONTEXTS, NAMES_MAX, Change, Context, Value, Variable, change_in
 from steadyd.vault import Vault
 
@@ -58,7 +60,7 @@ class Desk:
     async def live(self, version: int) -> None:
         app = await self.library.apps.by_id(self.app_id)
         assert app is not None
-        await self.library.apps.set_live(app, version, 1.0)
+        await self.library.apps.write(going_live(app, version, 1.0, Terms()))
         await self.database.write(self.environment.went_live(self.app_id, version))
 
     async def rows(self, sql: str) -> list[Any]:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from steadyd.model import App, Event, Principal
-from steadyd.records.apps import Apps
-from steadyd.records.journal import EVENTS_PER_APP_MAX, Journal
+from steadyd.records.apps import Apps, going_live
+from steadyd.records.journal import EVENTS_PER_APP_MAX, OPERATION_DAYS_MAX, OPERATIONS_PER_APP_MAX, Journal
 from steadyd.records.people import People
-from steadyd.store import Database
+from steadyd.store import Connection, Database
+from steadyd.terms import Terms
 
 NOW = 1_000_000.0
 Body = Callable[[Journal, App, Principal], Coroutine[Any, Any, None]]
@@ -29,43 +30,110 @@ def run(database: Database) -> Callable[[Body], None]:
 
 def test_an_operation_is_open_until_it_is_finished(run: Callable[[Body], None]) -> None:
     async def body(journal: Journal, app: App, owner: Principal) -> None:
-        first = await journal.begin(app.id, "deploy", owner, NOW)
-        second = await journal.begin(app.id, "rollback", owner, NOW)
-        await journal.step(first, "swap")
+        first = await journal.begin(app, "deploy", owner, NOW)
+        second = await journal.begin(app, "rollback", owner, NOW)
+        done = [{"name": "stage", "ms": 3.0, "ok": True}]
+        await journal.step(first, "switch", done)
         assert [(open.id, open.kind, open.step, open.outcome) for open in await journal.unfinished()] == [
-            (first, "deploy", "swap", ""),
+            (first, "deploy", "switch", ""),
             (second, "rollback", "begin", ""),
         ]
         await journal.finish(first, "done", NOW + 1)
         assert [open.id for open in await journal.unfinished()] == [second]
+        ended = await journal.operation(first)
+        assert ended is not None
+        assert (ended.steps, ended.outcome, ended.finished_at, ended.error) == (tuple(done), "done", NOW + 1, None)
+        assert (ended.app_name, ended.principal_id) == ("hello", owner.id)
+        assert await journal.operation(second + 1) is None
 
     run(body)
 
 
-def test_a_deploy_ends_live_or_failed_with_its_reason(run: Callable[[Body], None]) -> None:
+def test_what_an_operation_is_for_and_that_it_is_committed_are_one(
+    run: Callable[[Body], None], database: Database
+) -> None:
+    def failing(db: Connection) -> None:
+        raise ValueError("no")
+
     async def body(journal: Journal, app: App, owner: Principal) -> None:
-        good = await journal.begin_deploy(app, 1, "create", NOW)
-        bad = await journal.begin_deploy(app, 2, "deploy", NOW)
-        steps = [{"name": "start", "ms": 12, "ok": False}]
-        failed = await journal.finish_deploy(bad, "failed", steps, NOW + 1, "It exited.")
-        live = await journal.finish_deploy(good, "live", [], NOW + 1)
-        assert (failed.reason, failed.steps, failed.finished_at) == ("It exited.", tuple(steps), NOW + 1)
-        assert [deploy.status for deploy in await journal.deploys(app.id)] == ["failed", "live"]
-        assert (await journal.deploys(app.id, limit=1))[0].id == failed.id != live.id
+        operation = await journal.begin(app, "deploy", owner, NOW)
+        with pytest.raises(ValueError, match="no"):
+            await journal.commit(operation, [going_live(app, 7, NOW, Terms()), failing])
+        found = await journal.operation(operation)
+        assert found is not None
+        assert not found.committed
+        before = await Apps(database).by_id(app.id)
+        assert before is not None
+        assert before.version == 0
+        await journal.commit(operation, [going_live(app, 7, NOW, Terms())])
+        (open,) = await journal.unfinished()
+        after = await Apps(database).by_id(app.id)
+        assert after is not None
+        assert (open.committed, after.version) == (True, 7)
 
     run(body)
 
 
-def test_after_a_crash_a_deploy_is_what_its_version_says(run: Callable[[Body], None], database: Database) -> None:
+def test_a_deploy_ends_with_its_operation(run: Callable[[Body], None]) -> None:
     async def body(journal: Journal, app: App, owner: Principal) -> None:
-        await journal.begin_deploy(app, 1, "create", NOW)
-        await journal.begin_deploy(app, 2, "deploy", NOW)
-        await Apps(database).set_live(app, 1, NOW)
-        await journal.settle_deploys(app.id, NOW + 9, "The daemon was stopped.")
-        assert [(deploy.status, deploy.reason) for deploy in await journal.deploys(app.id)] == [
-            ("failed", "The daemon was stopped."),
-            ("live", ""),
-        ]
+        steps = [{"name": "switch", "ms": 12, "ok": False}]
+        good = await journal.begin(app, "create", owner, NOW)
+        bad = await journal.begin(app, "deploy", owner, NOW)
+        ids = [await journal.begin_deploy(good, 1), await journal.begin_deploy(bad, 2)]
+        assert [deploy.status for deploy in await journal.deploys(app.id)] == ["running", "running"]
+        await journal.finish(bad, "failed", NOW + 1, steps, {"code": "deploy_failed", "message": "It exited."})
+        await journal.finish(good, "done", NOW + 1, [])
+        live, failed = await journal.deploy(ids[0]), await journal.deploy(ids[1])
+        assert live is not None
+        assert failed is not None
+        assert (live.status, live.kind, live.version, live.reason) == ("live", "create", 1, "")
+        assert (failed.status, failed.reason, failed.steps) == ("failed", "It exited.", tuple(steps))
+        assert (await journal.deploys(app.id, limit=1))[0].id == failed.id
+        assert await journal.deploy(ids[1] + 1) is None
+
+    run(body)
+
+
+def test_operations_are_listed_by_app_and_by_who_asked(run: Callable[[Body], None], database: Database) -> None:
+    async def body(journal: Journal, app: App, owner: Principal) -> None:
+        other = await People(database).add_guest(NOW)
+        first = await journal.begin(app, "deploy", owner, NOW)
+        second = await journal.begin(app, "restart", other, NOW)
+        assert [found.id for found in await journal.operations(app_id=app.id)] == [second, first]
+        assert [found.id for found in await journal.operations(principal_id=owner.id)] == [first]
+        assert [found.id for found in await journal.operations(app.id, other.id)] == [second]
+        assert [found.id for found in await journal.operations(limit=1)] == [second]
+
+    run(body)
+
+
+def test_only_so_many_operations_of_an_app_are_kept(run: Callable[[Body], None], database: Database) -> None:
+    async def body(journal: Journal, app: App, owner: Principal) -> None:
+        oldest = await journal.begin(app, "deploy", owner, NOW)  # still under way: it is never forgotten
+        rows = [(app.id, app.name, "deploy", owner.id, "x", NOW, NOW)] * OPERATIONS_PER_APP_MAX
+        sql = (
+            "INSERT INTO operations (app_id, app_name, kind, principal_id, step, started_at, finished_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
+        await database.write(lambda db: db.executemany(sql, rows))
+        newest = await journal.begin(app, "deploy", owner, NOW)
+        await journal.finish(newest, "done", NOW)
+        kept = await journal.operations(app.id, limit=OPERATIONS_PER_APP_MAX * 2)
+        assert (len(kept), kept[0].id, kept[-1].id) == (OPERATIONS_PER_APP_MAX + 1, newest, oldest)
+
+    run(body)
+
+
+def test_an_operation_outlives_its_app_for_a_while(run: Callable[[Body], None], database: Database) -> None:
+    async def body(journal: Journal, app: App, owner: Principal) -> None:
+        gone = await journal.begin(app, "purge", owner, NOW)
+        await Apps(database).remove(app.id, NOW)
+        await journal.finish(gone, "done", NOW)
+        assert await journal.operation(gone) is not None
+        other = await Apps(database).create("other", owner, False, NOW)
+        later = NOW + OPERATION_DAYS_MAX * 86_400.0 + 1
+        await journal.finish(await journal.begin(other, "start", owner, later), "done", later)
+        assert await journal.operation(gone) is None
 
     run(body)
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal
-from steadyd.records.apps import Apps, moved
+from steadyd.records.apps import Apps, deleting, going_live, moved
 from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.records.schema import STEADY
@@ -47,7 +47,7 @@ class Records:
     def app(self, name: str, owner: Principal, now: float = NOW) -> App:
         """An app that serves."""
         app = self.do(self.apps.create(name, owner, False, now))
-        self.do(self.apps.set_live(app, 1, now))
+        self.do(self.apps.write(going_live(app, 1, now, self.apps.terms)))
         return app
 
     def rename(self, app: App, name: str, now: float = NOW) -> None:
@@ -122,9 +122,9 @@ def test_what_never_served_leaves_its_name_free(records: Records) -> None:
 def test_a_deleted_app_is_not_led_on_to(records: Records) -> None:
     app = records.app("one", records.guest())
     records.rename(app, "two")
-    records.do(records.apps.set_deleted(app.id, NOW))
+    records.do(records.apps.write(deleting(app.id, NOW)))
     assert records.do(records.names.redirects(NOW)) == {}
-    records.do(records.apps.set_deleted(app.id, None))
+    records.do(records.apps.write(deleting(app.id, None)))
     assert records.do(records.names.redirects(NOW)) == {"one": "two"}
 
 

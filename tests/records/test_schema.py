@@ -36,5 +36,5 @@ def test_everything_that_belongs_to_an_app_refers_to_its_id_and_goes_with_it(tmp
     database = Database(tmp_path / "x.db", schema.STEADY)
     found = database.write_now(references)
     database.close()
-    owned = ("hostnames", "versions", "deploys", "operations", "events")
+    owned = ("hostnames", "versions", "deploys", "events")
     assert {name: found[name] for name in owned} == {name: {("id", "CASCADE")} for name in owned}

@@ -27,7 +27,7 @@ from steadyd.runner import engine, sandbox
 from steadyd.runner.app import AppRuntime, Tell, Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
-from steadyd.runner.deploy import Deployed, Deployer
+from steadyd.runner.deploy import Deployed
 from steadyd.runner.engine import Engine
 from steadyd.runner.fleet import Fleet, Routes
 from steadyd.runner.ground import UID_FIRST, Ground
@@ -38,6 +38,7 @@ from steadyd.runner.registry import REGISTRY, Registry
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools, probe
 from steadyd.runner.trash import Trash
+from steadyd.runner.workshop import open_workshop
 from steadyd.store import Database
 from steadyd.urls import Urls
 
@@ -357,7 +358,9 @@ class World:
         self.heard: list[tuple[str, Event]] = []
         self.fleet = Fleet(ground, self._set_routes, lambda app_id, event: self.heard.append((app_id, event)))
         self.trials = Trials(self.fleet, self.tools)
-        self.deployer = Deployer(self.fleet, installer, self.trials)
+        self.workshop = open_workshop(self.fleet, installer, self.trials)
+        self.deployer, self.controller = self.workshop.deployer, self.workshop.controller
+        self.removal = self.workshop.removal
 
     def _set_routes(self, routes: Routes) -> None:
         self.routes, self.moved = dict(routes.apps), dict(routes.moved)
@@ -400,11 +403,11 @@ async def world(
     """A daemon's inside, started like one. May be entered again on the same folder: a restart."""
     made = World(root, built, sandboxed, timing, **starter)
     try:
-        await made.deployer.recover()
+        await made.workshop.recover()
         await made.fleet.load()
         yield made
     finally:
-        await made.deployer.close()
+        await made.workshop.close()
         await made.fleet.close()
         await made.logs.close()
         made.database.close()

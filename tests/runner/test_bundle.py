@@ -223,7 +223,7 @@ def test_a_bundle_is_for_production_only(root: Path, bun: Engine) -> None:
             assert version is not None
             ground = made.fleet.ground
             for mode, main in [("production", "/bundle/index.js"), ("development", "/app/index.ts")]:
-                plan = ground.plan(app, version)
+                plan = await ground.plan(app, version)
                 instance = await ground.starter.start(replace(plan, environ={**plan.environ, "NODE_ENV": mode}), 10)
                 status, body = await exchange(instance.address)
                 assert (status, json.loads(body)["mode"]) == (200, mode)

@@ -68,7 +68,8 @@ def test_files_become_an_app_that_answers_and_the_next_version_replaces_it(
             assert await here.ask() == "hello"
             second = await here.deploy({"index.ts": 'export { default } from "./app";\n', "app.ts": hello("two")})
             assert (second.app.version, await here.ask()) == (2, "two")
-            assert [step["name"] for step in second.deploy.steps] == ["install", "stage", "check", "trial", "switch"]
+            names = ["install", "stage", "check", "trial", "drain", "switch"]
+            assert [step["name"] for step in second.deploy.steps] == names
             assert all(step["ok"] and step["ms"] >= 0 for step in second.deploy.steps)
             assert await here.journal.unfinished() == []
 
@@ -241,7 +242,7 @@ def test_a_trial_sees_the_rows_of_a_database_that_was_shipped_as_a_seed(root: Pa
     async def body() -> None:
         async with world(root, bun) as here:
             await here.create(COUNTER)
-            await here.fleet.stop(await here.app(), hold=False)
+            await here.controller.stop(await here.operator(), await here.app(), hold=False)
             seed = (here.fleet.ground.place(await here.app()).app / "data.sqlite").read_bytes()
             files: dict[str, str | bytes] = {"index.ts": COUNTER, "data.sqlite": seed}
             await here.create(files, name="seeded")
@@ -333,7 +334,7 @@ def test_a_version_that_is_live_survives_a_later_failure_whatever_its_deploy_say
             await here.deploy(hello("two"))
             await here.database.write(lambda db: db.execute("UPDATE deploys SET status = 'running' WHERE version = 2"))
             await refused(here.deploy("process.exit(1)"))
-            await here.fleet.restart(await here.app())
+            await here.controller.restart(await here.operator(), await here.app())
             assert await here.ask() == "two"
 
     run(body())
@@ -343,7 +344,7 @@ def test_a_held_app_can_be_deployed_and_serves_again(root: Path, bun: Engine) ->
     async def body() -> None:
         async with world(root, bun, sandboxed=False) as here:
             await here.create(hello("one"))
-            await here.fleet.stop(await here.app(), hold=True)
+            await here.controller.stop(await here.operator(), await here.app(), hold=True)
             await refused(here.deploy("process.exit(1)", trial=False))
             app = await here.app()
             assert (app.held, here.fleet.state(app)) == (True, AppState.HELD)
@@ -385,12 +386,12 @@ def test_a_deleted_app_is_gone_at_once_and_comes_back_with_its_data(root: Path, 
             by = await here.operator()
             await here.create(COUNTER)
             await here.ask(method="POST")
-            await here.deployer.delete(by, await here.app(), purge=False)
+            await here.removal.delete(by, await here.app())
             app = await here.app()
             assert (here.routes, here.fleet.state(app)) == ({}, AppState.DELETED)
             assert (await refused(here.create(HELLO))).code == "name_taken"
             assert (await refused(here.deploy(HELLO))).code == "not_found"
-            await here.deployer.undelete(by, app)
+            await here.removal.undelete(by, app)
             assert await here.ask() == "1 1"
 
     run(body())
@@ -401,11 +402,11 @@ def test_a_purged_app_leaves_nothing(root: Path, bun: Engine) -> None:
         async with world(root, bun, sandboxed=False) as here:
             await here.create('setInterval(() => console.log("still here"), 1);\n' + HELLO)
             await here.ask()
-            await here.deployer.delete(await here.operator(), await here.app(), purge=True)
-            tables = ("apps", "versions", "version_files", "deploys", "operations", "events", "hostnames")
+            await here.removal.purge(await here.operator(), await here.app())
+            tables = ("apps", "versions", "version_files", "deploys", "events", "hostnames")
             assert [table for table in tables if await here.rows(f"SELECT 1 FROM {table}")] == []
             await here.create(HELLO)
-            await here.deployer.delete(await here.operator(), await here.app(), purge=True)
+            await here.removal.purge(await here.operator(), await here.app())
         assert list((root / "apps").iterdir()) == []
 
     run(body())
@@ -426,7 +427,7 @@ def test_a_full_disk_refuses_what_is_new_and_leaves_the_rest_alone(
             assert await here.apps.by_name("other") is None
             await here.deployer.rollback(await here.operator(), await here.app(), 1)
             assert await here.ask() == "one"
-            await here.deployer.delete(await here.operator(), await here.app(), purge=True)
+            await here.removal.purge(await here.operator(), await here.app())
 
     run(body())
 
@@ -449,9 +450,9 @@ def test_deleting_waits_for_the_deploy_under_way(root: Path, bun: Engine) -> Non
             app = await here.app()
             deploying = asyncio.create_task(here.deploy(hello("two")))
             await until(lambda: (runtime := here.fleet.runtime(app.id)) and runtime.operation.locked(), "the deploy")
-            waiting = asyncio.create_task(here.fleet.restart(app))
+            waiting = asyncio.create_task(here.controller.restart(await here.operator(), app))
             await asyncio.sleep(0)
-            await here.deployer.delete(await here.operator(), app, purge=False)
+            await here.removal.delete(await here.operator(), app)
             await deploying
             await asyncio.wait([waiting])
             assert here.fleet.state(await here.app()) is AppState.DELETED
@@ -467,7 +468,7 @@ def test_deleting_an_app_that_is_just_being_created_leaves_nothing_running(root:
             found = None
             while found is None:
                 found = await here.apps.by_name("hello")
-            await here.deployer.delete(await here.operator(), found, purge=True)
+            await here.removal.purge(await here.operator(), found)
             await asyncio.wait([creating])
             assert list(here.sockets.iterdir()) == []
         assert list((root / "apps").iterdir()) == []
@@ -485,7 +486,7 @@ def test_whoever_asked_may_go_away(root: Path, bun: Engine) -> None:
             deploying = asyncio.create_task(here.deploy(hello("two")))
             await until(lambda: (runtime := here.fleet.runtime(app.id)) and runtime.operation.locked(), "the deploy")
             deploying.cancel()
-            await here.deployer.close()
+            await here.workshop.close()
             assert await here.ask() == "two"
 
     run(body())

@@ -81,12 +81,12 @@ def test_a_hold_outlives_the_daemon_and_a_start_ends_it(root: Path, bun: Engine)
     async def body() -> None:
         async with world(root, bun, sandboxed=False) as here:
             await here.create(HELLO)
-            await here.fleet.stop(await here.app(), hold=True)
+            await here.controller.stop(await here.operator(), await here.app(), hold=True)
         async with world(root, bun, sandboxed=False) as here:
             assert await state(here) == "held"
             with pytest.raises(SteadyError, match="held"):
                 await here.ask()
-            await here.fleet.start(await here.app())
+            await here.controller.start(await here.operator(), await here.app())
             assert (await here.ask(), (await here.app()).held) == ("hello", False)
 
     run(body())
@@ -97,17 +97,17 @@ def test_stop_start_and_restart(root: Path, bun: Engine) -> None:
         async with world(root, bun, sandboxed=False, timing=FAST) as here:
             await here.create("export default { fetch: () => new Response(String(process.pid)) };")
             first, app = await here.ask(), await here.app()
-            await here.fleet.stop(app, hold=False)
+            await here.controller.stop(await here.operator(), app, hold=False)
             assert await state(here) == "stopped"
-            await here.fleet.start(app)
+            await here.controller.start(await here.operator(), app)
             second = await here.ask()
             asked = [asyncio.create_task(here.ask()) for _ in range(20)]
-            await here.fleet.restart(app)
+            await here.controller.restart(await here.operator(), app)
             third = await here.ask()
             assert len({first, second, third}) == 3
             assert {await task for task in asked} <= {second, third}, "no request is lost"
-            await here.fleet.stop(app, hold=True)
-            await here.fleet.restart(app)
+            await here.controller.stop(await here.operator(), app, hold=True)
+            await here.controller.restart(await here.operator(), app)
             assert await state(here) == "running"
 
     run(body())
@@ -119,10 +119,10 @@ def test_an_app_that_fails_tells_its_owner_why_and_is_remembered(root: Path, bun
         async with world(root, bun, sandboxed=False) as here:
             await here.create(code + HELLO)
             app = await here.app()
-            await here.fleet.stop(app, hold=False)
+            await here.controller.stop(await here.operator(), app, hold=False)
             (here.fleet.ground.place(app).app / "broken").touch()
             with pytest.raises(SteadyError) as caught:
-                await here.fleet.start(app)
+                await here.controller.start(await here.operator(), app)
             assert caught.value.code == "app_failed"
             assert "it is broken" in caught.value.details["reason"]
             await remembered(here, ["death"])
@@ -131,7 +131,7 @@ def test_an_app_that_fails_tells_its_owner_why_and_is_remembered(root: Path, bun
             assert (card.cause, card.exit_code, card.version) == ("exit", 1, 1)
             said = [line.text for line in await here.logs.tail(app.id, 100) if line.source == "steadyd"]
             assert any("it is broken" in line for line in said)
-            await here.fleet.stop(app, hold=False)
+            await here.controller.stop(await here.operator(), app, hold=False)
 
     run(body())
 
@@ -142,8 +142,11 @@ def test_what_happens_is_told_to_followers_and_remembered(root: Path, bun: Engin
             await here.create(HELLO)
             app = await here.app()
             following = here.fleet.events.subscribe(app.id)
-            await here.fleet.restart(app)
-            assert [(await anext(following)).kind for _ in range(2)] == ["sleep", "wake"]
+            await here.controller.restart(await here.operator(), app)
+            told = [await anext(following) for _ in range(6)]
+            assert [event.details.get("state", event.kind) for event in told] == [
+                "begun", "sleep", "done", "begun", "wake", "done",
+            ]  # fmt: skip
             await remembered(here, ["sleep", "wake"])
             assert [(app_id, event.kind) for app_id, event in here.heard][-2:] == [(app.id, "sleep"), (app.id, "wake")]
 
@@ -160,7 +163,7 @@ def test_usage_is_of_the_instance_and_requests_since_the_start(root: Path, bun: 
             usage = here.fleet.usage(app.id)
             assert usage.memory_bytes > 10 << 20
             assert usage.requests == 3
-            await here.fleet.stop(app, hold=False)
+            await here.controller.stop(await here.operator(), app, hold=False)
             assert here.fleet.usage(app.id) == fleet.Usage(0, 0.0, 3)
             assert here.fleet.usage("nobody") == fleet.Usage(0, 0.0, 0)
 
@@ -172,7 +175,11 @@ def test_what_has_no_live_version_cannot_be_started(root: Path, bun: Engine) -> 
         async with world(root, bun, sandboxed=False) as here:
             app = await here.apps.create("empty", await here.operator(), False, 1.0)
             assert here.fleet.state(app) is AppState.STOPPED
-            for work in (here.fleet.start(app), here.fleet.restart(app), here.fleet.stop(app, hold=False)):
+            for work in (
+                here.controller.start(await here.operator(), app),
+                here.controller.restart(await here.operator(), app),
+                here.controller.stop(await here.operator(), app, hold=False),
+            ):
                 with pytest.raises(SteadyError) as caught:
                     await work
                 assert caught.value.code == "conflict"
@@ -233,8 +240,7 @@ def test_settings_change_under_load_and_no_request_is_lost(root: Path, bun: Engi
                 Choices(),
             ):
                 first = runtime.instance
-                await here.apps.choose(app.id, functools.partial(replace, **asdict(choices)))
-                await here.fleet.apply(app)
+                await here.controller.settle(await here.operator(), app, functools.partial(replace, **asdict(choices)))
                 assert runtime.settings == (await here.app()).settings
                 enough = len(answers) + 20
                 while len(answers) < enough:
@@ -255,9 +261,10 @@ def test_settings_of_a_sleeping_app_count_at_its_next_start(root: Path, bun: Eng
         async with world(root, bun, sandboxed=False) as here:
             await here.create(HELLO)
             app = await here.app()
-            await here.fleet.stop(app, hold=True)
-            await here.apps.choose(app.id, lambda _: Choices(network=Network.NONE, idle_seconds=60.0))
-            await here.fleet.apply(app)
+            await here.controller.stop(await here.operator(), app, hold=True)
+            await here.controller.settle(
+                await here.operator(), app, lambda _: Choices(network=Network.NONE, idle_seconds=60.0)
+            )
             assert await state(here) == "held"
             assert here.routes["hello.localhost"].settings.idle_seconds == 60.0
 
@@ -269,7 +276,7 @@ def test_a_running_app_can_be_read_with_what_it_sent(root: Path, bun: Engine) ->
         async with world(root, bun, sandboxed=False) as here:
             await here.create(HELLO)
             await here.create(HELLO, name="asleep")
-            await here.fleet.stop(await here.app("asleep"), hold=False)
+            await here.controller.stop(await here.operator(), await here.app("asleep"), hold=False)
             app, instance = await here.app(), here.routes["hello.localhost"].instance
             assert instance is not None
             networks = Networks(Plumbing(spawn, None), here.logs)
@@ -296,8 +303,9 @@ def test_a_running_app_is_held_to_its_new_limits(root: Path, bun: Engine) -> Non
             app, first = await here.app(), here.routes["hello.localhost"].instance
             assert first is not None
             assert first.group is not None
-            await here.apps.choose(app.id, lambda _: Choices(memory_bytes=200 << 20, cpus=0.5, processes=32))
-            await here.fleet.apply(app)
+            await here.controller.settle(
+                await here.operator(), app, lambda _: Choices(memory_bytes=200 << 20, cpus=0.5, processes=32)
+            )
             assert here.routes["hello.localhost"].instance is first
             reading = await asyncio.to_thread(here.fleet.readings()[app.id])
             assert reading is not None
@@ -305,8 +313,7 @@ def test_a_running_app_is_held_to_its_new_limits(root: Path, bun: Engine) -> Non
             assert 1 < reading.processes <= 32
             assert reading.cpu_seconds > 0
             assert await here.ask("/grow") == "grown"
-            await here.apps.choose(app.id, lambda _: Choices(memory_bytes=64 << 20))
-            await here.fleet.apply(app)
+            await here.controller.settle(await here.operator(), app, lambda _: Choices(memory_bytes=64 << 20))
             assert await here.ask() == "hello"
             second = here.routes["hello.localhost"].instance
             assert second is not None

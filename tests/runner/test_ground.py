@@ -30,13 +30,13 @@ def test_a_plan_is_one_version_in_one_place(root: Path, bun: Engine) -> None:
         async with world(root, bun, sandboxed=False) as here:
             ground = here.fleet.ground
             made = await here.create(HELLO)
-            plan = ground.plan(made.app, made.version)
+            plan = await ground.plan(made.app, made.version)
             assert (plan.app_id, plan.version, plan.entry, plan.folder) == (
                 made.app.id, 1, "index.ts", ground.place(made.app).app,
             )  # fmt: skip
             assert plan.environ["STEADY_ENV"] == "production"
             elsewhere = replace(ground.place(made.app), root=root / "elsewhere")
-            trial = ground.plan(made.app, replace(made.version, modules="key"), elsewhere, environment="trial")
+            trial = await ground.plan(made.app, replace(made.version, modules="key"), elsewhere, environment="trial")
             assert (trial.folder, trial.environ["STEADY_ENV"]) == (root / "elsewhere" / "app", "trial")
             assert trial.modules == ground.place(made.app).root / "modules" / "key" / "node_modules"
 
@@ -48,11 +48,11 @@ def test_a_candidate_is_held_to_its_own_limits_and_not_to_those_of_what_is_live(
         async with world(root, bun, sandboxed=False) as here:
             made = await here.create(HELLO)
             asks = replace(made.version, shipped=Choices(memory_bytes=512 << 20, cpus=0.5))
-            assert here.fleet.ground.plan(made.app, asks).limits == Limits(512 << 20, 0.5)
+            assert (await here.fleet.ground.plan(made.app, asks)).limits == Limits(512 << 20, 0.5)
             chosen = replace(made.app, chosen=Choices(cpus=0.7))
-            assert here.fleet.ground.plan(chosen, asks).limits == Limits(512 << 20, 0.7)
+            assert (await here.fleet.ground.plan(chosen, asks)).limits == Limits(512 << 20, 0.7)
             guests = replace(made.app, owner_kind=Kind.GUEST)
-            assert here.fleet.ground.plan(guests, asks).limits == Limits(128 << 20, 0.5, disk_bytes=100 << 20)
+            assert (await here.fleet.ground.plan(guests, asks)).limits == Limits(128 << 20, 0.5, disk_bytes=100 << 20)
 
     run(body())
 

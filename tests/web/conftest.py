@@ -26,7 +26,6 @@ from steadyd.runner import engine
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
-from steadyd.runner.deploy import Deployer
 from steadyd.runner.engine import Engine
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.ground import Ground
@@ -37,6 +36,7 @@ from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
+from steadyd.runner.workshop import open_workshop
 from steadyd.store import Database
 from steadyd.urls import Urls
 from steadyd.web.app import Rooms, build
@@ -144,17 +144,17 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     metrics = Metrics(requests)
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)
-    deployer = Deployer(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
+    workshop = open_workshop(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
     notices = Notices(library.apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
     told = (library, requests, metrics, logs)
-    rooms = Rooms(*told, fleet, deployer, notices, urls, True, "test-host", databases=Databases(ground, tools))
+    rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", databases=Databases(ground, tools))
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:
         yield Stage(rooms, build(rooms), operator, token, folder)
     finally:
         await notices.close()
-        await deployer.close()
+        await workshop.close()
         await fleet.close()
         requests.close()
         await logs.close()

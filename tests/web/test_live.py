@@ -19,7 +19,7 @@ def test_log_requests_and_state_in_one_stream(web: Web) -> None:
         stage.rooms.requests.feed.publish(app.id, asked(7, "/fresh"))
         await follower.until(b"fresh line")
         await follower.until(b'"path":"/fresh"')
-        await stage.rooms.fleet.stop(app, hold=True)
+        await stage.rooms.controller.stop(stage.operator, app, hold=True)
         await follower.until(b'data: {"state":"held"')
         assert follower.headers[b"content-type"].startswith(b"text/event-stream")
         await follower.leave()

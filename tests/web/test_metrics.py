@@ -28,7 +28,7 @@ async def used(stage: Stage) -> None:
     sampler = Sampler(stage.rooms.metrics, stage.rooms.fleet.readings)
     await sampler.tick(now - 10)
     await sampler.tick(now)
-    await stage.rooms.fleet.restart(app)
+    await stage.rooms.controller.restart(stage.operator, app)
     await stage.settled()
 
 

@@ -1,0 +1,252 @@
+"""The one controller: how anything about a running app is changed without losing a request.
+
+    hold      every request waits at the gate
+    drain     the old instance finishes its answers, and is gone
+    swap      the folder shows the new code, the new instance starts, and the records say so
+    release   the gate opens
+
+Deploy, rollback, restart, another environment, other settings and another name are all this one recipe: `swap`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Choices, Event, Limits, Principal, Version
+from steadyd.records.apps import choosing, holding
+from steadyd.runner.app import AT_REST, AppRuntime
+from steadyd.runner.confined import caps, limit_files
+from steadyd.runner.failure import Failure
+from steadyd.runner.fleet import Fleet
+from steadyd.runner.instance import Instance, pids_of
+from steadyd.runner.operation import Operation, Operations
+from steadyd.runner.start import Plan
+from steadyd.store import Write
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An operation whose turn it is: the app as the records have it now, and nothing else changes it."""
+
+    operation: Operation
+    runtime: AppRuntime
+    app: App
+    live: Version | None
+    """The live version; None before an app's first deploy has ended."""
+
+    @property
+    def version(self) -> Version:
+        """The live version of an app that has one."""
+        assert self.live is not None
+        return self.live
+
+
+class Controller:
+    """Changes apps that exist, one operation at a time for each."""
+
+    def __init__(self, fleet: Fleet, operations: Operations) -> None:
+        self.operations = operations
+        self.fleet = fleet
+        self._ground = fleet.ground
+
+    @asynccontextmanager
+    async def turn(self, by: Principal, app: App, kind: str, first: bool = False) -> AsyncIterator[Turn]:
+        """An operation on an app, once it is its turn. `first`: the app may have no live version yet.
+
+        Raises:
+            SteadyError: `not_found` if the app was deleted meanwhile, `conflict` if nothing of it is live yet.
+        """
+        async with self.operations.open(app, kind, by) as operation:
+            await self._present(app)
+            async with self.fleet.turn(app) as runtime:
+                now = await self._present(app)
+                live = await self._ground.versions.one(app.id, now.version)
+                if live is None and not first:
+                    raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+                yield Turn(operation, runtime, now, live)
+
+    async def swap(self, turn: Turn, version: Version, plan: Plan, *writes: Write) -> tuple[str, ...]:
+        """Hold, drain, swap, release. Where the new instance does not start, the old one is what starts again.
+
+        Returns the paths of files that the app had written and that are put aside, because `version` ships one of that
+        name.
+
+        Raises:
+            Failure: it did not become ready; nothing is changed.
+        """
+        operation, runtime, former = turn.operation, turn.runtime, turn.runtime.plan
+        operation.cancellable = False
+        async with contextlib.AsyncExitStack() as held:
+            async with operation.step("drain"):
+                await held.enter_async_context(runtime.swap())
+            async with operation.step("switch"):
+                try:
+                    aside = await self._ground.link(turn.app, version)
+                    await runtime.adopt(plan)
+                    await operation.commit(*writes)
+                except BaseException:
+                    await runtime.sleep()
+                    if turn.live is not None:
+                        await self._ground.link(turn.app, turn.live)
+                    runtime.plan = former
+                    raise
+        return tuple(aside)
+
+    async def change(
+        self, by: Principal, app: App, kind: str, plan: Callable[[App, Version], Awaitable[Plan]], *writes: Write
+    ) -> App:
+        """Make `writes` true of the live version, with a fresh instance of it, made by `plan`. An app that sleeps is
+        started, to see that it still does; one that is held stays so.
+
+        Raises:
+            SteadyError: `deploy_failed` where it does not start that way; nothing is changed.
+        """
+
+        async def work() -> App:
+            async with self.turn(by, app, kind) as turn:
+                wanted = await plan(turn.app, turn.version)
+                if turn.app.held:
+                    await turn.operation.commit(*writes)
+                    turn.runtime.plan = wanted
+                else:
+                    try:
+                        await self.swap(turn, turn.version, wanted, *writes)
+                    except Failure as failure:
+                        raise _unchanged(failure, app.name) from failure
+            return await self._changed(turn.app, kind, by)
+
+        return await self.operations.to_the_end(work())
+
+    async def record(self, by: Principal, app: App, kind: str, *writes: Write) -> App:
+        """Make `writes` true, without another instance; the routes follow."""
+
+        async def work() -> App:
+            async with self.turn(by, app, kind) as turn:
+                await turn.operation.commit(*writes)
+            await self.fleet.publish_routes()
+            return await self._changed(turn.app, kind, by)
+
+        return await self.operations.to_the_end(work())
+
+    async def settle(self, by: Principal, app: App, wish: Callable[[Choices], Choices]) -> App:
+        """Change what the owner set: limits and sleep at once, what a running instance cannot take with a fresh one.
+
+        Raises:
+            SteadyError: whatever `wish` says, or `deploy_failed` where it does not start that way; nothing is changed.
+        """
+        if self.fleet.runtime(app.id) is None or not app.version:  # its first deploy reads them at its end
+            await self._ground.apps.write(choosing(app.id, wish))
+            return await self._ground.apps.by_id(app.id) or app
+
+        async def work() -> App:
+            async with self.turn(by, app, "settings") as turn:
+                chosen = wish(turn.app.chosen)
+                settings = self._ground.apps.policy.settings(chosen, turn.app.shipped, turn.app.owner_kind)
+                wanted = replace(turn.app, chosen=chosen, settings=settings)
+                await self._settle(turn, wanted, choosing(app.id, wish))
+                turn.runtime.settings = settings
+            return await self._ground.apps.by_id(app.id) or app
+
+        return await self.operations.to_the_end(work())
+
+    async def start(self, by: Principal, app: App) -> None:
+        """Wake it, after a hold or a failure too; returns when it answers.
+
+        Raises:
+            SteadyError: `app_failed` with reason and log lines for its owner.
+        """
+
+        async def work() -> None:
+            async with self.turn(by, app, "start") as turn, turn.operation.step("start"):
+                await _wake(turn)
+
+        await self.operations.to_the_end(work())
+
+    async def stop(self, by: Principal, app: App, hold: bool) -> None:
+        """Put it to sleep now; with `hold` it stays down until it is started."""
+
+        async def work() -> None:
+            async with self.turn(by, app, "stop") as turn:
+                async with turn.operation.step("drain"):
+                    await turn.runtime.sleep(hold)
+                await turn.operation.commit(*([holding(app.id, True)] if hold else []))
+
+        await self.operations.to_the_end(work())
+
+    async def restart(self, by: Principal, app: App) -> None:
+        """A fresh instance of the same version; requests wait at the gate meanwhile.
+
+        Raises:
+            SteadyError: `app_failed` with reason and log lines for its owner.
+        """
+
+        async def work() -> None:
+            async with self.turn(by, app, "restart") as turn:
+                turn.operation.cancellable = False
+                async with turn.operation.step("drain"), turn.runtime.swap():
+                    pass
+                async with turn.operation.step("switch"):
+                    await _wake(turn)
+
+        await self.operations.to_the_end(work())
+
+    # Private
+
+    async def _present(self, app: App) -> App:
+        now = await self._ground.apps.by_id(app.id)
+        if now is None or now.deleted_at is not None:
+            raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
+        return now
+
+    async def _settle(self, turn: Turn, wanted: App, write: Write) -> None:
+        runtime, plan = turn.runtime, await self._ground.plan(wanted, turn.version)
+        fits = _cap(runtime.instance, wanted.limits) and runtime.settings.network is wanted.settings.network
+        if fits or runtime.state in AT_REST:
+            await turn.operation.commit(write)
+            if runtime.plan is not None:
+                runtime.plan = plan
+            return
+        try:
+            await self.swap(turn, turn.version, plan, write)
+        except Failure as failure:
+            raise _unchanged(failure, turn.app.name) from failure
+
+    async def _changed(self, app: App, kind: str, by: Principal) -> App:
+        self.fleet.note(app.id, Event(time.time(), kind, f"Changed by {by.name}: {kind}."))
+        return await self._ground.apps.by_id(app.id) or app
+
+
+# Private
+
+
+async def _wake(turn: Turn) -> None:
+    """Until it answers; one that was held and does not start is held again."""
+    try:
+        await turn.runtime.wake()
+    except SteadyError:
+        if turn.app.held:
+            await turn.runtime.sleep(hold=True)
+        raise
+    await turn.operation.commit(holding(turn.app.id, False))
+
+
+def _unchanged(failure: Failure, name: str) -> SteadyError:
+    told = failure.as_error("switch")
+    message = f"“{name}” does not start that way, so nothing was changed. {told.message}"
+    return SteadyError(told.code, message, told.details)
+
+
+def _cap(instance: Instance | None, limits: Limits) -> bool:
+    """Give a running instance other limits; false if it uses more memory than they allow: then it takes a fresh one."""
+    try:
+        if instance is not None and instance.group is not None:
+            instance.group.cap(caps(limits))
+            limit_files(pids_of(instance), limits.disk_bytes)
+    except SteadyError:
+        return False
+    return True

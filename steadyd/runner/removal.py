@@ -1,0 +1,72 @@
+"""How an app goes: deleted for a while, brought back, or purged without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+from steadyd.model import App, Event, Principal
+from steadyd.records.apps import deleting
+from steadyd.runner.blobs import Shelf
+from steadyd.runner.fleet import Fleet
+from steadyd.runner.operation import Operations
+
+PURGE = "purge"
+
+
+class Removal:
+    """Deletes apps, brings them back, and forgets them."""
+
+    def __init__(self, fleet: Fleet, operations: Operations, shelf: Shelf) -> None:
+        self._fleet = fleet
+        self._operations = operations
+        self.shelf = shelf
+        self._ground = fleet.ground
+
+    async def delete(self, by: Principal, app: App) -> None:
+        """Stop it at once. Code, data and name stay for an undelete."""
+        await self._operations.to_the_end(self._delete(by, app))
+
+    async def undelete(self, by: Principal, app: App) -> None:
+        """Bring a deleted app back, asleep."""
+        async with self._operations.open(app, "undelete", by) as operation:
+            await operation.commit(deleting(app.id, None))
+            await self._fleet.add(replace(app, deleted_at=None))
+            await self._fleet.publish_routes()
+        self._fleet.note(app.id, Event(time.time(), "undelete", f"Brought back by {by.name}."))
+
+    async def purge(self, by: Principal, app: App) -> None:
+        """Stop it and keep nothing: no process, file, log line or row, and its name is free."""
+        await self._operations.to_the_end(self._purge(by, app))
+
+    async def forget(self, app: App) -> None:
+        """Nothing is kept of the app; its row goes last, so that an interrupted end is found and finished."""
+        await self._fleet.remove(app.id)
+        await self._ground.logs.flush()  # its last lines, or they would come while the folder goes
+        await asyncio.to_thread(self._ground.forget, app.id)
+        await self._ground.trash.throw(self._ground.place(app).root)
+        await self._ground.apps.remove(app.id, time.time())
+
+    # Private
+
+    async def _delete(self, by: Principal, app: App) -> None:
+        async with self._operations.open(app, "delete", by) as operation:
+            runtime = await self._fleet.add(app)
+            async with runtime.operation, operation.step("stop"):
+                await operation.commit(deleting(app.id, time.time()))
+                await self._fleet.remove(app.id)
+                await self._fleet.publish_routes()
+        self._fleet.note(app.id, Event(time.time(), "delete", f"Deleted by {by.name}."))
+
+    async def _purge(self, by: Principal, app: App) -> None:
+        async with self._operations.open(app, PURGE, by) as operation:
+            runtime = await self._fleet.add(app)
+            async with runtime.operation:
+                async with operation.step("stop"):
+                    await operation.commit(deleting(app.id, time.time()))
+                    await self._fleet.remove(app.id)
+                    await self._fleet.publish_routes()
+                async with operation.step("remove"):
+                    await self.forget(app)
+        await self.shelf.tidy()

@@ -1,0 +1,47 @@
+"""Everything that changes apps, as one value: the operations, and the rooms whose work is journaled as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from steadyd.runner.blobs import Shelf
+from steadyd.runner.candidate import Trials
+from steadyd.runner.controller import Controller
+from steadyd.runner.deploy import Deployer
+from steadyd.runner.fleet import Fleet
+from steadyd.runner.install import Installer
+from steadyd.runner.operation import Operations
+from steadyd.runner.recovery import recover
+from steadyd.runner.removal import Removal
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What is done to apps, and by which room."""
+
+    fleet: Fleet
+    operations: Operations
+    controller: Controller
+    removal: Removal
+    deployer: Deployer
+    trials: Trials
+
+    async def recover(self) -> None:
+        """After a start, before anything runs: settle what the last daemon left half done."""
+        await recover(self.fleet.ground, self.removal)
+
+    async def close(self) -> None:
+        """Wait for the operations under way."""
+        await self.operations.close()
+        await self.trials.settled()
+        await self.fleet.ground.trash.close()
+
+
+def open_workshop(fleet: Fleet, installer: Installer, trials: Trials) -> Workshop:
+    """The rooms over `fleet`."""
+    ground = fleet.ground
+    operations = Operations(ground.journal, fleet.events.publish)
+    controller = Controller(fleet, operations)
+    removal = Removal(fleet, operations, Shelf(ground.blobs, ground.versions.contents_in_use))
+    deployer = Deployer(controller, installer, trials, removal)
+    return Workshop(fleet, operations, controller, removal, deployer, trials)

@@ -1,0 +1,134 @@
+"""Hold, drain, swap, release: nothing about a running app is changed in another way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, AppState, Choices, Network, Version
+from steadyd.records.apps import choosing
+from steadyd.runner.engine import Engine
+from steadyd.runner.start import Plan
+from tests.runner.conftest import HELLO, World, run, world
+
+WISH = choosing("", lambda before: before)
+SAYS = "export default { fetch: () => new Response(process.env.WORD ?? 'none') };\n"
+PICKY = "if (process.env.WORD === 'bad') throw new Error('a bad word');\n" + SAYS
+
+
+def saying(here: World, word: str) -> Callable[[App, Version], Awaitable[Plan]]:
+    """A plan with one more variable."""
+
+    async def plan(app: App, version: Version) -> Plan:
+        made = await here.fleet.ground.plan(app, version)
+        return replace(made, environ={**made.environ, "WORD": word})
+
+    return plan
+
+
+def test_a_change_takes_a_fresh_instance_and_loses_no_request(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(SAYS)
+            by, app, stopped, answers = await here.operator(), await here.app(), asyncio.Event(), []
+
+            async def visit() -> None:
+                while not stopped.is_set():
+                    answers.append(await here.ask())
+
+            visitors = [asyncio.create_task(visit()) for _ in range(8)]
+            for word in ("one", "two", "three"):
+                await here.controller.change(by, app, "env", saying(here, word), WISH)
+                assert await here.ask() == word
+            stopped.set()
+            await asyncio.gather(*visitors)
+            assert set(answers) <= {"none", "one", "two", "three"}
+            kinds = [(found.kind, found.outcome) for found in await here.journal.operations(app.id)]
+            assert kinds == [("env", "done")] * 3 + [("create", "done")]
+
+    run(body())
+
+
+def test_a_change_that_does_not_start_changes_nothing(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(PICKY)
+            by, app = await here.operator(), await here.app()
+            write = choosing(app.id, lambda _: Choices(cpus=0.3))
+            for awake in (True, False):
+                if not awake:
+                    await here.controller.stop(by, app, hold=False)
+                with pytest.raises(SteadyError) as caught:
+                    await here.controller.change(by, app, "env", saying(here, "bad"), write)
+                assert (caught.value.code, caught.value.details["step"]) == ("deploy_failed", "switch")
+                assert "a bad word" in caught.value.message
+                assert await here.ask() == "none"
+                assert (await here.app()).chosen == Choices()
+
+    run(body())
+
+
+def test_a_held_app_is_changed_without_being_started(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(SAYS)
+            by, app = await here.operator(), await here.app()
+            await here.controller.stop(by, app, hold=True)
+            await here.controller.change(by, app, "env", saying(here, "later"), WISH)
+            assert here.fleet.state(app) is AppState.HELD
+            await here.controller.start(by, app)
+            assert await here.ask() == "later"
+
+    run(body())
+
+
+def test_a_held_app_that_does_not_start_is_held_again(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create('if (await Bun.file("broken").exists()) throw new Error("it is broken");\n' + HELLO)
+            by, app = await here.operator(), await here.app()
+            await here.controller.stop(by, app, hold=True)
+            (here.fleet.ground.place(app).app / "broken").touch()
+            for work in (here.controller.start, here.controller.restart):
+                with pytest.raises(SteadyError, match="it is broken"):
+                    await work(by, app)
+                assert here.fleet.state(app) is AppState.HELD
+                assert (await here.app()).held
+
+    run(body())
+
+
+def test_a_fact_is_recorded_without_another_instance(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            by, app, first = await here.operator(), await here.app(), here.routes["hello.localhost"].instance
+            changed = await here.controller.record(by, app, "note", choosing(app.id, lambda _: Choices(cpus=0.3)))
+            assert changed.chosen == Choices(cpus=0.3)
+            assert here.routes["hello.localhost"].instance is first
+
+    run(body())
+
+
+def test_a_wish_that_is_refused_changes_nothing(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            by, app = await here.operator(), await here.app()
+
+            def refuse(before: Choices) -> Choices:
+                raise SteadyError("invalid", "Not that.")
+
+            with pytest.raises(SteadyError, match="Not that"):
+                await here.controller.settle(by, app, refuse)
+            await here.controller.settle(by, app, lambda before: replace(before, network=Network.NONE))
+            outcomes = [found.outcome for found in await here.journal.operations(app.id)]
+            assert outcomes == ["done", "failed", "done"]
+            assert (await here.app()).settings.network is Network.NONE
+
+    run(body())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.failure import Failure
 from steadyd.runner.install import LOCK, Installed, Installer
+from steadyd.runner.pack import pack
 from steadyd.runner.removal import Removal
 from steadyd.runner.reserve import is_full
 from steadyd.tree import Tree, check_tree, find_entry
@@ -141,6 +142,12 @@ class Deployer:
     async def content(self, file: File) -> bytes:
         """One file of a version."""
         return await asyncio.to_thread(self._ground.blobs.get, file.sha256)
+
+    async def archive(self, version: Version) -> AsyncIterator[bytes]:
+        """A version's files as a tar.gz, in pieces."""
+        pieces = pack(version.files, self._ground.blobs, version.created_at)
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            yield piece
 
     # Private
 

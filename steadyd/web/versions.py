@@ -6,12 +6,12 @@ from datetime import datetime
 from urllib.parse import quote
 
 from msgspec import UNSET, UnsetType
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from steadyd import model
 from steadyd.errors import SteadyError
 from steadyd.web import schema, shown
-from steadyd.web.answers import json_answer
+from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 
 FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
@@ -85,6 +85,15 @@ async def show_file(call: Call) -> Response:
     return Response(content, 200, headers, _media_type(content))
 
 
+async def show_archive(call: Call) -> Response:
+    version = await wanted(call)
+    name = f"{call.app.name}-v{version.number}.tar.gz"
+    headers = {**NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
+    if call.request.method == "HEAD":
+        return Response(None, 200, headers, "application/gzip")
+    return StreamingResponse(call.rooms.deployer.archive(version), 200, headers, "application/gzip")
+
+
 async def wanted(call: Call, parameter: str = "n") -> model.Version:
     """The version that a part of the path names.
 
@@ -119,6 +128,11 @@ ENDPOINTS = (
         method="GET", path=f"{APP}/versions/{{n}}/files/{{path:path}}", handler=show_file, access=Access.OWNER,
         summary="One file as it was shipped: as plain text or bytes, never as a page.",
         answers={"text/plain": (str,), "application/octet-stream": (bytes,)}, errors=ERRORS,
+    ),
+    Endpoint(
+        method="GET", path=f"{APP}/versions/{{n}}/archive", handler=show_archive, access=Access.OWNER,
+        summary="All files as a tar.gz, which can be deployed again as it is.",
+        answers={"application/gzip": (bytes,)}, errors=ERRORS,
     ),
 )  # fmt: skip
 

@@ -76,3 +76,26 @@ def test_what_cannot_be_kept_is_refused(web: Web, wrong: dict[str, Any]) -> None
         assert await stage.nothing_is_written()
 
     web(body)
+
+
+def test_an_archive_is_the_version_and_can_be_deployed_again(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        tree = {"index.ts": HELLO, "lib/ü b.txt": b"x" * 400_000, "empty": b""}
+        async with stage.client(stage.operator_token) as client:
+            await client.put("/api/apps/hello", files={path: (path, content) for path, content in tree.items()})
+            answer = await client.get("/api/apps/hello/versions/1/archive")
+            assert answer.headers["content-type"] == "application/gzip"
+            assert answer.headers["content-disposition"] == 'attachment; filename="hello-v1.tar.gz"'
+            assert answer.headers["cache-control"] == "no-store"
+            assert answer.content == (await client.get("/api/apps/hello/versions/1/archive")).content
+            assert (await client.head("/api/apps/hello/versions/1/archive")).content == b""
+            again = await client.put("/api/apps/again", **sent_as("application/gzip", answer.content))
+            assert again.status_code == 201, again.text
+            files = [
+                (await client.get(f"/api/apps/{name}/versions/1/files")).json()["files"] for name in ("hello", "again")
+            ]
+            assert files[0] == files[1]
+            missing = await client.get("/api/apps/hello/versions/9/archive")
+            assert (missing.status_code, code(missing)) == (404, "not_found")
+
+    web(body)

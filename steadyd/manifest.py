@@ -13,9 +13,9 @@ from steadyd.tree import Tree, read_package
 
 PACKAGE = "package.json"
 OWN_FILE = "steady.json"
-SETTINGS = ("memory", "cpus", "processes", "disk", "idle", "network")
+SETTINGS = ("memory", "cpus", "processes", "disk", "idle", "network", "trial")
 """What a file may set. Whom to notify is the owner's to say: the file travels with every copy of the app."""
-ELSEWHERE = ("crons", "trial")
+ELSEWHERE = ("crons",)
 """Keys that other parts read."""
 
 
@@ -43,7 +43,8 @@ def read_manifest(tree: Tree, policy: Policy, owner: Kind) -> Manifest:
                 choices = change(choices, {key: said[key]})
                 policy.check(change(Choices(), {key: said[key]}), owner)
             except SteadyError as error:
-                raise _failed(tree, file, key, f"{file}: {error.message}", error.details) from None
+                place = str(error.details.get("field") or key)
+                raise _failed(tree, file, place, f"{file}: {error.message}", error.details) from None
     unknown = [key for key in said if key not in (*SETTINGS, *ELSEWHERE)]
     return Manifest(choices, tuple(f"Nothing reads {_place(file, key[:60])}; it is ignored." for key in unknown))
 
@@ -79,8 +80,8 @@ def _failed(tree: Tree, file: str, key: str, reason: str, details: Mapping[str, 
 
 
 def _line_of(tree: Tree, file: str, key: str) -> int | None:
-    """Where the key stands: its first mention after that of `steady`."""
-    text = tree[file]
-    begin = max(0, text.find(b'"steady"')) if file == PACKAGE else 0
-    found = text.find(f'"{key}"'.encode(), begin)
+    """Where the key stands: its first mention after that of `steady`, and of each key that it lies in."""
+    text, found = tree[file], 0
+    for name in (["steady"] if file == PACKAGE else []) + key.split("."):
+        found = text.find(f'"{name}"'.encode(), max(found, 0))
     return text.count(b"\n", 0, found) + 1 if found >= 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +96,35 @@ class Limits:
     disk_bytes: int = 1 << 30
 
 
+class TrialNetwork(enum.StrEnum):
+    """What a candidate reaches while it is tried: nothing, and if it fails for that, what the app does; nothing; what
+    the app does."""
+
+    AUTO = "auto"
+    OFF = "off"
+    APP = "app"
+
+
+class TrialMode(enum.StrEnum):
+    """How much of a trial there is: on a copy of the data, with a health request; only a start, without data; none."""
+
+    FULL = "full"
+    START = "start"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How an app's candidates are tried."""
+
+    network: TrialNetwork = TrialNetwork.AUTO
+    health: str = "/"
+    """What is asked, and must be answered below 500; "" where listening is enough."""
+    mode: TrialMode = TrialMode.FULL
+    test: bool = False
+    """Whether its own tests are run too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What is true of an app now, whoever said so."""
@@ -105,6 +135,7 @@ class Settings:
     network: Network = Network.INTERNET
     notify: str = ""
     """Where its owner is told what goes wrong: an https address, or "" for nowhere."""
+    trial: Trial = Trial()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +149,8 @@ class Choices:
     idle_seconds: float | None = None
     network: Network | None = None
     notify: str | None = None
+    trial: Mapping[str, str | bool] | None = None
+    """Fields of a trial, those that were named; `health` may be False."""
 
 
 @dataclass(frozen=True, slots=True)

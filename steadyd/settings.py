@@ -6,12 +6,14 @@ The owner's own choice goes before the version's file, and that before the host'
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from typing import Any, Literal
 
 from steadyd.errors import SteadyError
-from steadyd.model import Choices, Kind, Limits, Network, Settings
+from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork
 from steadyd.quantity import duration, size, written_size
 from steadyd.webhook import read_webhook
 
@@ -27,6 +29,8 @@ DISK_BYTES_MIN = 1 << 20
 IDLE_SECONDS_MIN = 1.0
 AMOUNT_MAX = 1 << 50
 """Of anything; what JSON and SQLite carry exactly."""
+HEALTH_PATH = re.compile(r"/[!-~]{0,1000}")
+"""Of a health request, query included: what may stand in a request line (RFC 9112, 3.2)."""
 NONE = Limits(0, 0.0, 0, 0)
 
 
@@ -53,6 +57,7 @@ class Policy:
         """What is true. A choice above a ceiling (which was lowered since) counts as the ceiling."""
         default = self.defaults(owner)
         said = {**_flat(default), **_said(shipped), **_said(chosen)}
+        said["trial"] = _tried(shipped, chosen)
         limits = Limits(*(said.pop(name) for name in LIMITS))
         return Settings(_lower(limits, self.ceiling(owner)), **said)
 
@@ -103,7 +108,8 @@ def change(chosen: Choices, wishes: Mapping[str, object]) -> Choices:
             known = ", ".join(READERS)
             shown = said[:60].encode("utf-8", "replace").decode()
             raise SteadyError("invalid", f"There is no setting “{shown}”. There are: {known}.", {"field": shown})
-        changes[FIELDS[name]] = None if value is None else read(name, value)
+        found = None if value is None else read(name, value)
+        changes[FIELDS[name]] = _merged(chosen.trial, found) if name == "trial" else found
     return replace(chosen, **changes)
 
 
@@ -116,7 +122,8 @@ def read(name: str, value: object) -> Any:
     try:
         return READERS[name](value)
     except SteadyError as error:
-        raise SteadyError("invalid", f"“{name}”: {error.message}.", {"field": name}) from None
+        place = f"{name}.{inner}" if (inner := error.details.get("field")) else name
+        raise SteadyError("invalid", f"“{place}”: {error.message}.", {"field": place}) from None
 
 
 def to_json(choices: Choices) -> dict[str, Any]:
@@ -176,6 +183,46 @@ def _notify(value: object) -> str:
     return text
 
 
+def _trial(value: object) -> dict[str, Any]:
+    """The fields that are named; None takes one back."""
+    if not isinstance(value, Mapping):
+        raise SteadyError("invalid", f"it is an object of {', '.join(TRIAL_READERS)}")
+    found = {}
+    for name, inner in value.items():
+        if name not in TRIAL_READERS:
+            known = ", ".join(TRIAL_READERS)
+            raise SteadyError("invalid", f"there is no such field. There are: {known}", {"field": str(name)[:60]})
+        try:
+            found[name] = None if inner is None else TRIAL_READERS[name](inner)
+        except SteadyError as error:
+            raise SteadyError("invalid", error.message, {"field": name}) from None
+    return found
+
+
+def _one_of(kind: type[StrEnum]) -> Callable[[object], str]:
+    def read_one(value: object) -> str:
+        if value not in set(kind):
+            raise SteadyError("invalid", f"“{str(value)[:40]}” is none of {', '.join(kind)}")
+        return str(value)
+
+    return read_one
+
+
+def _health(value: object) -> str | bool:
+    if value is False:
+        return False
+    text = value if isinstance(value, str) else ""
+    if not HEALTH_PATH.fullmatch(text):
+        raise SteadyError("invalid", "it is a path such as “/health”, or false where listening is enough")
+    return text
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SteadyError("invalid", f"“{str(value)[:40]}” is neither true nor false")
+    return value
+
+
 def _within(value: float, least: float, most: float, written: Callable[[Any], str]) -> float:
     """0 is off, whatever the least is."""
     if value and not least <= value <= most:
@@ -183,6 +230,12 @@ def _within(value: float, least: float, most: float, written: Callable[[Any], st
     return value
 
 
+TRIAL_READERS: Mapping[str, Callable[[object], str | bool]] = {
+    "network": _one_of(TrialNetwork),
+    "health": _health,
+    "mode": _one_of(TrialMode),
+    "test": _flag,
+}
 READERS: Mapping[str, Callable[[object], Any]] = {
     "memory": _bytes(MEMORY_BYTES_MIN),
     "cpus": _cpus,
@@ -191,6 +244,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "idle": _idle,
     "network": _network,
     "notify": _notify,
+    "trial": _trial,
 }
 """Setting, as people call it → its reader."""
 FIELDS: Mapping[str, str] = dict(zip(READERS, (field.name for field in fields(Choices)), strict=True))
@@ -206,7 +260,29 @@ def _said(choices: Choices) -> dict[str, Any]:
 
 def _flat(settings: Settings) -> dict[str, Any]:
     return {**asdict(settings.limits), "idle_seconds": settings.idle_seconds, "network": settings.network,
-            "notify": settings.notify}  # fmt: skip
+            "notify": settings.notify, "trial": settings.trial}  # fmt: skip
+
+
+def _merged(
+    before: Mapping[str, str | bool] | None, wishes: Mapping[str, Any] | None
+) -> Mapping[str, str | bool] | None:
+    """Fields said before and now; one that is None now is taken back, and so are all without `wishes`."""
+    if wishes is None:
+        return None
+    return {name: value for name, value in {**(before or {}), **wishes}.items() if value is not None} or None
+
+
+def _tried(*said: Choices) -> Trial:
+    """Later ones go before earlier ones, field by field."""
+    fields: dict[str, Any] = {}
+    for choices in said:
+        fields |= choices.trial or {}
+    if fields.get("health") is False:
+        fields["health"] = ""
+    for name, kind in (("network", TrialNetwork), ("mode", TrialMode)):
+        if name in fields:
+            fields[name] = kind(fields[name])
+    return Trial(**fields)
 
 
 def _lower(wanted: Limits, ceiling: Limits) -> Limits:

@@ -35,8 +35,8 @@ def test_nothing_is_asked_for_by_most() -> None:
 
 
 def test_both_files_ask_alike() -> None:
-    wanted = {"memory": "64MiB", "idle": "never", "network": "none", "crons": [], "trial": {}}
-    choices = Choices(memory_bytes=64 << 20, idle_seconds=0.0, network=Network.NONE)
+    wanted = {"memory": "64MiB", "idle": "never", "network": "none", "crons": [], "trial": {"health": False}}
+    choices = Choices(memory_bytes=64 << 20, idle_seconds=0.0, network=Network.NONE, trial={"health": False})
     assert asked(package(**wanted)) == asked({"steady.json": json.dumps(wanted).encode()}) == Manifest(choices)
 
 
@@ -47,6 +47,13 @@ def test_a_bad_value_names_file_field_and_line() -> None:
     }  # fmt: skip
     assert error.message.startswith("package.json: “memory”: “lots” is not a size")
     assert refused({"steady.json": b'{\n"cpus": []}'}).details["line"] == 2
+
+
+def test_a_bad_field_of_the_trial_is_named_with_its_line() -> None:
+    error = refused(package(network="internet", trial={"mode": "full", "network": "on"}))
+    assert (error.details["field"], error.details["line"]) == ("steady.trial.network", 7)
+    assert error.message == "package.json: “trial.network”: “on” is none of auto, off, app."
+    assert refused({"steady.json": b'{"trial": true}'}).details["field"] == "trial"
 
 
 def test_too_much_names_the_ceiling() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.model import Choices, Kind, Limits, Network, Settings
+from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork
 from steadyd.settings import (
     AMOUNT_MAX,
     LIMITS,
@@ -32,6 +33,8 @@ CHOICES = st.builds(
     idle_seconds=st.none() | st.floats(1, 1e6) | st.just(0.0),
     network=st.none() | st.sampled_from(Network),
     notify=st.none() | st.just("") | st.just("https://example.org/x"),
+    trial=st.none()
+    | st.sampled_from([{"health": False}, {"network": "off", "health": "/up"}, {"mode": "start", "test": True}]),
 )
 
 
@@ -52,6 +55,9 @@ CHOICES = st.builds(
         ("idle", "15min", 900.0),
         ("network", "none", Network.NONE),
         ("notify", "https://ntfy.sh/x", "https://ntfy.sh/x"),
+        ("trial", {}, {}),
+        ("trial", {"health": "/up?x=1", "network": "app"}, {"health": "/up?x=1", "network": "app"}),
+        ("trial", {"health": False, "test": True}, {"health": False, "test": True}),
     ],
 )
 def test_values_are_read_as_people_write_them(name: str, written: object, value: object) -> None:
@@ -77,6 +83,16 @@ def test_values_are_read_as_people_write_them(name: str, written: object, value:
         ("idle", "soon"),
         ("idle", 0.5),
         ("network", "all"),
+        ("trial", []),
+        ("trial", {"health": True}),
+        ("trial", {"health": "up"}),
+        ("trial", {"health": "/a b"}),
+        ("trial", {"health": "/a\r\nX: y"}),
+        ("trial", {"health": "/" + "a" * 1001}),
+        ("trial", {"mode": "most"}),
+        ("trial", {"network": 1}),
+        ("trial", {"test": "yes"}),
+        ("trial", {"tests": True}),
         ("notify", "http://plain.example"),
         ("notify", "https://a\nb"),
         ("notify", "https://user@a.example"),
@@ -85,8 +101,9 @@ def test_values_are_read_as_people_write_them(name: str, written: object, value:
 def test_a_bad_value_is_refused_by_name(name: str, written: object) -> None:
     with pytest.raises(SteadyError) as caught:
         read(name, written)
-    assert (caught.value.code, caught.value.details) == ("invalid", {"field": name})
-    assert f"“{name}”" in caught.value.message
+    [field] = caught.value.details.values()
+    assert (caught.value.code, field.partition(".")[0]) == ("invalid", name)
+    assert f"“{field}”" in caught.value.message
 
 
 def test_amounts_end_somewhere() -> None:
@@ -152,10 +169,25 @@ def test_what_passes_the_check_becomes_true_as_it_is(chosen: Choices, shipped: C
     except SteadyError:
         return
     settings = POLICY.settings(chosen, shipped, owner)
-    for name, value in to_json(chosen).items():
+    for name, value in to_json(replace(chosen, trial=None)).items():
         assert getattr(settings.limits if name in LIMITS else settings, name) == value
 
 
 @given(CHOICES)
 def test_what_is_kept_comes_back(choices: Choices) -> None:
     assert from_json(json.loads(json.dumps(to_json(choices)))) == choices
+
+
+def test_the_fields_of_a_trial_are_said_one_by_one() -> None:
+    """The owner's go before the version's, those that were named."""
+    shipped = Choices(trial={"network": "app", "health": "/up"})
+    chosen = change(Choices(), {"trial": {"health": False}})
+    assert Policy().settings(chosen, shipped, Kind.USER).trial == Trial(network=TrialNetwork.APP, health="")
+    chosen = change(chosen, {"trial": {"mode": "start"}})
+    assert chosen.trial == {"health": False, "mode": "start"}
+    chosen = change(chosen, {"trial": {"health": None}})
+    assert Policy().settings(chosen, shipped, Kind.USER).trial == Trial(TrialNetwork.APP, "/up", TrialMode.START)
+    assert change(chosen, {"trial": {"mode": None}}).trial is None
+    assert change(chosen, {"trial": None}) == Choices()
+    assert sources(chosen, shipped)["trial"] == "owner"
+    assert sources(Choices(), shipped)["trial"] == "version"

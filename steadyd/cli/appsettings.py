@@ -14,6 +14,7 @@ from steadyd.quantity import written_duration, written_size
 if TYPE_CHECKING:
     from steadyd.cli.client import Client
 
+BOOLEANS = {"true": True, "false": False}
 CHANGE_SECONDS_MAX = 120.0
 """Longer than any deadline the server has for a drain and a start."""
 
@@ -24,13 +25,14 @@ CHANGE_SECONDS_MAX = 120.0
 @uses_server
 @json_option
 def settings(client: Client, name: str, changes: tuple[str, ...], as_json: bool) -> None:
-    """Show or change an app's settings: memory, cpus, processes, disk, idle, network, notify.
+    """Show or change an app's settings: memory, cpus, processes, disk, idle, network, notify, and of its trials
+    trial.network, trial.health, trial.mode, trial.test.
 
     KEY= without a value takes your choice back, so that the app's own file or the host decides.
     """
     from steadyd.cli.client import app_path
 
-    wishes = dict(_wish(change) for change in changes)
+    wishes = _wishes(changes)
     method, body = ("PATCH", wishes) if wishes else ("GET", None)
     answer = client.call(method, app_path(name, "/settings"), body, app=name, seconds=CHANGE_SECONDS_MAX)
     if as_json:
@@ -38,13 +40,41 @@ def settings(client: Client, name: str, changes: tuple[str, ...], as_json: bool)
         return
     said, most = answer.get("sources") or {}, answer.get("ceilings") or {}
     rows = [
-        [key, _written(key, value), str(said.get(key, "")), _written(key, most[key]) if most.get(key) else ""]
-        for key, value in (answer.get("settings") or {}).items()
+        [
+            key,
+            _written(key, value),
+            str(said.get(key.partition(".")[0], "")),
+            _written(key, most[key]) if most.get(key) else "",
+        ]
+        for key, value in _flat(answer.get("settings") or {}).items()
     ]
     print_table(["setting", "value", "said by", "at most"], rows)
 
 
 # Private
+
+
+def _wishes(changes: tuple[str, ...]) -> dict[str, Any]:
+    """The body of a change: `trial.health=false` is a field of `trial`."""
+    wishes: dict[str, Any] = {}
+    for key, value in map(_wish, changes):
+        outer, dot, inner = key.partition(".")
+        if not dot:
+            wishes[key] = value
+        else:
+            fields = wishes.setdefault(outer, {})
+            if not isinstance(fields, dict):
+                raise click.UsageError(f"“{outer}=” takes all of it back, so “{key}” cannot be said with it")
+            fields[inner] = BOOLEANS.get(value or "", value)
+    return wishes
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """`trial`'s fields under names of their own."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= {f"{key}.{inner}": of for inner, of in value.items()} if isinstance(value, dict) else {key: value}
+    return found
 
 
 def _wish(text: str) -> tuple[str, str | None]:
@@ -59,4 +89,6 @@ def _written(key: str, value: Any) -> str:
         return written_size(value) if value else "no limit"
     if key == "idle" and isinstance(value, int | float):
         return written_duration(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from steadyd.model import AppState, Network
+from steadyd.model import AppState, Network, TrialMode, TrialNetwork
 from steadyd.settings import Source
 
 TAIL_LINES_MAX = 10_000
@@ -92,6 +92,15 @@ class StopBody(Strict):
 Amount = Annotated[int | float | str, Meta(description="A number, or a text such as `256MiB`, `15min` or `never`.")]
 
 
+class TrialBody(Strict):
+    """How candidates are tried; `null` takes a choice back. `health` is a path, or false where listening is enough."""
+
+    network: str | UnsetType | None = UNSET
+    health: str | bool | UnsetType | None = UNSET
+    mode: str | UnsetType | None = UNSET
+    test: bool | UnsetType | None = UNSET
+
+
 class SettingsBody(Strict):
     """Only what is named changes; `null` takes the owner's choice back. Names with a unit are understood too."""
 
@@ -102,6 +111,7 @@ class SettingsBody(Strict):
     idle: Amount | UnsetType | None = UNSET
     network: str | UnsetType | None = UNSET
     notify: str | UnsetType | None = UNSET
+    trial: TrialBody | UnsetType | None = UNSET
     memory_bytes: Amount | UnsetType | None = UNSET
     disk_bytes: Amount | UnsetType | None = UNSET
     idle_seconds: Amount | UnsetType | None = UNSET
@@ -171,6 +181,15 @@ class Limits(Strict):
     disk_bytes: int
 
 
+class Trial(Strict):
+    """`health` is false where listening is enough."""
+
+    network: TrialNetwork
+    health: str | bool
+    mode: TrialMode
+    test: bool
+
+
 class EffectiveSettings(Strict):
     """What is true now. Memory and disk are bytes (0: no limit), `idle` is seconds or `never`."""
 
@@ -181,6 +200,7 @@ class EffectiveSettings(Strict):
     idle: float | Literal["never"]
     network: Network
     notify: str
+    trial: Trial
 
 
 class SettingSources(Strict):
@@ -193,6 +213,7 @@ class SettingSources(Strict):
     idle: Source
     network: Source
     notify: Source
+    trial: Source
 
 
 class SettingCeilings(Strict):

@@ -25,7 +25,7 @@ async def show_settings(call: Call) -> Response:
 
 async def change_settings(call: Call) -> Response:
     body = await call.body(schema.SettingsBody)
-    wishes = {name: value for name, value in asdict(body).items() if value is not UNSET}
+    wishes = _said(body)
     return json_answer(shown.settings(call.rooms, await choose(call.rooms, call.principal, call.app, wishes)))
 
 
@@ -105,6 +105,12 @@ ENDPOINTS = (
 
 
 # Private
+
+
+def _said(body: schema.Strict) -> dict[str, Any]:
+    """What a body names, and what its objects name."""
+    named = {name: value for name, value in asdict(body).items() if value is not UNSET}
+    return {name: _said(value) if isinstance(value, schema.Strict) else value for name, value in named.items()}
 
 
 def _written(name: str, value: Any) -> str:

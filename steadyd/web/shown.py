@@ -82,6 +82,12 @@ def settings(rooms: Rooms, app: model.App) -> schema.SettingsAnswer:
             idle=now.idle_seconds or "never",
             network=now.network,
             notify=now.notify,
+            trial=schema.Trial(
+                network=now.trial.network,
+                health=now.trial.health or False,
+                mode=now.trial.mode,
+                test=now.trial.test,
+            ),
         ),
         sources=schema.SettingSources(**sources(app.chosen, app.shipped)),
         ceilings=schema.SettingCeilings(

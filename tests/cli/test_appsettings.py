@@ -47,3 +47,17 @@ def test_the_servers_refusal_is_one_line(api: Api, steadyd: Steadyd) -> None:
     api.answers["PATCH /api/apps/hello/settings"] = (422, {"error": error})
     result = steadyd("settings", "hello", "memory=9GiB", "--server", api.url)
     assert (result.exit_code, result.stderr) == (1, f"steadyd: {error['message']}\n")
+
+
+def test_the_fields_of_a_trial_have_names_of_their_own(api: Api, steadyd: Steadyd) -> None:
+    trial = {"network": "auto", "health": False, "mode": "full", "test": True}
+    api.answers["PATCH /api/apps/hello/settings"] = (200, {"settings": {"trial": trial}, "sources": {"trial": "owner"}})
+    words = ("trial.health=false", "trial.mode=", "trial.network=off", "memory=1GiB")
+    lines = [line.split() for line in steadyd("settings", "hello", *words, "--server", api.url).stdout.splitlines()]
+    fields = {"health": False, "mode": None, "network": "off"}
+    assert api.asked[0].body == {"trial": fields, "memory": "1GiB"}
+    assert ["trial.health", "false", "owner"] in lines
+    assert ["trial.network", "auto", "owner"] in lines
+    steadyd("settings", "hello", "trial=", "--server", api.url)
+    assert api.asked[1].body == {"trial": None}
+    assert steadyd("settings", "hello", "trial=", "trial.mode=off", "--server", api.url).exit_code == 2

@@ -23,7 +23,7 @@ def test_what_is_true_who_said_so_and_how_far_it_may_go(web: Web) -> None:
     async def body(stage: Stage) -> None:
         stage.rooms.apps.policy = POLICY
         async with stage.client(stage.operator_token) as client:
-            files = package(memory="64MiB", idle="never")
+            files = package(memory="64MiB", idle="never", trial={"health": "/up"})
             assert (await client.post("/api/apps", json={"name": "hello", "files": files})).status_code == 201
             changed = await client.patch(PATH, json={"cpus": 0.5, "idle": "1h", "network": "none"})
             assert changed.status_code == 200, changed.text
@@ -32,10 +32,11 @@ def test_what_is_true_who_said_so_and_how_far_it_may_go(web: Web) -> None:
                 "settings": {
                     "memory": 64 << 20, "cpus": 0.5, "processes": 64, "disk": 1 << 30, "idle": 3600.0,
                     "network": "none", "notify": "",
+                    "trial": {"network": "auto", "health": "/up", "mode": "full", "test": False},
                 },
                 "sources": {
                     "memory": "version", "cpus": "owner", "processes": "host", "disk": "host", "idle": "owner",
-                    "network": "owner", "notify": "host",
+                    "network": "owner", "notify": "host", "trial": "version",
                 },
                 "ceilings": {"memory": 1 << 30, "cpus": 4.0, "processes": 512, "disk": 10 << 30},
             }  # fmt: skip
@@ -72,6 +73,20 @@ def test_a_new_version_brings_its_own_and_the_owner_keeps_theirs(web: Web) -> No
     web(body)
 
 
+def test_the_fields_of_a_trial_are_set_one_by_one(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            await client.patch(PATH, json={"trial": {"health": False, "network": "off"}})
+            answer = (await client.patch(PATH, json={"trial": {"network": None, "mode": "start"}})).json()
+            assert answer["settings"]["trial"] == {"network": "auto", "health": False, "mode": "start", "test": False}
+            assert answer["sources"]["trial"] == "owner"
+            answer = (await client.patch(PATH, json={"trial": None})).json()
+            assert (answer["settings"]["trial"]["health"], answer["sources"]["trial"]) == ("/", "host")
+
+    web(body)
+
+
 def test_above_a_ceiling_is_refused_and_names_it(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await stage.app("hello")
@@ -101,7 +116,16 @@ def test_a_file_that_asks_for_too_much_fails_the_deploy_and_nothing_else(web: We
 
 
 @pytest.mark.parametrize(
-    "body", [{"trial": {}}, {"memory": True}, {"memory": "lots"}, {"network": "all"}, {"idle": []}]
+    "body",
+    [
+        {"trial": {"on": 1}},
+        {"trial": {"network": "on"}},
+        {"trial": 1},
+        {"memory": True},
+        {"memory": "lots"},
+        {"network": "all"},
+        {"idle": []},
+    ],
 )
 def test_what_is_no_setting_is_refused_by_name(web: Web, body: dict[str, object]) -> None:
     async def run(stage: Stage) -> None:

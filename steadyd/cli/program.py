@@ -12,9 +12,11 @@ from steadyd.cli.change import delete, rename, restart, rollback, start, stop, u
 from steadyd.cli.deploy import deploy
 from steadyd.cli.diff import diff
 from steadyd.cli.doctor import doctor
+from steadyd.cli.env import env
 from steadyd.cli.follow import logs, requests
 from steadyd.cli.notify import notify
 from steadyd.cli.run import run
+from steadyd.cli.secrets import secrets
 from steadyd.cli.serve import serve
 from steadyd.cli.sql import sql
 from steadyd.cli.top import top
@@ -23,9 +25,9 @@ from steadyd.cli.verb import config_option
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, top, show, logs, requests, versions, diff, open_app),
-    "Change": (start, stop, restart, rollback, rename, settings, notify, allow, refuse, delete, undelete),
+    "Change": (start, stop, restart, rollback, rename, settings, env, notify, allow, refuse, delete, undelete),
     "Reach in": (sql,),
-    "Check": (doctor,),
+    "Check": (doctor, secrets),
 }
 EPILOG = "Every option also reads STEADYD_<OPTION>, and the config file (flag, environment, file, default)."
 

@@ -37,6 +37,8 @@ class Host(schema.Strict):
     load_average: list[float]
     guests: bool
     missing: list[str]
+    locked: list[str]
+    """Apps that cannot start, because the key of their variables is not here."""
     targets: dict[str, list[str]]
     """App's name → what the operator opened to it."""
 
@@ -63,6 +65,7 @@ async def host(call: Call) -> Response:
     rooms = call.rooms
     apps = await rooms.apps.everything()
     targets = await rooms.targets.everything()
+    locked = await rooms.library.environment.locked()
     running = sum(rooms.fleet.state(app) is AppState.RUNNING for app in apps)
     return json_answer(
         HostAnswer(
@@ -77,6 +80,7 @@ async def host(call: Call) -> Response:
                 load_average=[round(load, 2) for load in os.getloadavg()],
                 guests=rooms.guests,
                 missing=rooms.lacking(),
+                locked=[app.name for app in apps if app.id in locked],
                 targets={app.name: list(map(str, targets[app.id])) for app in apps if app.id in targets},
             )
         )

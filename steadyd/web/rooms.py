@@ -101,4 +101,5 @@ class Rooms:
         """What this machine lacks now, for its operator and for every page: nothing of it may go unsaid."""
         networks = self.fleet.ground.starter.networks
         problem = networks.problem if networks is not None else ""
-        return [*self.missing, *([f"Apps have no network: {problem}"] if problem else [])]
+        key = self.library.environment.vault.problem
+        return [*self.missing, *([f"Apps have no network: {problem}"] if problem else []), *([key] if key else [])]

@@ -13,6 +13,8 @@ import pytest
 from steadyd.cli import checks
 from steadyd.cli.finding import Finding
 from steadyd.config import Address
+from steadyd.vault import Vault
+from tests.cli.conftest import Api
 
 
 def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +84,24 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.localhost_names().state == "ok"
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [(0, 0, 0, "", ("192.0.2.1", 0))])
     assert checks.localhost_names().state == "problem"
+
+
+def test_the_key_of_stored_variables(tmp_path: Path, api: Api) -> None:
+    assert checks.secrets_key(tmp_path).detail.startswith("none")
+    key = tmp_path / "secrets.key"
+    Vault(key).make()
+    assert checks.secrets_key(tmp_path).state == "ok"
+    key.chmod(0o644)
+    found = checks.secrets_key(tmp_path)
+    assert (found.state, found.fix) == ("problem", f"chmod 600 {key}")
+    key.write_text("nonsense")
+    assert "cannot be used" in checks.secrets_key(tmp_path).detail
+    key.unlink()
+    (tmp_path / "url").write_text(api.url)
+    api.answers["GET /api/host"] = (200, {"host": {"locked": ["hello"]}})
+    found = checks.secrets_key(tmp_path)
+    assert (found.state, found.fix) == ("problem", f"put the right {key} back")
+    assert "of hello are sealed" in found.detail
 
 
 def test_a_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from steadyd.cli.verb import Verb, configurable
 from tests.cli.conftest import Steadyd
 
 COMMANDS = """run serve deploy apps top show logs requests versions open start stop restart rollback rename settings
-    notify allow refuse delete undelete sql doctor""".split()
+    notify allow refuse delete undelete sql doctor env secrets diff""".split()
 HEAVY = ("asyncio", "httpx", "rich", "uvloop", "watchfiles", "pathspec", "starlette", "hypercorn", "apsw", "ssl")
 PRINT_DATA = [name for name in COMMANDS if name != "serve"]
 

@@ -81,6 +81,7 @@ class Config:
     processes_ceiling: int = 1_024
     disk_bytes_ceiling: int = 10 << 30
     name_quarantine_days: float = 30.0
+    versions_kept: int = 100
 
     @property
     def policy(self) -> Policy:
@@ -93,7 +94,7 @@ class Config:
     @property
     def terms(self) -> Terms:
         """How long what nobody keeps is kept."""
-        return Terms(name_seconds=self.name_quarantine_days * DAY_SECONDS)
+        return Terms(name_seconds=self.name_quarantine_days * DAY_SECONDS, versions_kept=self.versions_kept)
 
     @property
     def database(self) -> Path:

@@ -238,6 +238,8 @@ class Version:
     """The author's name; "" where that principal is gone."""
     lock: str = ""
     """SHA-256 of the lock that pins its dependencies; "" for none."""
+    pinned: bool = False
+    """Its owner keeps it, whatever comes after it."""
 
 
 @dataclass(frozen=True, slots=True)

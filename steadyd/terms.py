@@ -30,6 +30,8 @@ class Terms:
     """From an owner's delete until the app is collected. 0: it is kept until somebody purges it."""
     name_seconds: float = 30 * DAY_SECONDS
     """For which a name that an app gave up is its last owner's alone and leads on to the app. 0: it is free at once."""
+    versions_kept: int = 100
+    """Newest versions of an app, beside the live one, those that were live last, and the pinned ones. 0: all."""
 
     def expires_at(self, temporary: bool, edited_at: float) -> float | None:
         """When an app that was last edited at that moment expires; None: never."""

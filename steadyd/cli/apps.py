@@ -69,19 +69,24 @@ def show(client: Client, name: str, as_json: bool) -> None:
 
 @click.command(cls=Verb)
 @click.argument("name")
+@click.option("--pin", type=click.IntRange(min=1), metavar="VERSION", help="Keep this one, whatever comes after it.")
+@click.option("--unpin", type=click.IntRange(min=1), metavar="VERSION", help="No longer keep it for ever.")
 @uses_server
 @json_option
-def versions(client: Client, name: str, as_json: bool) -> None:
+def versions(client: Client, name: str, pin: int | None, unpin: int | None, as_json: bool) -> None:
     """List an app's versions, the live one marked."""
     from steadyd.cli.client import app_path
 
+    for number, pinned in ((pin, True), (unpin, False)):
+        if number is not None:
+            client.call("PATCH", app_path(name, f"/versions/{number}"), {"pinned": pinned}, app=name)
     answer = client.call("GET", app_path(name, "/versions"), app=name)
     if as_json:
         print_json(answer)
         return
     rows = []
     for version in _list(answer, "versions"):
-        mark = "live" if version.get("live") else ""
+        mark = " ".join(word for word in ("live", "pinned") if version.get(word))
         when, who = date(version.get("created_at")), _text(version, "author")
         said = _text(version, "message")
         rows.append([_text(version, "version"), mark, when, who, source_of(version), said])

@@ -75,6 +75,9 @@ SIGNUP_MODES = ("open", "invite", "closed")
     show_default=True,
     help="A name that an app gave up leads on to it, and is its owner's alone, for so long; 0: not at all.",
 )
+@click.option(
+    "--versions-kept", type=click.IntRange(min=0), default=100, show_default=True, help="Of each app; 0: all of them."
+)
 def serve(**options: Any) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     try:
@@ -122,6 +125,7 @@ def config_from(options: dict[str, Any]) -> Config:
         processes_ceiling=options["processes_max"],
         disk_bytes_ceiling=options["disk_max"],
         name_quarantine_days=options["name_quarantine_days"],
+        versions_kept=options["versions_kept"],
     )
     config.policy.check_itself()
     return config

@@ -134,6 +134,9 @@ STEADY = (
     ALTER TABLE deploys ADD COLUMN operation_id INTEGER;
     CREATE INDEX deploys_of_operation ON deploys (operation_id);
     """,
+    """
+    ALTER TABLE versions ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 TELEMETRY = (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 
+from steadyd.errors import SteadyError
 from steadyd.model import App, Commit, Draft, File, Origin, Principal, Version
 from steadyd.settings import from_json, to_json
 from steadyd.store import Connection, Database, Row, one
@@ -12,9 +14,19 @@ from steadyd.store import Connection, Database, Row, one
 LOCK = "bun.lock"
 COLUMNS = (
     "v.app_id, v.number, v.entry, v.source, v.message, v.git, v.remix_of, v.created_at, v.author_id, v.modules, "
-    "v.settings, v.bun, coalesce(p.name, ''), "
+    "v.settings, v.bun, v.pinned, coalesce(p.name, ''), "
     "coalesce((SELECT f.sha256 FROM version_files f WHERE f.app_id = v.app_id AND f.number = v.number "
     f"AND f.path = '{LOCK}'), '')"
+)
+LIVE_LAST_KEPT = 10
+"""Versions that went live last, by whatever way: what one goes back to."""
+PINNED_PER_APP_MAX = 100
+BEYOND = (
+    "app_id = ?1 AND number NOT IN (SELECT version FROM apps WHERE id = ?1) "
+    "AND number NOT IN (SELECT number FROM versions WHERE app_id = ?1 AND pinned) "
+    "AND number NOT IN (SELECT number FROM versions WHERE app_id = ?1 ORDER BY number DESC LIMIT ?2) "
+    "AND number NOT IN (SELECT version FROM deploys WHERE app_id = ?1 AND status = 'live' "
+    "GROUP BY version ORDER BY max(id) DESC LIMIT ?3)"
 )
 FROM = "FROM versions v LEFT JOIN principals p ON p.id = v.author_id"
 
@@ -55,10 +67,44 @@ class Versions:
         )
         await self._database.write(lambda db: db.execute(sql, (app_id,)))
 
-    async def contents_in_use(self) -> set[str]:
-        """The address of every content that some version needs."""
+    async def pin(self, app_id: str, number: int, pinned: bool) -> None:
+        """Keep a version whatever comes after it, or no longer.
+
+        Raises:
+            SteadyError: `conflict` past PINNED_PER_APP_MAX.
+        """
+
+        def write(db: Connection) -> None:
+            sql = "SELECT count(*) FROM versions WHERE app_id = ? AND pinned AND number <> ?"
+            row = one(db, sql, (app_id, number))
+            if pinned and row is not None and row[0] >= PINNED_PER_APP_MAX:
+                raise SteadyError("conflict", f"{PINNED_PER_APP_MAX} versions are pinned already. Unpin one first.")
+            db.execute("UPDATE versions SET pinned = ? WHERE app_id = ? AND number = ?", (pinned, app_id, number))
+
+        await self._database.write(write)
+
+    async def retire(self, app_id: str, kept: int) -> set[str]:
+        """Let versions go beyond the newest `kept` (0: none), except the live one, those that were live last, and the
+        pinned ones. Returns the addresses of their contents."""
+
+        def write(db: Connection) -> set[str]:
+            contents = {row[0] for row in db.execute(f"SELECT sha256 FROM version_files WHERE {BEYOND}", values)}
+            db.execute(f"DELETE FROM versions WHERE {BEYOND}", values)
+            return contents
+
+        values = (app_id, kept, LIVE_LAST_KEPT)
+        sql = f"SELECT 1 FROM versions WHERE {BEYOND} LIMIT 1"
+        if not kept or not await self._database.read(lambda db: one(db, sql, values)):
+            return set()
+        return await self._database.write(write)
+
+    async def contents_in_use(self, among: Collection[str] | None = None) -> set[str]:
+        """The address of every content that some version needs, or of those `among` some."""
         sql = "SELECT DISTINCT sha256 FROM version_files"
-        return await self._database.read(lambda db: {row[0] for row in db.execute(sql)})
+        if among is not None:
+            sql += " WHERE sha256 IN (SELECT value FROM json_each(?))"
+        values = () if among is None else (json.dumps(list(among)),)
+        return await self._database.read(lambda db: {row[0] for row in db.execute(sql, values)})
 
 
 # Private
@@ -99,6 +145,7 @@ def _from_row(row: Row, files: tuple[File, ...]) -> Version:
         modules=row[9],
         shipped=from_json(json.loads(row[10])),
         bun=row[11],
-        author=row[12],
-        lock=row[13],
+        pinned=bool(row[12]),
+        author=row[13],
+        lock=row[14],
     )

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -81,11 +81,16 @@ class Blobs:
                 removed += 1
         return removed
 
+    def remove(self, contents: Iterable[str]) -> None:
+        for sha256 in contents:
+            self.path(sha256).unlink(missing_ok=True)
+
 
 class Shelf:
     """Contents on their way into a version, kept apart from the removal of those that no version needs."""
 
-    def __init__(self, blobs: Blobs, in_use: Callable[[], Awaitable[set[str]]]) -> None:
+    def __init__(self, blobs: Blobs, in_use: Callable[[Collection[str] | None], Awaitable[set[str]]]) -> None:
+        """`in_use` answers which of some contents (None: of all) a version needs."""
         self._blobs = blobs
         self._in_use = in_use
         self._tidying = asyncio.Lock()
@@ -113,7 +118,13 @@ class Shelf:
         """Remove what no version needs, unless something is on its way: the next time does that as well."""
         async with self._tidying:
             if not self._on_their_way:
-                await asyncio.to_thread(self._blobs.sweep, await self._in_use())
+                await asyncio.to_thread(self._blobs.sweep, await self._in_use(None))
+
+    async def let_go(self, contents: Collection[str]) -> None:
+        """The same for a few contents that a version needed which is gone, without a look at all others."""
+        async with self._tidying:
+            if contents and not self._on_their_way:
+                await asyncio.to_thread(self._blobs.remove, set(contents) - await self._in_use(contents))
 
 
 # Private

@@ -8,6 +8,7 @@ instance listens and before the gate opens: an app never changes version after h
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from steadyd.runner.reserve import is_full
 from steadyd.tree import Tree, check_tree, find_entry
 
 MERGE = Origin("merge")
+
+logger = logging.getLogger("steadyd.deploy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +136,14 @@ class Deployer:
         Raises:
             SteadyError: `not_found` or `deploy_failed`.
         """
-        target = await self._ground.versions.one(app.id, version)
-        if target is None:
-            raise SteadyError("not_found", f"“{app.name}” has no version {version}.")
-        request = Request(by, "rollback", target.origin, version=target)
-        return await self._finish(self._change(app, "rollback", by, None, lambda live: _ready(request)))
+
+        async def request(live: Version) -> Request:
+            """Asked again once it is its turn: deploys before it may have let the version go."""
+            target = await self._kept(app, version)
+            return Request(by, "rollback", target.origin, version=target)
+
+        await self._kept(app, version)
+        return await self._finish(self._change(app, "rollback", by, None, request))
 
     async def content(self, file: File) -> bytes:
         """One file of a version."""
@@ -180,6 +186,12 @@ class Deployer:
             made = await self._deploy(turn, await request(live))
         return await self._deployed(made)
 
+    async def _kept(self, app: App, number: int) -> Version:
+        version = await self._ground.versions.one(app.id, number)
+        if version is None:
+            raise SteadyError("not_found", f"“{app.name}” has no version {number}.", {"version": number})
+        return version
+
     async def _deploy(self, turn: Turn, request: Request) -> Made:
         self._ground.check_may_run(turn.app)
         operation, app = turn.operation, turn.app
@@ -211,8 +223,17 @@ class Deployer:
         app = await self._ground.apps.by_id(made.app.id) or made.app
         assert deploy is not None
         self._fleet.note(app.id, Event(time.time(), deploy.kind, f"Version {made.version.number} is live."))
-        await self._ground.tidy(app)
+        await self._retire(app)
         return Deployed(app, made.version, deploy, made.notes)
+
+    async def _retire(self, app: App) -> None:
+        """Let go of what is too old to be kept. The deploy is true already, whatever comes of this."""
+        try:
+            contents = await self._ground.versions.retire(app.id, self._ground.apps.terms.versions_kept)
+            await self._shelf.let_go(contents)
+            await self._ground.tidy(app)
+        except (SteadyError, OSError):
+            logger.exception("old versions of %s stay until its next deploy", app.id)
 
     async def _stage(self, turn: Turn, request: Request) -> tuple[Version, tuple[str, ...]]:
         """Keep the files and have the dependencies in place; nothing is live yet."""

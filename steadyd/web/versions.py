@@ -35,9 +35,16 @@ class Version(schema.Strict):
     remix_of: str
     bun: str
     lock: str
+    pinned: bool
     created_at: datetime
     author: str | UnsetType = UNSET
     git: schema.Git | UnsetType | None = UNSET
+
+
+class PinBody(schema.Strict):
+    """A pinned version is kept, whatever comes after it."""
+
+    pinned: bool | UnsetType = UNSET
 
 
 class VersionsAnswer(schema.Strict):
@@ -61,6 +68,14 @@ async def list_versions(call: Call) -> Response:
 async def show_version(call: Call) -> Response:
     version = await wanted(call)
     return json_answer(VersionAnswer(version=_shown(call, version), files=_files(version)))
+
+
+async def change_version(call: Call) -> Response:
+    body = await call.body(PinBody)
+    version = await wanted(call)
+    if body.pinned is not UNSET:
+        await call.rooms.versions.pin(call.app.id, version.number, body.pinned)
+    return await show_version(call)
 
 
 async def list_files(call: Call) -> Response:
@@ -121,6 +136,12 @@ ENDPOINTS = (
         summary="One version with its files.", answers=json_of(VersionAnswer), errors=ERRORS,
     ),
     Endpoint(
+        method="PATCH", path=f"{APP}/versions/{{n}}", handler=change_version, access=Access.OWNER, body=PinBody,
+        summary="Pin a version, so that it is kept whatever comes after it, or let go of it.",
+        answers=json_of(VersionAnswer),
+        errors=(*ERRORS, "bad_request", "invalid", "too_large", "unsupported_media_type"),
+    ),
+    Endpoint(
         method="GET", path=f"{APP}/versions/{{n}}/files", handler=list_files, access=Access.OWNER,
         summary="One version's files.", answers=json_of(FilesAnswer), errors=ERRORS,
     ),
@@ -150,6 +171,7 @@ def _shown(call: Call, version: model.Version) -> Version:
         remix_of=version.origin.of,
         bun=version.bun,
         lock=version.lock,
+        pinned=version.pinned,
         created_at=shown.moment(version.created_at),
     )
     if call.caller.owns(call.app):

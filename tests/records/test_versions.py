@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
-from steadyd.model import Commit, Draft, File, Origin
+import pytest
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Commit, Draft, File, Origin
 from steadyd.records.apps import Apps
 from steadyd.records.people import People
 from steadyd.records.versions import Versions
-from steadyd.store import Database
+from steadyd.store import Connection, Database
 
 NOW = 1_790_000_000.0
 FILES = (File("index.ts", "a" * 64, 10), File("lib/db.ts", "b" * 64, 20))
@@ -58,5 +62,77 @@ def test_a_removed_app_leaves_no_version(database: Database) -> None:
         await apps.remove(app.id, NOW)
         assert (await apps.by_id(app.id), await versions.all(app.id)) == (None, [])
         assert await versions.contents_in_use() == set()
+
+    asyncio.run(body())
+
+
+async def grown(database: Database, numbers: int) -> tuple[Apps, Versions, App]:
+    """An app with so many versions, each with a file of its own; the last is live, and all were."""
+    apps, versions = Apps(database), Versions(database)
+    owner = await People(database).add_guest(NOW)
+    app = await apps.create("hello", owner, False, NOW)
+    for number in range(1, numbers + 1):
+        files = (File("same.ts", "a" * 64, 1), File("index.ts", f"{number:064}", 1))
+        await versions.add(app, owner, Draft("index.ts", Origin("paste"), files), NOW)
+    await went_live(database, app, range(1, numbers + 1))
+    return apps, versions, app
+
+
+async def went_live(database: Database, app: App, numbers: Iterable[int]) -> None:
+    """As a deploy's records say it; the last number is what is live now."""
+
+    def write(db: Connection) -> None:
+        for number in numbers:
+            sql = "INSERT INTO deploys (app_id, version, kind, status, started_at) VALUES (?, ?, 'deploy', 'live', ?)"
+            db.execute(sql, (app.id, number, NOW))
+            db.execute("UPDATE apps SET version = ? WHERE id = ?", (number, app.id))
+
+    await database.write(write)
+
+
+async def numbers(versions: Versions, app: App) -> list[int]:
+    return [version.number for version in await versions.all(app.id)]
+
+
+def test_old_versions_go_but_not_what_one_goes_back_to(database: Database) -> None:
+    async def body() -> None:
+        _, versions, app = await grown(database, 40)
+        await versions.pin(app.id, 5, True)
+        await went_live(database, app, [7, 40, 39, 3])
+        gone = await versions.retire(app.id, 4)
+        # 40 to 37 are the newest; of 10 that were live last, 3 (which is live), 39, 40 and 7 come first, then 38 to 33.
+        kept = [40, 39, 38, 37, 36, 35, 34, 33, 7, 5, 3]
+        assert await numbers(versions, app) == kept
+        assert gone == {"a" * 64, *(f"{number:064}" for number in range(1, 41) if number not in kept)}
+        assert await versions.contents_in_use(gone) == {"a" * 64}
+        assert await versions.retire(app.id, 4) == set()
+
+    asyncio.run(body())
+
+
+def test_without_a_limit_all_stay(database: Database) -> None:
+    async def body() -> None:
+        _, versions, app = await grown(database, 30)
+        assert await versions.retire(app.id, 0) == set()
+        assert len(await numbers(versions, app)) == 30
+
+    asyncio.run(body())
+
+
+def test_a_pin_holds_until_it_is_taken_back_and_there_are_only_so_many(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        _, versions, app = await grown(database, 30)
+        monkeypatch.setattr("steadyd.records.versions.PINNED_PER_APP_MAX", 2)
+        for number in (1, 2, 2):
+            await versions.pin(app.id, number, True)
+        with pytest.raises(SteadyError) as caught:
+            await versions.pin(app.id, 3, True)
+        assert caught.value.code == "conflict"
+        await versions.pin(app.id, 1, False)
+        await versions.pin(app.id, 3, True)
+        await versions.retire(app.id, 1)
+        assert [number for number in await numbers(versions, app) if number < 20] == [3, 2]
 
     asyncio.run(body())

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_sweeping_keeps_what_is_needed(blobs: Blobs) -> None:
 def test_what_is_on_its_way_into_a_version_is_not_tidied_away(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
 
-    async def nothing() -> set[str]:
+    async def nothing(among: object) -> set[str]:
         return set()
 
     async def body() -> None:
@@ -113,5 +114,26 @@ def test_what_is_on_its_way_into_a_version_is_not_tidied_away(tmp_path: Path) ->
             assert blobs.get(file.sha256) == b"on its way"
         await shelf.tidy()
         assert not blobs.path(file.sha256).exists()
+
+    asyncio.run(body())
+
+
+def test_a_few_contents_are_let_go_unless_a_version_needs_them_or_something_is_on_its_way(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    used, unused, other = blobs.put({"a": b"used", "b": b"unused", "c": b"never asked about"})
+
+    async def in_use(among: Collection[str] | None) -> set[str]:
+        assert among == {used.sha256, unused.sha256}
+        return {used.sha256}
+
+    async def body() -> None:
+        shelf = Shelf(blobs, in_use)
+        asked = {used.sha256, unused.sha256}
+        async with shelf.kept():
+            await shelf.let_go(asked)
+            assert blobs.path(unused.sha256).exists()
+        await shelf.let_go(asked)
+        await shelf.let_go(set())
+        assert [blobs.path(file.sha256).exists() for file in (used, unused, other)] == [True, False, True]
 
     asyncio.run(body())

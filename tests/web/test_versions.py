@@ -99,3 +99,16 @@ def test_an_archive_is_the_version_and_can_be_deployed_again(web: Web) -> None:
             assert (missing.status_code, code(missing)) == (404, "not_found")
 
     web(body)
+
+
+def test_a_version_is_pinned_and_unpinned(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            one = "/api/apps/hello/versions/1"
+            for sent, pinned in (({"pinned": True}, True), ({}, True), ({"pinned": False}, False)):
+                assert (await client.patch(one, json=sent)).json()["version"]["pinned"] is pinned
+            assert code(await client.patch(one, json={"pinned": "yes"})) == "invalid"
+            assert code(await client.patch("/api/apps/hello/versions/2", json={"pinned": True})) == "not_found"
+
+    web(body)

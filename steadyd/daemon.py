@@ -49,6 +49,7 @@ from steadyd.runner.ground import PLUMBER_UID, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.logs import Logs
+from steadyd.runner.modules import Modules
 from steadyd.runner.networks import Networks
 from steadyd.runner.plumbing import Plumbing
 from steadyd.runner.process import Spawn, settle_descriptors
@@ -130,7 +131,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         neighbours = Neighbours(ring, limits)
         starter.networks = await _networks(stack, spawn, logs, library, neighbours) if sandboxed else None
         tools = Tools(built, sandboxed, spawn, starter.cgroups)
-        installer = Installer(tools, Registry(corner.instances))
+        installer = Installer(tools, Registry(corner.instances), Modules(config.data / "modules", config.apps))
         ground = Ground(
             folder=config.apps,
             blobs=Blobs(config.blobs),

@@ -92,6 +92,9 @@ PURE: Mapping[str, str] = {
     "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.lifecycle": "the transition table",
     "steadyd.runner.failure": "what an end is blamed on",
+    "steadyd.runner.diagnosis": "why dependencies cannot be had",
+    "steadyd.runner.dependencies": "what may be asked for",
+    "steadyd.runner.lockfile": "what pins it",
     "steadyd.runner.reload": "whether a change means a reload",
 }
 """Modules that decide and never act: none of `IMPURE` in them, so their tests need no loop and no clock."""

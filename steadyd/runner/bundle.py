@@ -24,7 +24,7 @@ from steadyd.model import Version
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import MODULES, Place, scratch_path
-from steadyd.runner.install import modules_path
+from steadyd.runner.modules import modules_path
 from steadyd.runner.sandbox import BUNDLE, Room
 from steadyd.runner.tool import SCRIPT, Tools
 

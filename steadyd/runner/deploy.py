@@ -21,7 +21,8 @@ from steadyd.records.apps import going_live
 from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.failure import Failure
-from steadyd.runner.install import LOCK, Installed, Installer
+from steadyd.runner.install import Installed, Installer
+from steadyd.runner.lockfile import LOCK
 from steadyd.runner.pack import pack
 from steadyd.runner.removal import Removal
 from steadyd.runner.reserve import is_full
@@ -247,7 +248,7 @@ class Deployer:
         manifest = read_manifest(tree, self._ground.apps.policy, app.owner_kind)
         async with operation.step("install"):
             pinned = b"" if turn.live is None or request.origin.source == "merge" else await self._lock(turn.live)
-            installed = await self._installer.install(self._ground.place(app), tree, pinned)
+            installed = await self._installer.install(self._ground.place(app), tree, pinned, operation.tell)
         _add_lock(tree, installed)
         async with operation.step("stage"), self._shelf.kept():
             files = await asyncio.to_thread(self._ground.blobs.put, tree)

@@ -18,8 +18,9 @@ from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.bundle import find_bundle
 from steadyd.runner.folder import Folder, Place
-from steadyd.runner.install import Installer, modules_path
+from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
+from steadyd.runner.modules import modules_path
 from steadyd.runner.reserve import check_reserve
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.surplus import surplus
@@ -142,8 +143,16 @@ class Ground:
     async def tidy(self, app: App) -> None:
         """Let go of installed dependencies and bundles that no version needs any more."""
         versions = await self.versions.all(app.id)
-        for path in await asyncio.to_thread(surplus, self.place(app), versions, app.version):
+        gone = await asyncio.to_thread(surplus, self.place(app), versions, app.version)
+        for path in gone:
             await self.trash.throw(path)
+        if gone:
+            await self.tidy_modules()
+
+    async def tidy_modules(self) -> None:
+        """Let go of installed dependencies that no app needs any more."""
+        if self.installer is not None:
+            await self.installer.tidy(self.trash)
 
     def check_may_run(self, app: App) -> None:
         """Without a sandbox only the operator's own apps run.

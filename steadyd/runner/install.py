@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.linux.usage import Enough, Walk
+from steadyd.runner.dependencies import DEPENDENCIES_MAX, declared_dependencies
+from steadyd.runner.diagnosis import Said, diagnose
 from steadyd.runner.folder import MODULES, Place, scratch_path
-from steadyd.runner.registry import SOCKET, Registry
+from steadyd.runner.lockfile import LOCK, canonical, modules_key, pins, resolved
+from steadyd.runner.modules import Modules
+from steadyd.runner.registry import SOCKET, Door, Registry
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Result, Tools
-from steadyd.tree import ENTRY_SUFFIXES, Tree, read_package
+from steadyd.runner.trash import Trash
+from steadyd.tree import ENTRY_SUFFIXES, Tree
 
 INSTALL_SECONDS_MAX = 120.0
 SCAN_SECONDS_MAX = 20.0
@@ -35,24 +40,24 @@ CACHE_BYTES_MAX = 1 << 30
 """What was fetched for an app is kept for its next installations up to this, and begun anew above it."""
 LOOK_EVERY_SECONDS = 0.5
 UNCOUNTED = 1 << 60
-LOCK = "bun.lock"
+RESOLUTION_SECONDS_MAX = 600.0
+"""Who asks for the same without a lock gets what was resolved this long ago, at no cost."""
+RESOLUTIONS_MAX = 256
+RENEWED_SHOWN = 5
 LOCK_BYTES_MAX = 8 << 20
-DEPENDENCIES_MAX = 500
 MAYBE_BARE = re.compile(rb"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](?!\.{0,2}/|node:|bun:|https?:)[^"'\s]""")
 """Cheap test: without a match there is nothing to scan for."""
-NAME = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[A-Za-z0-9~_-][A-Za-z0-9._~-]*"
-PACKAGE_NAME = re.compile(rf"{NAME}\Z")
-SPEC = re.compile(rf"(?!\.)(?:npm:{NAME}(?:@|\Z))?[\w.*+^~<>=|\- ]*\Z", re.ASCII)
-"""A range, a tag or another name in the registry: never a path, an address, or a place such as `user/repository`."""
 
 
 Amount = tuple[int, int]
 """Bytes and files on a disk."""
+Tell = Callable[[str], None]
+"""Told of each phase of an installation, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What a version starts with. `modules` is the key of the folder, "" for none; `lock` is what the version ships:
+    """What a version starts with. `modules` is the key of the set, "" for none; `lock` is what the version ships:
     its own if that pins everything that was installed, else the new one."""
 
     modules: str = ""
@@ -61,34 +66,40 @@ class Installed:
 
 
 class Installer:
-    """Installs what a tree needs into the app's own module cache."""
+    """Has what a tree needs among this host's sets of dependencies, and a link to it beside the app."""
 
-    def __init__(self, tools: Tools, registry: Registry) -> None:
+    def __init__(self, tools: Tools, registry: Registry, modules: Modules) -> None:
         self._tools = tools
         self._registry = registry
+        self._modules = modules
+        self._resolutions: dict[str, tuple[float, bytes]] = {}
 
-    async def install(self, place: Place, tree: Tree, pinned: bytes = b"") -> Installed:
-        """Have the dependencies of `tree` in place, from the cache where it was installed before. `pinned` is the lock
-        of the version before, for a tree that ships none.
+    async def install(self, place: Place, tree: Tree, pinned: bytes = b"", tell: Tell = lambda said: None) -> Installed:
+        """Have the dependencies of `tree` in place, without the registry where any app of this host had them before.
+        `pinned` is the lock of the version before, for a tree that ships none.
 
         Raises:
-            SteadyError: `deploy_failed` (steps `check` and `install`) or `invalid`.
+            SteadyError: `deploy_failed` (steps `check` and `install`), `too_large` or `invalid`.
         """
-        declared = declared_dependencies(tree)
-        found = [name for name in await self._bare_imports(place, tree) if name not in declared]
-        wanted = {**declared, **dict.fromkeys(found, "latest")}
+        wanted, found = await self._wanted(place, tree)
         if not wanted:
             return Installed()
-        lock = tree.get(LOCK, pinned)
-        key = modules_key(wanted, lock, self._tools.engine.bun_version)
+        given = tree.get(LOCK, pinned)
+        canonical(given)
         notes = []
-        if not lock or not modules_path(place, key).is_dir():
-            fetched = await self._fetch(place, wanted, lock)
-            if not set(locked(fetched)) <= set(locked(lock)):
-                notes += [f"{LOCK} did not fit package.json and was renewed."] if LOCK in tree else []
-                lock = fetched
-            key = modules_key(wanted, lock, self._tools.engine.bun_version)
-            await asyncio.to_thread(_keep, place, key)
+        async with self._modules.turn(self._key(wanted, given)):
+            lock = given or self._resolved_lately(wanted)
+            key = self._key(wanted, lock)
+            if not lock or not await asyncio.to_thread(self._modules.link, place, key):
+                folder, fetched = await self._fetch(place, tree, wanted, lock, tell)
+                renewed = pins(fetched).items() - pins(lock).items()
+                if renewed:
+                    notes += [_renewed({name for name, _ in renewed})] if LOCK in tree else []
+                    lock = fetched
+                key = self._key(wanted, lock)
+                await asyncio.to_thread(self._modules.keep, place, key, folder)
+            if not given:
+                self._remember(wanted, lock)
         notes += [f"{name} {resolved(lock, name)} was added for an import." for name in found]
         return Installed(key, lock or None, tuple(notes))
 
@@ -99,14 +110,28 @@ class Installer:
         Raises:
             SteadyError: `deploy_failed` (steps `check` and `install`).
         """
-        if modules_path(place, key).is_dir():
-            return
-        declared = declared_dependencies(tree)
-        found = [name for name in await self._bare_imports(place, tree) if name not in declared]
-        await self._fetch(place, {**declared, **dict.fromkeys(found, "latest")}, tree.get(LOCK, b""))
-        await asyncio.to_thread(_keep, place, key)
+        async with self._modules.turn(key):
+            if await asyncio.to_thread(self._modules.link, place, key):
+                return
+            wanted, _ = await self._wanted(place, tree)
+            folder, _ = await self._fetch(place, tree, wanted, tree.get(LOCK, b""), lambda said: None)
+            await asyncio.to_thread(self._modules.keep, place, key, folder)
+
+    async def tidy(self, trash: Trash) -> None:
+        """Let go of the sets that no app needs any more."""
+        for path in await asyncio.to_thread(self._modules.unlinked):
+            await trash.throw(path)
 
     # Private
+
+    def _key(self, wanted: Mapping[str, str], lock: bytes) -> str:
+        return modules_key(wanted, lock, self._tools.engine.bun_version)
+
+    async def _wanted(self, place: Place, tree: Tree) -> tuple[dict[str, str], list[str]]:
+        """What is to be installed, and which of it was found as imports only."""
+        declared = declared_dependencies(tree)
+        found = [name for name in await self._bare_imports(place, tree) if name not in declared]
+        return {**declared, **dict.fromkeys(found, "latest")}, found
 
     async def _bare_imports(self, place: Place, tree: Tree) -> list[str]:
         sources = {
@@ -125,40 +150,98 @@ class Installer:
             shutil.rmtree(folder, ignore_errors=True)
         return _scanned(result)
 
-    async def _fetch(self, place: Place, wanted: Mapping[str, str], lock: bytes) -> bytes:
-        """Run `bun install` in a folder that becomes `place.root/fetched`; returns the lock."""
+    def _resolved_lately(self, wanted: Mapping[str, str]) -> bytes:
+        """The lock that somebody got minutes ago who asked for the same and had none."""
+        at, lock = self._resolutions.get(self._key(wanted, b""), (-RESOLUTION_SECONDS_MAX, b""))
+        return lock if time.monotonic() - at < RESOLUTION_SECONDS_MAX else b""
+
+    def _remember(self, wanted: Mapping[str, str], lock: bytes) -> None:
+        if not self._resolved_lately(wanted):
+            key = self._key(wanted, b"")
+            self._resolutions.pop(key, None)
+            self._resolutions[key] = (time.monotonic(), lock)
+        while len(self._resolutions) > RESOLUTIONS_MAX:
+            del self._resolutions[next(iter(self._resolutions))]
+
+    async def _fetch(
+        self, place: Place, tree: Tree, wanted: Mapping[str, str], lock: bytes, tell: Tell
+    ) -> tuple[Path, bytes]:
+        """Run `bun install`; returns a folder that the caller moves, and the lock."""
         folder = _fresh(place, "build")
-        cache = place.root / "cache"
-        if (await asyncio.to_thread(_amount, [cache]))[0] > CACHE_BYTES_MAX:
-            await asyncio.to_thread(shutil.rmtree, cache, ignore_errors=True)
-        cache.mkdir(mode=0o700, exist_ok=True)
-        if place.uid is not None:
-            os.chown(cache, place.uid, place.uid)
-        files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
-        _fill(folder, {**files, LOCK: lock} if lock else files, place.uid)
-        before = await asyncio.to_thread(_amount, [cache])
-        async with self._registry.door(place.uid) as door:
-            shown = {"/registry": door.folder, **_authorities()}
-            room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, shown=shown)
-            certificates = "{certificates}" if "/certificates" in shown else ""
-            words = [*SCRIPT, "{engine}/install.ts", f"{{registry}}/{SOCKET}", certificates, *INSTALL]
-            running = asyncio.ensure_future(self._tools.run(room, words, INSTALL_SECONDS_MAX))
-            try:
-                await _watched(running, [folder, cache], before)
-            except BaseException:
-                running.cancel()
-                await asyncio.wait([running])
-                shutil.rmtree(folder, ignore_errors=True)
-                shutil.rmtree(cache, ignore_errors=True)
-                raise
-            result = running.result()
-        if not result.ok or not (folder / MODULES).is_dir():
+        try:
+            cache = await asyncio.to_thread(_cache, place)
+            files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
+            _fill(folder, {**files, LOCK: canonical(lock)} if lock else files, place.uid)
+            tell(f"Resolving {len(wanted)} {'dependency' if len(wanted) == 1 else 'dependencies'}.")
+            async with self._registry.door(place.uid) as door:
+                result = await self._run(place, folder, cache, door, tell)
+            if not result.ok or not (folder / MODULES).is_dir():
+                lines = [line for line in result.last_lines() if not line.startswith("{")]
+                timed_out = INSTALL_SECONDS_MAX if result.timed_out else 0.0
+                nearest = [str(version) for version in result.answer().get("nearest", [])]
+                said = Said(lines, str(result.ended), (door.cause, door.trouble), timed_out, nearest)
+                raise diagnose(said, tree).as_error(lines)
+        except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
-            raise _failed(result, door.trouble)
-        fetched = _read_plain(folder / LOCK)
-        shutil.rmtree(place.root / "fetched", ignore_errors=True)
-        os.rename(folder, place.root / "fetched")
-        return fetched
+            raise
+        return folder, _read_plain(folder / LOCK)
+
+    async def _run(self, place: Place, folder: Path, cache: Path, door: Door, tell: Tell) -> Result:
+        shown = {"/registry": door.folder, **_authorities()}
+        room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, shown=shown)
+        certificates = "{certificates}" if "/certificates" in shown else ""
+        words = [*SCRIPT, "{engine}/install.ts", f"{{registry}}/{SOCKET}", certificates, *INSTALL]
+        watch = await asyncio.to_thread(Watch, folder, cache, tell)
+        running = asyncio.ensure_future(self._tools.run(room, words, INSTALL_SECONDS_MAX))
+        try:
+            await watch.until(running)
+        except BaseException:
+            running.cancel()
+            await asyncio.wait([running])
+            shutil.rmtree(cache, ignore_errors=True)
+            raise
+        return running.result()
+
+
+class Watch:
+    """Looks at what an installation puts on the disk: how far it is, and that it is not too much."""
+
+    def __init__(self, folder: Path, cache: Path, tell: Tell) -> None:
+        self._folder = folder
+        self._cache = cache
+        self._tell = tell
+        self._told = ""
+        self._before = _amount([cache])
+        self._packages_before = _packages(cache)
+
+    async def until(self, running: asyncio.Future[Result]) -> None:
+        """Look until it ended.
+
+        Raises:
+            SteadyError: `too_large` as soon as it is too much.
+        """
+        done: set[asyncio.Future[Result]] = set()
+        while not done:
+            done, _ = await asyncio.wait({running}, timeout=LOOK_EVERY_SECONDS)
+            (bytes_now, files_now), phase = await asyncio.to_thread(self._look)
+            if phase != self._told:
+                self._told = phase
+                self._tell(phase)
+            if bytes_now > self._before[0] + INSTALL_BYTES_MAX or files_now > self._before[1] + INSTALL_FILES_MAX:
+                most = f"{INSTALL_BYTES_MAX >> 20} MiB in {INSTALL_FILES_MAX:,} files"
+                reason = f"The dependencies are too large: an app may have {most}."
+                raise SteadyError("too_large", reason, {"step": "install", "cause": "too_large", "reason": reason})
+
+    # Private
+
+    def _look(self) -> tuple[Amount, str]:
+        amount, packages = _amount([self._folder, self._cache]), _packages(self._cache) - self._packages_before
+        if (self._folder / MODULES).is_dir():
+            return amount, "Linking the packages."
+        return (
+            amount,
+            f"Downloaded {packages} {'package' if packages == 1 else 'packages'}." if packages else self._told,
+        )
 
 
 ENVIRON = {
@@ -168,55 +251,10 @@ ENVIRON = {
     "LANG": "C.UTF-8",
     "NO_COLOR": "1",
 }
-INSTALL = ("--ignore-scripts", "--no-progress", "--cache-dir={cache}", "--linker=hoisted")
+INSTALL = ("--ignore-scripts", "--no-progress", "--cache-dir={cache}", "--linker=hoisted", "--backend=copyfile")
+"""Copies, because what is installed is shared, and what was fetched is the app's own."""
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 """Where systems keep the authorities that this host trusts, besides those that Bun knows."""
-MISSING = re.compile(r"error: GET https://[^/ ]+/(\S+) - 404")
-
-
-def declared_dependencies(tree: Tree) -> dict[str, str]:
-    """What package.json asks for, development dependencies left out.
-
-    Raises:
-        SteadyError: `invalid` for something that is no dependency from the registry.
-    """
-    package = read_package(tree)
-    wanted: dict[str, str] = {}
-    for group in ("dependencies", "optionalDependencies", "peerDependencies"):
-        entries = package.get(group, {})
-        if not isinstance(entries, dict):
-            raise SteadyError("invalid", f"“{group}” in package.json must be an object.", {"file": "package.json"})
-        for name, spec in entries.items():
-            if not isinstance(spec, str) or not SPEC.match(spec) or not PACKAGE_NAME.match(name):
-                message = f"“{name}: {spec}” in package.json is not a package of the registry."
-                raise SteadyError("invalid", message, {"file": "package.json", "dependency": name[:200]})
-            wanted.setdefault(name, spec)
-    if len(wanted) > DEPENDENCIES_MAX:
-        raise SteadyError("too_large", f"{len(wanted)} dependencies; an app may have {DEPENDENCIES_MAX}.")
-    return wanted
-
-
-def modules_key(wanted: Mapping[str, str], lock: bytes, bun_version: str) -> str:
-    """The address of an installed tree: what was asked for, what it was resolved to, and who installed it."""
-    digest = hashlib.sha256(json.dumps([sorted(wanted.items()), bun_version]).encode())
-    digest.update(lock)
-    return digest.hexdigest()[:32]
-
-
-def modules_path(place: Place, key: str) -> Path:
-    return place.root / "modules" / key / MODULES
-
-
-def locked(lock: bytes) -> list[bytes]:
-    """The lines of a bun.lock that pin a package."""
-    return [line.strip() for line in lock.partition(b'"packages": {')[2].splitlines() if b": [" in line]
-
-
-def resolved(lock: bytes, name: str) -> str:
-    """The exact version that bun.lock gives `name`, or "" (its lines read `"name": ["name@1.2.3", …`)."""
-    escaped = re.escape(name.encode())
-    match = re.search(rb'"' + escaped + rb'": \["' + escaped + rb'@([^"]+)"', lock)
-    return match[1].decode("utf-8", "replace") if match else ""
 
 
 # Private
@@ -249,19 +287,20 @@ def _authorities() -> dict[str, Path]:
     return {}
 
 
-async def _watched(running: asyncio.Future[Result], folders: Sequence[Path], before: Amount) -> None:
-    """Wait for an installation, and look at what it puts on the disk.
+def _cache(place: Place) -> Path:
+    """Where what is fetched for this app stays; no other app's installation reads it."""
+    cache = place.root / "cache"
+    if _amount([cache])[0] > CACHE_BYTES_MAX:
+        shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(mode=0o700, exist_ok=True)
+    if place.uid is not None:
+        os.chown(cache, place.uid, place.uid)
+    return cache
 
-    Raises:
-        SteadyError: `too_large` as soon as that is too much.
-    """
-    done: set[asyncio.Future[Result]] = set()
-    while not done:
-        done, _ = await asyncio.wait({running}, timeout=LOOK_EVERY_SECONDS)
-        bytes_now, files_now = await asyncio.to_thread(_amount, folders)
-        if bytes_now > before[0] + INSTALL_BYTES_MAX or files_now > before[1] + INSTALL_FILES_MAX:
-            most = f"{INSTALL_BYTES_MAX >> 20} MiB in {INSTALL_FILES_MAX:,} files"
-            raise SteadyError("too_large", f"The dependencies are too large: an app may have {most}.")
+
+def _packages(cache: Path) -> int:
+    """How many packages were fetched and unpacked: `name@1.2.3@@@1`, `@scope/name@1.2.3@@@1`."""
+    return sum(1 for pattern in ("*@@@*", "@*/*@@@*") for _ in cache.glob(pattern))
 
 
 def _amount(folders: Sequence[Path]) -> Amount:
@@ -271,18 +310,6 @@ def _amount(folders: Sequence[Path]) -> Amount:
         for folder in folders:
             walk.folder(str(folder))
     return walk.bytes, walk.inodes
-
-
-def _keep(place: Place, key: str) -> None:
-    target = place.root / "modules" / key
-    target.parent.mkdir(mode=0o711, exist_ok=True)
-    fetched = place.root / "fetched"
-    os.sync()  # what a version starts with is on the disk before the version is named
-    os.chmod(fetched, 0o711)
-    if target.exists():
-        shutil.rmtree(fetched, ignore_errors=True)
-        return
-    os.rename(fetched, target)
 
 
 def _scanned(result: Result) -> list[str]:
@@ -295,23 +322,11 @@ def _scanned(result: Result) -> list[str]:
     return sorted({str(name) for name in answer["packages"]})[:DEPENDENCIES_MAX]
 
 
-def _failed(result: Result, trouble: str) -> SteadyError:
-    lines = result.last_lines()
-    missing = [match[1].replace("%2f", "/") for line in lines if (match := MISSING.match(line))]
-    if trouble:
-        reason = trouble
-    elif result.timed_out:
-        reason = f"bun install did not end within {INSTALL_SECONDS_MAX:g} s."
-    elif missing:
-        reason = f"“{missing[0]}” is not in the registry. Check the name."
-    else:
-        told = [line.removeprefix("error: ") for line in lines if line.startswith("error")]
-        reason = told[0] if told else f"bun install ended with {result.ended}."
-    return SteadyError(
-        "deploy_failed",
-        f"The dependencies were not installed: {reason}",
-        {"step": "install", "reason": reason, "logs": lines},
-    )
+def _renewed(packages: set[str]) -> str:
+    """What a lock did not pin, a few of them by name."""
+    names = sorted(packages)
+    more = f" and {len(names) - RENEWED_SHOWN} more" if len(names) > RENEWED_SHOWN else ""
+    return f"{LOCK} did not fit package.json and was renewed: {', '.join(names[:RENEWED_SHOWN])}{more}."
 
 
 def _read_plain(path: Path) -> bytes:

@@ -64,6 +64,10 @@ class Operation:
             self.steps.append({"name": name, "ms": round((time.perf_counter() - began) * 1000, 1), "ok": ok})
             self._say(name, "done" if ok else "failed")
 
+    def tell(self, said: str) -> None:
+        """How far the present step is, to whoever follows now."""
+        self._say(self.current, "going on", said)
+
     async def commit(self, *writes: Write) -> None:
         """Make `writes` true in one transaction, and the operation with them."""
         await self._journal.commit(self.id, writes)
@@ -79,10 +83,13 @@ class Operation:
 
     # Private
 
-    def _say(self, name: str, state: str) -> None:
+    def _say(self, name: str, state: str, said: str = "") -> None:
         details: dict[str, Any] = {"operation": self.id, "operation_kind": self.kind, "step": name, "state": state}
         message = f"{self.kind}: {name}"
-        if state != "begun":
+        if said:
+            details["said"] = said
+            message += f": {said}"
+        elif state != "begun":
             details["ms"] = self.steps[-1]["ms"]
             message += f", {state} after {details['ms']:g} ms"
         self._tell(self.app_id, Event(time.time(), STEP, message, details))

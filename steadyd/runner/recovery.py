@@ -23,6 +23,7 @@ async def recover(ground: Ground, removal: Removal) -> None:
         if app.version == 0:
             await removal.forget(app)
     await removal.shelf.tidy()
+    await ground.tidy_modules()
     ground.trash.empty()
 
 

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,6 +23,10 @@ CONNECTIONS_MAX = 256
 HEAD_BYTES_MAX = 4 << 10
 HEAD_SECONDS_MAX = 10.0
 DIAL_SECONDS_MAX = 10.0
+"""For all tries together."""
+DIALS_MAX = 3
+DIAL_PAUSE_SECONDS = 0.25
+"""After a refusal; twice as long after each further one."""
 TRANSFER_BYTES_MAX = 1 << 30
 """Of one installation, both directions together."""
 PIECE_BYTES = 64 << 10
@@ -30,6 +34,7 @@ ENDS = (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, asyncio.Canc
 """How a connection may end; the last is ours, and asyncio's own callback (3.11) must not see it."""
 
 Address = tuple[str, int]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Registry:
@@ -45,7 +50,7 @@ class Registry:
         """A way to the registry for the time of one installation, which runs as `uid`."""
         folder = self._runtime / f"registry-{next(self._numbers)}"
         folder.mkdir(mode=0o711)
-        door = Door(folder, self._address)
+        door = Door(folder, self._address, self.dial)
         try:
             server = await asyncio.start_unix_server(door.enter, str(door.socket), limit=HEAD_BYTES_MAX)
             try:
@@ -59,14 +64,29 @@ class Registry:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    async def dial(self) -> Streams:
+        """A connection to the registry.
+
+        Raises:
+            OSError: it cannot be had, though it was tried a few times.
+        """
+        for number in range(DIALS_MAX - 1):
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection(*self._address)
+            await asyncio.sleep(DIAL_PAUSE_SECONDS * 2**number)
+        return await asyncio.open_connection(*self._address)
+
 
 class Door:
-    """One installation's connections. `trouble` is why the registry was not reached, "" if it was."""
+    """One installation's connections. `cause` and `trouble` say why they ended early: registry_away or too_large, and
+    a sentence; both "" where nothing did."""
 
-    def __init__(self, folder: Path, address: Address) -> None:
+    def __init__(self, folder: Path, address: Address, dial: Callable[[], Awaitable[Streams]]) -> None:
         self.folder = folder
+        self.cause = ""
         self.trouble = ""
         self._address = address
+        self._dial = dial
         self._left = TRANSFER_BYTES_MAX
         self._inside: set[asyncio.Task[None]] = set()
 
@@ -104,8 +124,9 @@ class Door:
             return
         try:
             async with asyncio.timeout(DIAL_SECONDS_MAX):
-                far_reader, far_writer = await asyncio.open_connection(*self._address)
+                far_reader, far_writer = await self._dial()
         except (OSError, TimeoutError) as error:
+            self.cause = "registry_away"
             self.trouble = f"{self._address[0]} cannot be reached from this server: {_plain(error)}."
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             return
@@ -119,6 +140,7 @@ class Door:
         while piece := await source.read(PIECE_BYTES):
             self._left -= len(piece)
             if self._left < 0:
+                self.cause = "too_large"
                 self.trouble = f"an installation may transfer {TRANSFER_BYTES_MAX >> 20} MiB."
                 raise EOFError
             target.write(piece)

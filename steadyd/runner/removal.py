@@ -70,3 +70,4 @@ class Removal:
                 async with operation.step("remove"):
                     await self.forget(app)
         await self.shelf.tidy()
+        await self._ground.tidy_modules()

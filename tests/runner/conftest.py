@@ -34,6 +34,7 @@ from steadyd.runner.ground import UID_FIRST, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.logs import Logs
+from steadyd.runner.modules import Modules
 from steadyd.runner.registry import REGISTRY, Registry
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools, probe
@@ -342,7 +343,9 @@ class World:
         self.routes: dict[str, AppRuntime] = {}
         self.moved: dict[str, str] = {}
         self.tools = Tools(built, sandboxed)
-        installer = Installer(self.tools, Registry(self.sockets, starter.pop("registry", REGISTRY)))
+        registry = starter.pop("registry", REGISTRY)
+        registry = registry if isinstance(registry, Registry) else Registry(self.sockets, registry)
+        installer = Installer(self.tools, registry, Modules(root / "modules", root / "apps"))
         ground = Ground(
             folder=root / "apps",
             blobs=self.blobs,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Sequence
@@ -15,36 +16,23 @@ from steadyd.runner import install
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import Place
 from steadyd.runner.install import (
-    DEPENDENCIES_MAX,
     INSTALL_SECONDS_MAX,
-    LOCK,
     SCAN_SECONDS_MAX,
     Installed,
     Installer,
-    declared_dependencies,
-    locked,
-    modules_key,
-    modules_path,
-    resolved,
 )
+from steadyd.runner.lockfile import LOCK, resolved
+from steadyd.runner.modules import Modules, modules_path
 from steadyd.runner.process import Exit
 from steadyd.runner.registry import REGISTRY, Address, Registry
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import Result, Tools
+from tests.npm import Rerouted, needs_openssl, npm
 from tests.runner.conftest import UID, run, tree
 
 HONO = 'import { Hono } from "hono";\nexport default new Hono().get("/", (c) => c.text("hi"));\n'
 HASH = "sha512-XI5MPzVNApjAyhQzphX8BkmKsKUxD4LdyK24iZeQGinBN9yTQT3bFlCBy/aVx2HrNcqQGsdot8ghrjyrvMCoEA=="
 LEFT_PAD = f'"left-pad": ["left-pad@1.3.0", "", {{}}, "{HASH}"],\n'.encode()
-LOCKED = b"""{
-  "workspaces": { "": { "name": "app", "dependencies": { "hono": "^4", }, }, },
-  "packages": {
-    "hono": ["hono@4.9.2", "", {}, "sha512-aaa"],
-
-    "@scope/a.b": ["@scope/a.b@1.0.0-rc.1", "", {}, "sha512-bbb"],
-  }
-}
-"""
 
 
 class CountingTools(Tools):
@@ -59,8 +47,9 @@ class CountingTools(Tools):
         return await super().run(room, words, seconds)
 
 
-def installer(root: Path, tools: Tools, address: Address = REGISTRY) -> Installer:
-    return Installer(tools, Registry(root, address))
+def installer(root: Path, tools: Tools, registry: Registry | Address = REGISTRY) -> Installer:
+    registry = registry if isinstance(registry, Registry) else Registry(root, registry)
+    return Installer(tools, registry, Modules(root / "modules", root))
 
 
 def place(root: Path) -> Place:
@@ -69,83 +58,6 @@ def place(root: Path) -> Place:
 
 def package(**content: object) -> str:
     return json.dumps(content)
-
-
-def refusal(dependencies: object) -> SteadyError:
-    with pytest.raises(SteadyError) as caught:
-        declared_dependencies(tree({"package.json": package(dependencies=dependencies)}))
-    return caught.value
-
-
-# ------------------------------------------------------------------------------------------------- what is asked for
-
-
-FINE = (
-    ("^1.2.3|1.x || >=2.0.0 <3|*||latest|next-14|1.0.0-rc.1+build.5|~1|1 - 2|npm:hono@^4|npm:@scope/name@1|npm:other")
-    .replace(" || ", " OR ")
-    .split("|")
-)
-
-
-@pytest.mark.parametrize("spec", [spec.replace(" OR ", " || ") for spec in FINE])
-def test_ranges_tags_and_other_names_of_the_registry_are_fine(spec: str) -> None:
-    assert declared_dependencies(tree({"package.json": package(dependencies={"a": spec})})) == {"a": spec}
-
-
-PLACES = """
-file:/etc FILE:/etc link:../x workspace:* portal:x http://127.0.0.1/x.tgz https://x/y.tgz git://x/y git+ssh://git@x/y
-git@github.com:a/b.git ssh://x /etc ./x ../x . .. ~/x user/repository github:user/repository gist:11081aaa281
-gitlab:a/b npm:../x npm:http://x x\\y $(id)
-"""
-
-
-@pytest.mark.parametrize("spec", [*PLACES.split(), "1.0.0\nx", 3, None, {}, []])
-def test_paths_and_addresses_are_refused_by_name(spec: object) -> None:
-    error = refusal({"sneaky": spec})
-    assert (error.code, error.details["dependency"], error.details["file"]) == ("invalid", "sneaky", "package.json")
-
-
-@pytest.mark.parametrize(
-    "name", ["../x", "a/b", "@a", "@a/", "", ".", "a b", "a\n", "@A/b", "-" * 3 + "/x", "http://x"]
-)
-def test_names_that_no_package_has_are_refused(name: str) -> None:
-    assert refusal({name: "1"}).code == "invalid"
-
-
-@pytest.mark.parametrize("group", [[], "hono", 1])
-def test_a_group_must_be_an_object(group: object) -> None:
-    assert refusal(group).code == "invalid"
-
-
-def test_development_dependencies_are_left_out_and_the_others_are_joined() -> None:
-    files = {
-        "package.json": package(
-            dependencies={"a": "1"},
-            optionalDependencies={"b": "2"},
-            peerDependencies={"a": "3"},
-            devDependencies={"d": "4"},
-        )
-    }
-    assert declared_dependencies(tree(files)) == {"a": "1", "b": "2"}
-
-
-def test_the_number_of_dependencies_is_limited() -> None:
-    many = {f"p{number}": "1" for number in range(DEPENDENCIES_MAX)}
-    assert len(declared_dependencies(tree({"package.json": package(dependencies=many)}))) == DEPENDENCIES_MAX
-    assert refusal({**many, "more": "1"}).code == "too_large"
-
-
-def test_the_lock_says_what_was_resolved() -> None:
-    assert (resolved(LOCKED, "hono"), resolved(LOCKED, "@scope/a.b")) == ("4.9.2", "1.0.0-rc.1")
-    assert (resolved(LOCKED, "hon"), resolved(LOCKED, "@scope/axb"), resolved(b"", "hono")) == ("", "", "")
-    assert [line.split(b":")[0] for line in locked(LOCKED)] == [b'"hono"', b'"@scope/a.b"']
-
-
-def test_the_key_is_all_that_decides_what_is_installed() -> None:
-    key = modules_key({"a": "1", "b": "2"}, LOCKED, "1.4")
-    assert key == modules_key({"b": "2", "a": "1"}, LOCKED, "1.4")
-    others = [({"a": "1"}, LOCKED, "1.4"), ({"a": "1", "b": "2"}, b"", "1.4"), ({"a": "1", "b": "2"}, LOCKED, "1.5")]
-    assert key not in [modules_key(*other) for other in others]
 
 
 # ------------------------------------------------------------------------------------------------- without the registry
@@ -220,16 +132,6 @@ def test_no_lock_leads_an_installation_anywhere_else(root: Path, bun: Engine, le
                 trap.accept()
 
     run(body())
-
-
-def test_why_an_installation_failed_is_said_plainly() -> None:
-    said = b"error: GET https://registry.npmjs.org/@scope%2fname - 404\nerror: @scope/name@1 failed to resolve\n"
-    result = Result(Exit(1, None), said, False)
-    assert install._failed(result, "").details["reason"] == "“@scope/name” is not in the registry. Check the name."
-    assert install._failed(result, "it is away.").details["reason"] == "it is away."
-    version = b'error: No version matching "99" found for specifier "hono" (but package exists)'
-    reason = install._failed(Result(Exit(1, None), version, False), "").details["reason"]
-    assert reason == 'No version matching "99" found for specifier "hono" (but package exists)'
 
 
 class HoardingTools(Tools):
@@ -326,11 +228,11 @@ def test_lost_dependencies_come_back_without_the_registry(root: Path, bun: Engin
         files = {**tree(HONO), LOCK: made.lock}
         path = modules_path(place(root), made.modules)
         before = sorted(str(found.relative_to(path)) for found in path.rglob("*"))
-        shutil.rmtree(path.parent.parent)
+        shutil.rmtree(root / "modules")
         alone = installer(root, tools, ("registry.invalid", 443))
         await alone.restore(place(root), files, made.modules)
         assert sorted(str(found.relative_to(path)) for found in path.rglob("*")) == before
-        shutil.rmtree(path.parent)
+        shutil.rmtree(root / "modules")
         shutil.rmtree(place(root).root / "cache")
         with pytest.raises(SteadyError):
             await alone.restore(place(root), files, made.modules)
@@ -361,6 +263,140 @@ def test_no_script_of_the_package_runs_and_a_lock_that_fits_is_kept(root: Path, 
         assert renewed.lock is not None
         assert (resolved(renewed.lock, "left-pad"), len(renewed.notes)) == ("1.3.0", 1)
         assert "renewed" in renewed.notes[0]
+
+    run(body())
+
+
+# ------------------------------------------------------------------------------------------------- from one of our own
+
+
+def needs(**dependencies: str) -> dict[str, bytes]:
+    return tree({"index.ts": "", "package.json": package(dependencies=dependencies)})
+
+
+@needs_openssl
+@pytest.mark.sandbox
+def test_two_apps_with_one_lock_install_once(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        async with npm(root, monkeypatch) as there:
+            there.publish("inner", "2.0.0")
+            there.publish("pad", "1.3.0", needs={"inner": "^2"})
+            installing = installer(root, tools := CountingTools(bun), Rerouted(root, there))
+            told: list[str] = []
+            one = await installing.install(place(root), needs(pad="1.3.0"), tell=told.append)
+            assert one.lock is not None
+            assert told == ["Resolving 1 dependency.", "Linking the packages."]
+            there.away = True
+            other = Place(root / "other", None if UID is None else UID + 1)
+            assert await installing.install(other, {**needs(pad="1.3.0"), LOCK: one.lock}) == one
+            assert modules_path(other, one.modules).samefile(modules_path(place(root), one.modules))
+            third = Place(root / "third", other.uid)
+            same = await installing.install(third, needs(pad="1.3.0"))
+            assert same == one, "and without a lock, what was resolved minutes ago"
+            assert (tools.asked, len(there.tarballs)) == (["install"], 2)
+
+    run(body())
+
+
+@needs_openssl
+@pytest.mark.sandbox
+def test_two_apps_at_one_moment_install_once(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        async with npm(root, monkeypatch) as there:
+            there.publish("pad", "1.3.0")
+            installing = installer(root, tools := CountingTools(bun), Rerouted(root, there))
+            places = [Place(root / str(number), UID) for number in range(4)]
+            made = await asyncio.gather(*(installing.install(each, needs(pad="^1")) for each in places))
+            assert len({each.modules for each in made}) == 1
+            assert tools.asked == ["install"]
+
+    run(body())
+
+
+@needs_openssl
+@pytest.mark.sandbox
+def test_a_resolution_is_used_for_minutes_and_so_many_are_kept(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        async with npm(root, monkeypatch) as there:
+            installing = installer(root, tools := CountingTools(bun), Rerouted(root, there))
+            for name in ("a", "b"):
+                there.publish(name, "1.0.0")
+            monkeypatch.setattr(install, "RESOLUTIONS_MAX", 1)
+            for wanted in (needs(a="1"), needs(b="1"), needs(b="1"), needs(a="1")):
+                await installing.install(Place(root / os.urandom(4).hex(), UID), wanted)
+            assert tools.asked == ["install"] * 3
+            monkeypatch.setattr(install, "RESOLUTION_SECONDS_MAX", 0.0)
+            await installing.install(Place(root / "late", UID), needs(a="1"))
+            assert tools.asked == ["install"] * 4
+
+    run(body())
+
+
+@needs_openssl
+@pytest.mark.sandbox
+def test_each_way_to_fail_is_told_by_its_cause(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        async with npm(root, monkeypatch) as there:
+            for version in ("0.9.0", "1.0.0", "1.2.0", "1.3.0", "2.0.0", "2.1.0", "3.0.0-beta.1"):
+                there.publish("pad", version)
+            there.publish("broken", "1.0.0", needs={"inner": "1"})
+            installing = installer(root, Tools(bun, sandboxed=True), Rerouted(root, there))
+
+            async def failure(files: dict[str, bytes]) -> dict[str, object]:
+                with pytest.raises(SteadyError) as caught:
+                    await installing.install(place(root), files)
+                assert (caught.value.code, caught.value.details["step"]) == ("deploy_failed", "install")
+                assert list(place(root).scratch.iterdir()) == []
+                return caught.value.details
+
+            typo = await failure(needs(padd="1"))
+            assert (typo["cause"], typo["package"], typo["file"]) == ("package_not_found", "padd", "package.json")
+            imported = await failure(tree('\nimport "padd/x";\n'))
+            assert (imported["cause"], imported["file"], imported["line"]) == ("package_not_found", "index.ts", 2)
+            inner = await failure(needs(broken="1"))
+            assert (inner["cause"], inner["package"], inner.get("file")) == ("package_not_found", "inner", None)
+            unheard = await failure(needs(pad="1.9.0"))
+            assert (unheard["cause"], unheard["nearest"]) == (
+                "version_not_found", ["2.1.0", "2.0.0", "1.3.0", "1.2.0", "1.0.0"],
+            )  # fmt: skip
+            made = await installing.install(place(root), needs(pad="1.0.0"))
+            assert made.lock is not None
+            bad = {**needs(pad="1.0.0"), LOCK: re.sub(rb"sha512-\w{4}", b"sha512-AAAA", made.lock)}
+            shutil.rmtree(place(root).root / "cache")
+            assert (await failure(bad))["cause"] == "integrity_failed"
+            assert (await failure({**needs(pad="1.0.0"), LOCK: b"<<<<<<<"}))["cause"] == "lockfile_invalid"
+            there.away = True
+            away = await failure(needs(pad="2.0.0"))
+            assert away["cause"] == "registry_away"
+            assert "installed already still run" in str(away["reason"])
+
+    run(body())
+
+
+@needs_openssl
+@pytest.mark.sandbox
+def test_no_lock_makes_one_package_of_another(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or whoever deploys it first decides what all apps of this host have under that name."""
+
+    async def body() -> None:
+        async with npm(root, monkeypatch) as there:
+            there.publish("evil", "1.0.0", "module.exports = 'evil';")
+            there.publish("pad", "1.3.0", "module.exports = 'pad';")
+            installing = installer(root, Tools(bun, sandboxed=True), Rerouted(root, there))
+            evil = await installing.install(Place(root / "first", UID), needs(evil="1.0.0"))
+            honest = await installing.install(Place(root / "second", UID), needs(pad="1.3.0"))
+            assert evil.lock is not None
+            assert honest.lock is not None
+            digest = re.search(rb"sha512-[^\"]+", evil.lock)
+            assert digest is not None
+            sly = re.sub(rb'"pad@1.3.0", "", {}, "[^"]+"', b'"pad@1.3.0", "https://%s/evil/-/evil-1.0.0.tgz", {}, "%s"'
+                         % (REGISTRY[0].encode(), digest[0]), honest.lock)  # fmt: skip
+            assert sly != honest.lock
+            told = await installing.install(place(root), {**needs(pad="1.3.0"), LOCK: sly})
+            assert told.notes == (f"{LOCK} did not fit package.json and was renewed: pad.",)
+            assert "pad" in (modules_path(place(root), told.modules) / "pad" / "index.js").read_text()
 
     run(body())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.model import App, Choices, File, Network, Version
 from steadyd.runner.engine import Engine
+from steadyd.runner.modules import GONE
 from steadyd.store import Connection
+from tests.npm import Rerouted, needs_openssl, npm
 from tests.runner.conftest import COUNTER, World, run, world
 
 T = TypeVar("T")
@@ -153,7 +156,7 @@ def test_old_versions_run_when_the_registry_is_gone(root: Path, bun: Engine) -> 
     source = 'import { Hono } from "hono";\nexport default new Hono().get("/", (c) => c.text("NUMBER"));\n'
 
     def kept() -> list[str]:
-        return sorted(path.name for path in (root / "apps").glob("*/modules/*"))
+        return sorted(path.parent.name for path in (root / "apps").glob("*/modules/*/node_modules"))
 
     async def body() -> None:
         async with world(root, bun) as made:
@@ -165,8 +168,7 @@ def test_old_versions_run_when_the_registry_is_gone(root: Path, bun: Engine) -> 
             with pytest.raises(SteadyError):
                 await made.deploy(broken)
             assert kept() == wanted
-        for modules in (root / "apps").glob("*/modules"):
-            shutil.rmtree(modules)
+        shutil.rmtree(root / "modules")
         async with world(root, bun, registry=("registry.invalid", 443)) as made:
             assert await made.ask() == "two"
             assert kept() == [second.version.modules]
@@ -176,6 +178,53 @@ def test_old_versions_run_when_the_registry_is_gone(root: Path, bun: Engine) -> 
                                "bun.lock": await made.deployer.content(lock_of(second.version))})  # fmt: skip
             assert await made.ask() == "three"
             assert kept() == wanted
+
+    run(body())
+
+
+@needs_openssl
+@pytest.mark.sandbox
+def test_what_is_installed_serves_all_apps_and_needs_no_registry(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = 'import pad from "pad"; export default { fetch: () => new Response("NUMBER " + pad) };'
+
+    def version(number: str, pad: str) -> dict[str, str]:
+        return {
+            "index.ts": source.replace("NUMBER", number),
+            "package.json": json.dumps({"dependencies": {"pad": pad}}),
+        }
+
+    def sets() -> set[str]:
+        return {path.name for path in (root / "modules").iterdir() if not path.name.startswith(GONE)}
+
+    async def body() -> None:
+        async with npm(root, monkeypatch) as there, world(root, bun, registry=Rerouted(root, there)) as made:
+            there.publish("pad", "1.0.0")
+            there.publish("pad", "2.0.0")
+            first = await made.create(version("one", "1.0.0"))
+            following = made.fleet.events.subscribe((await made.app()).id)
+            second = await made.deploy(version("two", "2.0.0"))
+            told = [event.details["said"] for event in following.take(100) if "said" in event.details]
+            following.close()
+            assert told[:2] == ["Resolving 1 dependency.", "Linking the packages."]
+            there.away = True
+            await made.deployer.rollback(await made.operator(), await made.app(), 1)
+            assert await made.ask() == "one 1.0.0"
+            lock = await made.deployer.content(lock_of(second.version))
+            await made.deploy({**version("three", "2.0.0"), "bun.lock": lock})
+            assert await made.ask() == "three 2.0.0"
+            other = await made.create({**version("other", "2.0.0"), "bun.lock": lock}, "other")
+            assert await made.ask(name="other") == "other 2.0.0"
+            assert other.version.modules == second.version.modules
+            assert sets() == {first.version.modules, second.version.modules}
+            with pytest.raises(SteadyError) as caught:
+                await made.deploy(version("four", "1.1.0"))
+            assert caught.value.details["cause"] == "registry_away"
+            assert await made.ask() == "three 2.0.0"
+            await made.workshop.removal.purge(await made.operator(), await made.app())
+            assert await made.ask(name="other") == "other 2.0.0"
+            assert sets() == {second.version.modules}
 
     run(body())
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.runner import registry
-from steadyd.runner.registry import CONNECTIONS_MAX, HEAD_BYTES_MAX, REGISTRY, Address, Door, Registry
+from steadyd.runner.registry import CONNECTIONS_MAX, DIALS_MAX, HEAD_BYTES_MAX, REGISTRY, Address, Door, Registry
 from tests.runner.conftest import UID, run, until
 
 HOST = "127.0.0.1"
@@ -143,6 +144,28 @@ def test_dialling_has_so_much_time(root: Path, monkeypatch: pytest.MonkeyPatch) 
             async with Registry(root, full.getsockname()).door(UID) as door:
                 await answer(door, head(full.getsockname()))
                 assert door.trouble.endswith("no answer.")
+
+    run(body())
+
+
+def test_a_registry_that_comes_back_at_once_is_reached_and_one_that_does_not_is_given_up(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        with socket.create_server((HOST, 0)) as gone:
+            address = gone.getsockname()
+        monkeypatch.setattr(registry, "DIAL_PAUSE_SECONDS", 0.05)
+        began = time.monotonic()
+        with pytest.raises(OSError, match="refused"):
+            await Registry(root, address).dial()
+        assert time.monotonic() - began >= 0.05 * (2 ** (DIALS_MAX - 1) - 1)
+        monkeypatch.setattr(registry, "DIAL_PAUSE_SECONDS", 0.5)
+        dialling = asyncio.ensure_future(Registry(root, address).dial())
+        await asyncio.sleep(0)
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), *address)
+        _, writer = await dialling
+        writer.close()
+        server.close()
 
     run(body())
 

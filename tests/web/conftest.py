@@ -31,6 +31,7 @@ from steadyd.runner.fleet import Fleet
 from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
+from steadyd.runner.modules import Modules
 from steadyd.runner.query import Databases
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
@@ -144,7 +145,11 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     metrics = Metrics(requests)
     fleet = Fleet(ground, lambda routes: None)
     tools = Tools(built, sandboxed=False)
-    workshop = open_workshop(fleet, Installer(tools, Registry(folder / "run")), Trials(fleet, tools))
+    workshop = open_workshop(
+        fleet,
+        Installer(tools, Registry(folder / "run"), Modules(folder / "modules", folder / "apps")),
+        Trials(fleet, tools),
+    )
     notices = Notices(library.apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
     told = (library, requests, metrics, logs)
     rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", databases=Databases(ground, tools))

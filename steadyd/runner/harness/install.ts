@@ -2,9 +2,15 @@
 //
 //   bun --no-install install.ts SOCKET CERTIFICATES [WORD…]      WORD: further words of `bun install`
 //
-// Ends with Bun's exit code. CERTIFICATES is a file of the host's certificate authorities, or "" for none.
+// Ends with Bun's exit code. CERTIFICATES is a file of the host's certificate authorities, or "" for none. Where a
+// package has no version that fits, the last line is {"nearest": […]}: versions that it has, nearest first.
 
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+
+const NEAREST = 5;
+const ASK_MS = 10_000;
+const NO_VERSION = /No version matching "([^"]*)" found for specifier "([^"]+)"/;
+const NO_TAG = /Package "([^"]+)" with tag "([^"]*)" not found/;
 
 const [socket, certificates, ...words] = process.argv.slice(2);
 
@@ -18,11 +24,49 @@ proxy.listen(0, "127.0.0.1", async () => {
   const { port } = proxy.address() as AddressInfo;
   const env: Record<string, string | undefined> = { ...process.env, HTTPS_PROXY: `http://127.0.0.1:${port}` };
   if (certificates) env.NODE_EXTRA_CA_CERTS = certificates;
-  const install = Bun.spawn([process.execPath, "install", ...words], { env, stdio: ["ignore", "inherit", "inherit"] });
-  process.exit(await install.exited);
+  const install = Bun.spawn([process.execPath, "install", ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const said = (await Promise.all([told(install.stdout), told(install.stderr)])).join("\n");
+  const ended = await install.exited;
+  if (ended) await tellNearest(said, env);
+  process.exit(ended);
 });
 
 function join(from: Socket, to: Socket): void {
   from.pipe(to);
   from.on("error", () => to.destroy()); // Bun reports what it did not get
+}
+
+// What a stream says, passed on as it comes.
+async function told(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const piece of stream) {
+    process.stdout.write(piece);
+    text += decoder.decode(piece, { stream: true });
+  }
+  return text;
+}
+
+async function tellNearest(said: string, env: Record<string, string | undefined>): Promise<void> {
+  const version = NO_VERSION.exec(said);
+  const tag = NO_TAG.exec(said);
+  const name = version?.[2] ?? tag?.[1];
+  if (!name) return;
+  const words = [process.execPath, "pm", "view", name, "versions", "--json"];
+  const asked = Bun.spawn(words, { env, stdio: ["ignore", "pipe", "ignore"], timeout: ASK_MS });
+  try {
+    const versions: string[] = await new Response(asked.stdout).json();
+    console.log("\n" + JSON.stringify({ nearest: nearest(versions, version?.[1] ?? "") }));
+  } catch {} // it is a kindness, and the reason stands without it
+}
+
+// Released versions around the wanted one, the newest first where it is no version.
+function nearest(versions: string[], wanted: string): string[] {
+  const released = versions.filter((version) => !version.includes("-"));
+  const sorted = (released.length ? released : versions).sort((a, b) => Bun.semver.order(b, a));
+  const digits = /\d+(\.\d+)*/.exec(wanted)?.[0].split(".") ?? [];
+  const meant = digits.length ? [...digits, "0", "0"].slice(0, 3).join(".") : "";
+  const below = meant ? sorted.findIndex((version) => Bun.semver.order(version, meant) <= 0) : 0;
+  const start = below < 0 ? sorted.length - NEAREST : Math.max(0, below - 2);
+  return sorted.slice(Math.max(0, Math.min(start, sorted.length - NEAREST)), start + NEAREST);
 }

@@ -15,6 +15,7 @@ from steadyd.cli.doctor import doctor
 from steadyd.cli.env import env
 from steadyd.cli.follow import logs, requests
 from steadyd.cli.notify import notify
+from steadyd.cli.operations import operations
 from steadyd.cli.run import run
 from steadyd.cli.secrets import secrets
 from steadyd.cli.serve import serve
@@ -24,7 +25,7 @@ from steadyd.cli.verb import config_option
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
-    "Look": (apps, top, show, logs, requests, versions, diff, open_app),
+    "Look": (apps, top, show, logs, requests, versions, diff, operations, open_app),
     "Change": (start, stop, restart, rollback, rename, settings, env, notify, allow, refuse, delete, undelete),
     "Reach in": (sql,),
     "Check": (doctor, secrets),

@@ -16,9 +16,10 @@ EVENTS_PER_APP_MAX = 1_000
 OPERATIONS_PER_APP_MAX = 500
 OPERATION_DAYS_MAX = 30
 """How long the operations of an app that is gone are kept."""
-OPERATION_COLUMNS = (
-    "id, app_id, app_name, kind, principal_id, step, steps, committed, coalesce(outcome, ''), error, started_at, "
-    "finished_at"
+OPERATIONS = (
+    "SELECT o.id, o.app_id, coalesce(a.name, o.app_name), o.kind, o.principal_id, coalesce(p.name, ''), o.step, "
+    "o.steps, o.committed, coalesce(o.outcome, ''), o.error, o.started_at, o.finished_at FROM operations o "
+    "LEFT JOIN apps a ON a.id = o.app_id LEFT JOIN principals p ON p.id = o.principal_id"
 )
 DEPLOY_COLUMNS = "id, app_id, version, kind, status, steps, started_at, finished_at, reason"
 
@@ -30,9 +31,11 @@ class Operation:
     id: int
     app_id: str
     app_name: str
-    """What the app was called when it began."""
+    """What the app is called, or was when it began."""
     kind: str
     principal_id: str
+    by: str
+    """The name of who asked for it; "" of somebody who is gone."""
     step: str
     """The last one that began."""
     steps: tuple[dict[str, Any], ...]
@@ -103,11 +106,11 @@ class Journal:
 
     async def unfinished(self) -> list[Operation]:
         """What a crash interrupted, oldest first."""
-        sql = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE finished_at IS NULL ORDER BY id"
+        sql = f"{OPERATIONS} WHERE o.finished_at IS NULL ORDER BY o.id"
         return await self._database.read(lambda db: [_operation(row) for row in db.execute(sql)])
 
     async def operation(self, operation_id: int) -> Operation | None:
-        sql = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE id = ?"
+        sql = f"{OPERATIONS} WHERE o.id = ?"
 
         def query(db: Connection) -> Operation | None:
             row = one(db, sql, (operation_id,))
@@ -121,7 +124,7 @@ class Journal:
         """Newest first: of one app, or those that somebody asked for."""
         where = " AND ".join(f"{name} = ?" for name, value in _asked(app_id, principal_id))
         values = [value for _, value in _asked(app_id, principal_id)]
-        sql = f"SELECT {OPERATION_COLUMNS} FROM operations WHERE {where or 'TRUE'} ORDER BY id DESC LIMIT ?"
+        sql = f"{OPERATIONS} WHERE {where or 'TRUE'} ORDER BY o.id DESC LIMIT ?"
         return await self._database.read(lambda db: [_operation(row) for row in db.execute(sql, (*values, limit))])
 
     async def begin_deploy(self, operation_id: int, version: int) -> int:
@@ -186,7 +189,7 @@ def _id(rows: list[Row]) -> int:
 
 
 def _asked(app_id: str | None, principal_id: str | None) -> list[tuple[str, str]]:
-    wanted = (("app_id", app_id), ("principal_id", principal_id))
+    wanted = (("o.app_id", app_id), ("o.principal_id", principal_id))
     return [(name, value) for name, value in wanted if value is not None]
 
 
@@ -202,9 +205,9 @@ def _forget_old(db: Connection, app_id: str, now: float) -> None:
 
 def _operation(row: Row) -> Operation:
     return Operation(
-        id=row[0], app_id=row[1], app_name=row[2], kind=row[3], principal_id=row[4], step=row[5],
-        steps=tuple(json.loads(row[6])), committed=bool(row[7]), outcome=row[8],
-        error=None if row[9] is None else json.loads(row[9]), started_at=row[10], finished_at=row[11],
+        id=row[0], app_id=row[1], app_name=row[2], kind=row[3], principal_id=row[4], by=row[5], step=row[6],
+        steps=tuple(json.loads(row[7])), committed=bool(row[8]), outcome=row[9],
+        error=None if row[10] is None else json.loads(row[10]), started_at=row[11], finished_at=row[12],
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class Operation:
         self.cancellable = True
         """False once requests are held for it: from there to the end it takes a moment, and is not to be cut."""
         self.cancelled = False
+        self.over = asyncio.Event()
         self._task = asyncio.current_task()
         self._journal = journal
         self._tell = tell
@@ -131,11 +132,15 @@ class Operations:
             await self._finish(operation, "done")
         finally:
             del self._open[operation.id]
+            operation.over.set()
 
-    def cancel(self, number: int) -> bool:
-        """Cancel one that is under way; false if it is not, or if it is too late."""
+    async def cancel(self, number: int) -> bool:
+        """Cancel one that is under way, and wait until it is undone; false if it is not, or if it is too late."""
         operation = self._open.get(number)
-        return operation is not None and operation.cancel()
+        if operation is None or not operation.cancel():
+            return False
+        await operation.over.wait()
+        return True
 
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` even if whoever asked for it goes away."""

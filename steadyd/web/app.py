@@ -22,6 +22,7 @@ from steadyd.web import (
     metrics,
     names,
     notify,
+    operations,
     pages,
     settings,
     static,
@@ -80,6 +81,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *databases.ENDPOINTS,
         *metrics.ENDPOINTS,
         *targets.ENDPOINTS,
+        *operations.ENDPOINTS,
         *host.ENDPOINTS,
     )
     return (*calls, *description.endpoints(calls, rooms.urls.control))

@@ -108,11 +108,18 @@ def deploy(deploy: model.Deploy) -> schema.Deploy:
         version=deploy.version,
         kind=deploy.kind,
         status=deploy.status,  # type: ignore[arg-type]  # the table has a CHECK on it
-        steps=[_step(step) for step in deploy.steps],
+        steps=[step(done) for done in deploy.steps],
         started_at=moment(deploy.started_at),
         finished_at=None if finished is None else moment(finished),
         ms=None if finished is None else round((finished - deploy.started_at) * 1000, 1),
         reason=deploy.reason,
+    )
+
+
+def step(done: dict[str, Any]) -> schema.Step:
+    """A step that ended."""
+    return schema.Step(
+        name=str(done.get("name", "")), ms=round(float(done.get("ms", 0.0)), 3), ok=bool(done.get("ok", True))
     )
 
 
@@ -148,12 +155,6 @@ def clean(text: str) -> str:
 
 
 # Private
-
-
-def _step(step: dict[str, Any]) -> schema.Step:
-    return schema.Step(
-        name=str(step.get("name", "")), ms=round(float(step.get("ms", 0.0)), 3), ok=bool(step.get("ok", True))
-    )
 
 
 def _death(death: model.Death) -> schema.Death:

@@ -113,17 +113,17 @@ def test_it_can_be_cancelled_until_it_holds_requests(run: Callable[[Body], None]
         task = asyncio.create_task(work(True))
         await inside.wait()
         (open_one,) = await desk.library.journal.unfinished()
-        assert desk.operations.cancel(open_one.id)
+        assert await desk.operations.cancel(open_one.id)
         with pytest.raises(SteadyError) as caught:
             await task
         assert (caught.value.code, await desk.outcome()) == ("cancelled", ("cancelled", "cancelled"))
-        assert not desk.operations.cancel(open_one.id), "it is over"
+        assert not await desk.operations.cancel(open_one.id), "it is over"
 
         inside.clear()
         task = asyncio.create_task(work(False))
         await inside.wait()
         (open_one,) = await desk.library.journal.unfinished()
-        assert not desk.operations.cancel(open_one.id)
+        assert not await desk.operations.cancel(open_one.id)
         go_on.set()
         assert (await task, await desk.outcome()) == ("done", ("done", ""))
 

@@ -70,6 +70,7 @@ class Config:
     grace_seconds: float = 5.0
     log_bytes: int = 100 << 20
     request_body_bytes: int = 100 << 20
+    env_value_bytes: int = 64 << 10
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     cpus: float = 1.0
     processes: int = 64

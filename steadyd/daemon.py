@@ -271,6 +271,7 @@ def _rooms(config: Config, metrics: Metrics, workshop: Workshop, notices: Notice
         host_name=socket.gethostname(),
         databases=Databases(ground, tools),
         body_bytes_max=config.request_body_bytes,
+        env_value_bytes=config.env_value_bytes,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steadyd.errors import SteadyError
+from steadyd.variables import UNCHANGED, Change
 
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{1,38}[a-z0-9])\Z")
 REMOTE = re.compile(
@@ -177,6 +178,8 @@ class App:
     """What the live version's own file says."""
     settings: Settings = Settings()
     """What follows from both, within the host's ceilings."""
+    variables: Change = UNCHANGED
+    """What an operation under way makes of its variables; what is stored is in records/environment.py."""
 
     @property
     def limits(self) -> Limits:

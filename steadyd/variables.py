@@ -71,6 +71,11 @@ class Change:
     values: Mapping[Place, Value | None]
     whole: frozenset[Context] = frozenset()
 
+    @property
+    def contexts(self) -> frozenset[Context]:
+        """Whose values it is about."""
+        return self.whole | {context for context, _ in self.values}
+
     def removes(self, place: Place) -> bool:
         return self.values.get(place) is None and (place in self.values or place[0] in self.whole)
 

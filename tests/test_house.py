@@ -24,7 +24,7 @@ FOLDERS = ("steadyd", "tests", "bench", "scripts")
 ALLOWED: Mapping[str, str] = {
     "": "",
     "errors": "",
-    "model": "errors",
+    "model": "errors variables",
     "tree": "errors",
     "quantity": "errors",
     "settings": "errors model quantity webhook",

@@ -48,6 +48,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--grace", type=duration, default="5s", show_default=True, help="Between SIGTERM and SIGKILL.")
 @click.option("--logs", type=size, default="100MiB", show_default=True, help="Log kept per app.")
 @click.option("--request-body", type=size, default="100MiB", show_default=True, help="Largest request body.")
+@click.option("--env-value", type=size, default="64KiB", show_default=True, help="Largest value of a variable.")
 @click.option("--memory", type=size, default="256MiB", show_default=True, help="An app's memory; 0: no limit.")
 @click.option(
     "--cpus", type=click.FloatRange(min=0), default=1.0, show_default=True, help="An app's processors; 0: no limit."
@@ -114,6 +115,7 @@ def config_from(options: dict[str, Any]) -> Config:
         grace_seconds=options["grace"],
         log_bytes=options["logs"],
         request_body_bytes=options["request_body"],
+        env_value_bytes=options["env_value"],
         memory_bytes=options["memory"],
         cpus=options["cpus"],
         processes=options["processes"],

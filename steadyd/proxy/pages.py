@@ -16,6 +16,7 @@ TITLES = {
     "app_timeout": "The app took too long",
     "app_failed": "The app does not start",
     "held": "The app is held",
+    "secrets_locked": "The app is locked",
     "gate_full": "Too many visitors are waiting",
     "gate_timeout": "The app did not wake in time",
     "overloaded": "This host is full",

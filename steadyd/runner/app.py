@@ -28,6 +28,7 @@ from steadyd.runner.rest import Rest
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.watch import Watch
 
+LOCKED = "secrets_locked"
 AT_REST = frozenset({AppState.STOPPED, AppState.FAILED, AppState.HELD})
 
 
@@ -163,7 +164,7 @@ class AppRuntime:
             self._send(Event.WANTED)
         await self.watch.until(lambda: self.state is AppState.RUNNING or self.failure is not None)
         if self.state is not AppState.RUNNING:
-            raise _why(self.state, self.failure, self.name)
+            raise _why(self.state, self.failure, self.name, True)
 
     async def sleep(self, hold: bool = False) -> None:
         """Stop it: drained, the process gone. With `hold`, no request wakes it; else who came meanwhile does."""
@@ -256,7 +257,7 @@ class AppRuntime:
             self.instance.thaw()
             self._lull.end()
         elif action is Action.REFUSE:
-            self._gate.refuse(_why(self.state, self.failure if self.tells_everybody else None, self.name))
+            self._gate.refuse(_why(self.state, self.failure, self.name, self.tells_everybody))
         elif action is Action.RETIRE:
             self._open = None
             self._task(self._retire())
@@ -286,7 +287,8 @@ class AppRuntime:
             raise
         except Exception as error:
             # A start that cannot even be tried (disk, descriptors) counts as a death: it backs off and shows.
-            self._failed(Failure("exit", str(error), time.monotonic() - began))
+            locked = error if isinstance(error, SteadyError) and error.code == LOCKED else None
+            self._failed(Failure("exit", str(error), time.monotonic() - began, refusal=locked))
             return
         self._install(instance)
         self._tell.woke(self.id, time.monotonic() - began)
@@ -365,19 +367,22 @@ def _stubborn(instance: Instance, ended: Exit, name: str) -> Death:
 
 
 def _after_death(failure: Failure, deaths: Deaths) -> Event:
-    """An app that filled its disk space would only go on filling it."""
-    return Event.DIED_TOO_OFTEN if failure.evidence.killed_for == DISK else deaths.event
+    """An app that filled its disk space would only go on filling it; one whose variables are locked waits for a key."""
+    hopeless = failure.evidence.killed_for == DISK or failure.refusal is not None
+    return Event.DIED_TOO_OFTEN if hopeless else deaths.event
 
 
 def _closing() -> SteadyError:
     return SteadyError("shutting_down", "This server is stopping. Try again soon.", retry_after=2)
 
 
-def _why(state: AppState, failure: Failure | None, name: str) -> SteadyError:
+def _why(state: AppState, failure: Failure | None, name: str, in_full: bool) -> SteadyError:
     """Why there is no instance to answer. The reason and the log, of `failure`, are the owner's business only."""
     if state is AppState.HELD:
         return SteadyError("held", "This app is held: its owner stopped it for now.", retry_after=60)
-    if failure is None:
+    if failure is not None and failure.refusal is not None:
+        return failure.refusal
+    if failure is None or not in_full:
         message = "This app keeps failing to start. Its owner finds the reason on its page and in its log."
         return SteadyError("app_failed", message, retry_after=30)
     reason = sentence(failure, name)

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from steadyd.errors import SteadyError
 from steadyd.linux import seccomp
 from steadyd.linux.cgroup import Caps
 from steadyd.model import Limits
@@ -60,15 +59,15 @@ async def start_confined(
     """Start `words` in `room`. The program gets `status` as descriptor STATUS_FD.
 
     Raises:
-        SteadyError: `cannot_start` or `too_large`.
+        SteadyError: `cannot_start`.
     """
     output, output_end = os.pipe()
     info, info_end = os.pipe()
     closing = [output_end, info_end]
     try:
-        pipes = sandbox_pipes(room, system)
-        closing += pipes.values()
-        descriptors = {1: output_end, 2: output_end, STATUS_FD: status.fileno(), sandbox.INFO_FD: info_end, **pipes}
+        files = sandbox_files(room, system)
+        closing += files.values()
+        descriptors = {1: output_end, 2: output_end, STATUS_FD: status.fileno(), sandbox.INFO_FD: info_end, **files}
         process = await spawn([*sandbox.COMMAND, *words], {}, descriptors, confinement)
     except BaseException:
         os.close(output)
@@ -93,38 +92,29 @@ def limit_files(pids: Iterable[int], disk_bytes: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (disk_bytes, disk_bytes))
 
 
-def sandbox_pipes(room: sandbox.Room, system: sandbox.System) -> dict[int, int]:
-    """What bubblewrap reads, each from a pipe: its number for it → our descriptor, which the caller closes.
+def sandbox_files(room: sandbox.Room, system: sandbox.System) -> dict[int, int]:
+    """What bubblewrap reads: its number for it → our descriptor, which the caller closes.
 
     Raises:
-        SteadyError: `too_large` if the options do not fit; `cannot_start` if this machine has no filter.
+        SteadyError: `cannot_start` if this machine has no filter.
     """
     options = b"".join(word.encode() + b"\0" for word in sandbox.options(room, system))
-    rules = filled_pipe(seccomp.program())
+    rules = filled(seccomp.program())
     try:
-        return {sandbox.ARGS_FD: filled_pipe(options), sandbox.SECCOMP_FD: rules}
+        return {sandbox.ARGS_FD: filled(options), sandbox.SECCOMP_FD: rules}
     except BaseException:
         os.close(rules)
         raise
 
 
-def filled_pipe(content: bytes) -> int:
-    """The reading end of a pipe that holds `content`.
-
-    Raises:
-        SteadyError: `too_large` if it does not fit: a pipe holds 64 KiB (pipe(7)).
-    """
-    reading, writing = os.pipe()
-    try:
-        os.set_blocking(writing, False)
-        if os.write(writing, content) == len(content):
-            return reading
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(writing)
-    os.close(reading)
-    raise SteadyError("too_large", "The app's variables are longer than 64 KiB together.")
+def filled(content: bytes) -> int:
+    """A file in memory that holds `content` and is read from its beginning. A pipe would hold 64 KiB (pipe(7)), and an
+    app's variables may be more."""
+    descriptor = os.memfd_create("steadyd")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def caps(limits: Limits) -> Caps:

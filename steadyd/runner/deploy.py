@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from steadyd.errors import SteadyError
@@ -27,6 +27,7 @@ from steadyd.runner.pack import pack
 from steadyd.runner.removal import Removal
 from steadyd.runner.reserve import is_full
 from steadyd.tree import Tree, check_tree, find_entry
+from steadyd.variables import UNCHANGED, Change
 
 MERGE = Origin("merge")
 
@@ -44,6 +45,14 @@ class Deployed:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How a deploy goes, and what goes live with it or not at all."""
+
+    trial: bool = True
+    variables: Change = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What is to be made live, and by whom."""
 
@@ -54,7 +63,7 @@ class Request:
     tree: Tree | None = None
     version: Version | None = None
     """An existing version, instead of a tree."""
-    trial: bool = True
+    manner: Manner = Manner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,13 @@ class Deployer:
         self._shelf = removal.shelf
 
     async def create(
-        self, by: Principal, name: str | None, tree: Tree, origin: Origin, temporary: bool, trial: bool = True
+        self,
+        by: Principal,
+        name: str | None,
+        tree: Tree,
+        origin: Origin,
+        temporary: bool,
+        manner: Manner = Manner(),
     ) -> Deployed:
         """A new app that answers.
 
@@ -90,10 +105,16 @@ class Deployer:
         """
         check_tree(tree)
         self._ground.check_room()
-        return await self._finish(self._create(Request(by, "create", origin, tree, trial=trial), name, temporary))
+        return await self._finish(self._create(Request(by, "create", origin, tree, manner=manner), name, temporary))
 
     async def deploy(
-        self, by: Principal, app: App, tree: Tree, origin: Origin, base_version: int | None = None, trial: bool = True
+        self,
+        by: Principal,
+        app: App,
+        tree: Tree,
+        origin: Origin,
+        base_version: int | None = None,
+        manner: Manner = Manner(),
     ) -> Deployed:
         """The next version, from a whole tree.
 
@@ -103,7 +124,7 @@ class Deployer:
         """
         check_tree(tree)
         self._ground.check_room()
-        request = Request(by, "deploy", origin, tree, trial=trial)
+        request = Request(by, "deploy", origin, tree, manner=manner)
         return await self._finish(self._change(app, "deploy", by, base_version, lambda live: _ready(request)))
 
     async def merge(
@@ -113,7 +134,7 @@ class Deployer:
         changes: Mapping[str, bytes | None],
         origin: Origin = MERGE,
         base_version: int | None = None,
-        trial: bool = True,
+        manner: Manner = Manner(),
     ) -> Deployed:
         """The next version, from the live one with some files changed, added or (`None`) deleted."""
         self._ground.check_room()
@@ -127,7 +148,7 @@ class Deployer:
                     )
                 if content is not None:
                     tree[path] = content
-            return Request(by, "deploy", origin, check_tree(tree), trial=trial)
+            return Request(by, "deploy", origin, check_tree(tree), manner=manner)
 
         return await self._finish(self._change(app, "deploy", by, base_version, merged))
 
@@ -195,20 +216,24 @@ class Deployer:
 
     async def _deploy(self, turn: Turn, request: Request) -> Made:
         self._ground.check_may_run(turn.app)
-        operation, app = turn.operation, turn.app
+        operation, environment, change = turn.operation, self._ground.library.environment, request.manner.variables
+        app = replace(turn.app, variables=change)
         try:
+            await environment.differs(app.id, change)  # whether it may have so many
             version, notes = await self._stage(turn, request)
             record = await self._ground.journal.begin_deploy(operation.id, version.number)
-            async with self._trials.of(app, turn.live, version, request.trial) as candidate:
+            async with self._trials.of(app, turn.live, version, request.manner.trial) as candidate:
                 async with operation.step("check"):
                     await candidate.check()
-                if request.trial:
+                if request.manner.trial:
                     async with operation.step("trial"):
                         await candidate.run()
             plan = await self._ground.plan(app, version)
+            now = time.time()
             aside = await self._controller.swap(
-                turn, version, plan, going_live(app, version.number, time.time(), self._ground.apps.terms)
-            )
+                turn, version, plan, going_live(app, version.number, now, self._ground.apps.terms),
+                environment.change(app.id, change, request.by, now), environment.went_live(app.id, version.number),
+            )  # fmt: skip
         except BaseException as error:
             failed = _as_error(error, operation.current)
             await self._ground.versions.drop_never_live(app.id)

@@ -32,6 +32,8 @@ class Failure(Exception):
     where: StatusEvent | None = None
     lines: list[str] = field(default_factory=list)
     evidence: Evidence = field(default_factory=Evidence)
+    refusal: SteadyError | None = None
+    """What everybody is told instead, where nothing of the app's ran and it is nobody's mistake but this host's."""
 
     def as_error(self, step: str) -> SteadyError:
         """The `deploy_failed` error of the contract: step, reason, place, last log lines."""

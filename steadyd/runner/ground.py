@@ -26,6 +26,7 @@ from steadyd.runner.start import Plan, Starter
 from steadyd.runner.surplus import surplus
 from steadyd.runner.trash import Trash
 from steadyd.urls import Urls
+from steadyd.variables import PRODUCTION, Context, why_reserved
 
 UID_FIRST = 1_900_000_000
 """Above what containers of systemd-nspawn take (uid ranges: systemd.io/UIDS-GIDS), below 2^31."""
@@ -98,12 +99,18 @@ class Ground:
         await self.installer.restore(place, tree, version.modules)
 
     async def plan(
-        self, app: App, version: Version, place: Place | None = None, environment: str = "production"
+        self, app: App, version: Version, place: Place | None = None, environment: Context = PRODUCTION
     ) -> Plan:
-        """What to start for a version, in the app's own folder or in another place."""
+        """What to start for a version, in the app's own folder or in another place.
+
+        Raises:
+            SteadyError: `secrets_locked` if the app's variables cannot be read.
+        """
         own = self.place(app)
         place = place or own
+        variables = await self.library.environment.values(app.id, environment, app.variables)
         environ = {
+            **{name: value for name, value in variables.items() if not why_reserved(name)},
             "STEADY_APP": app.name,
             "STEADY_URL": self.urls.app(app.name),
             "STEADY_VERSION": str(version.number),

@@ -21,7 +21,7 @@ INNER_ID = 1000
 ARGS_FD = 4
 INFO_FD = 5
 SECCOMP_FD = 6
-"""Where bubblewrap reads the filter of linux/seccomp.py: callers pass a pipe that holds it."""
+"""Where bubblewrap reads the filter of linux/seccomp.py: callers pass a file that holds it."""
 BWRAP = "/usr/bin/bwrap"
 COMMAND = (BWRAP, "--args", str(ARGS_FD), "--")
 """What is executed, under the app's uid; every option comes through the descriptor."""

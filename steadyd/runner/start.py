@@ -37,6 +37,8 @@ SLOT_SECONDS_MAX = 0.5
 """A start that takes longer waits for something, and keeps no other from booting."""
 STARTING_CPU_WEIGHT = 20
 """Whoever starts gives way to those who serve, whose weight is 100: a storm of wakes is nobody else's trouble."""
+ZYGOTE_CHARACTERS_MAX = 16 << 10
+"""Of variables that fit into a message to a zygote, however JSON writes them."""
 STATIC = "static.ts"
 PRODUCTION = "production"
 
@@ -343,8 +345,10 @@ class Starter:
 
 
 def _suits_zygote(plan: Plan) -> bool:
-    """bunfig.toml is read before anything else: a zygote's Bun has looked for it already."""
+    """bunfig.toml is read before anything else: a zygote's Bun has looked for it already. It gets its variables in one
+    message."""
     plain = plan.entry == ENTRY and plan.bundle is None
+    plain = plain and sum(map(len, (*plan.environ, *plan.environ.values()))) <= ZYGOTE_CHARACTERS_MAX
     return plain and plan.uid is not None and not os.path.lexists(plan.folder / "bunfig.toml")
 
 

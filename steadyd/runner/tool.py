@@ -18,7 +18,7 @@ from steadyd.errors import SteadyError
 from steadyd.linux import userns
 from steadyd.linux.cgroup import Caps, Cgroups, Group
 from steadyd.runner import sandbox
-from steadyd.runner.confined import sandbox_pipes
+from steadyd.runner.confined import sandbox_files
 from steadyd.runner.engine import Engine
 from steadyd.runner.process import UNCONFINED, Confinement, Exit, Process, Spawn, spawn
 
@@ -126,7 +126,7 @@ class Tools:
         descriptors = {1: output_end, 2: output_end}
         try:
             if self.sandboxed:
-                pipes = sandbox_pipes(room, self._system)
+                pipes = sandbox_files(room, self._system)
                 closing += pipes.values()
                 descriptors |= {**pipes, sandbox.INFO_FD: nowhere}
                 command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]

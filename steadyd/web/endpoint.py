@@ -24,6 +24,7 @@ from steadyd.web.schema import CreateBody, DeployBody
 from steadyd.web.upload import JSON_TYPES, Upload, content_type, receive
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 
 class Access(enum.Enum):
@@ -59,7 +60,7 @@ class Call:
         assert self.caller.principal is not None
         return self.caller.principal
 
-    async def body(self, kind: type[S]) -> S:
+    async def body(self, kind: type[T]) -> T:
         """The JSON body as `kind`; an empty body is `{}`."""
         if content_type(self.request) not in (*JSON_TYPES, "", "application/x-www-form-urlencoded"):
             raise SteadyError("unsupported_media_type", "This call takes application/json.")
@@ -92,7 +93,8 @@ class Endpoint:
     access: Access
     answers: dict[str, tuple[Any, ...]]
     status: int = 200
-    body: type[msgspec.Struct] | None = None
+    body: Any = None
+    """A type of JSON, mostly a Struct."""
     query: type[msgspec.Struct] | None = None
     upload: type[CreateBody | DeployBody] | None = None
     errors: tuple[str, ...] = ()

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal, check_name
-from steadyd.runner.deploy import Deployed
+from steadyd.runner.deploy import Deployed, Manner
+from steadyd.variables import PRODUCTION, change_in
 from steadyd.web import schema
 from steadyd.web.auth import Caller
+from steadyd.web.env import read
 from steadyd.web.rooms import Rooms
 from steadyd.web.upload import Upload
 
@@ -41,6 +43,7 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
     if upload.name is not None:
         check_name(upload.name)
     _refuse_deploy_wishes(upload)
+    going = _manner(rooms, upload)
     if caller.principal is None and not rooms.guests:
         advice = "Send “Authorization: Bearer TOKEN”; the operator's token lies in the data folder, in operator.token."
         raise SteadyError("unauthorized", f"This host makes no apps for strangers. {advice}")
@@ -51,9 +54,9 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
     try:
         again = await _overwritten(rooms, owner, upload.name, temporary)
         if again is not None:
-            deployed = await rooms.deployer.deploy(owner, again, tree, upload.origin, trial=upload.trial)
+            deployed = await rooms.deployer.deploy(owner, again, tree, upload.origin, manner=going)
         else:
-            deployed = await rooms.deployer.create(owner, upload.name, tree, upload.origin, temporary, upload.trial)
+            deployed = await rooms.deployer.create(owner, upload.name, tree, upload.origin, temporary, going)
     except BaseException as error:
         if caller.principal is None:
             await rooms.people.remove(owner)
@@ -71,12 +74,13 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
     """
     if upload.name not in (None, app.name):
         raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{app.name}”.", {"field": "name"})
+    going = _manner(rooms, upload)
     if upload.merge:
         changes, origin = upload.files, upload.origin
-        deployed = await rooms.deployer.merge(by, app, changes, origin, upload.base_version, upload.trial)
+        deployed = await rooms.deployer.merge(by, app, changes, origin, upload.base_version, going)
     else:
         tree = upload.tree()
-        deployed = await rooms.deployer.deploy(by, app, tree, upload.origin, upload.base_version, upload.trial)
+        deployed = await rooms.deployer.deploy(by, app, tree, upload.origin, upload.base_version, going)
     return Launched(deployed, upload)
 
 
@@ -108,6 +112,10 @@ def redeploy_line(url: str, token: str, upload: Upload) -> str:
 
 
 # Private
+
+
+def _manner(rooms: Rooms, upload: Upload) -> Manner:
+    return Manner(upload.trial, change_in(PRODUCTION, read(upload.env, rooms.env_value_bytes)))
 
 
 def _refuse_deploy_wishes(upload: Upload) -> None:

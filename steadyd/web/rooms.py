@@ -24,6 +24,7 @@ from steadyd.runner.query import Databases
 from steadyd.runner.removal import Removal
 from steadyd.runner.workshop import Workshop
 from steadyd.urls import Urls
+from steadyd.variables import VALUE_BYTES_MAX
 from steadyd.web.body import BODY_BYTES_MAX
 from steadyd.web.rate import RateLimit
 from steadyd.web.turns import Turns
@@ -55,6 +56,7 @@ class Rooms:
     now: Callable[[], float] = time.time
     started_at: float = field(default_factory=time.time)
     body_bytes_max: int = BODY_BYTES_MAX
+    env_value_bytes: int = VALUE_BYTES_MAX
     creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
     tests: RateLimit = field(default_factory=lambda: RateLimit(TESTS_PER_HOUR_MAX, "test notices"))
     logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))

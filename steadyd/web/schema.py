@@ -32,6 +32,13 @@ class Strict(Struct, forbid_unknown_fields=True, kw_only=True):
 # Bodies
 
 
+class EnvValue(Strict):
+    """A variable's value, and whether it is a secret; without `secret` its name says that."""
+
+    value: str
+    secret: bool | UnsetType = UNSET
+
+
 class Base64(Strict):
     """A file that is not text."""
 
@@ -59,7 +66,7 @@ class CreateBody(AboutBody):
 
     name: str | UnsetType | None = UNSET
     files: dict[str, str | Base64] | UnsetType = UNSET
-    env: dict[str, str | None] | UnsetType = UNSET
+    env: dict[str, str | EnvValue | None] | UnsetType = UNSET
     temporary: bool = False
     from_: str | UnsetType = field(name="from", default=UNSET)
 
@@ -69,7 +76,7 @@ class DeployBody(AboutBody, kw_only=True):
 
     files: dict[str, str | Base64 | None]
     name: str | UnsetType | None = UNSET
-    env: dict[str, str | None] | UnsetType = UNSET
+    env: dict[str, str | EnvValue | None] | UnsetType = UNSET
     temporary: bool | UnsetType = UNSET
     merge: bool = False
     base_version: VersionNumber | UnsetType | None = UNSET

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
@@ -18,7 +19,7 @@ from steadyd.tree import FILE_BYTES_MAX, check_path, check_tree
 from steadyd.web.archive import is_archive, unpack
 from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
 from steadyd.web.parts import OPTIONS, Parts
-from steadyd.web.schema import Base64, CreateBody, CreateQuery, DeployBody, UploadQuery
+from steadyd.web.schema import Base64, CreateBody, CreateQuery, DeployBody, EnvValue, UploadQuery
 
 JSON_TYPES = ("application/json",)
 SOURCE_TYPES = (
@@ -47,6 +48,8 @@ class Upload:
     merge: bool = False
     base_version: int | None = None
     trial: bool = True
+    env: Mapping[str, str | EnvValue | None] = field(default_factory=dict)
+    """Variables that go live with it, as they were sent."""
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     message: str = ""
@@ -110,15 +113,12 @@ def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     body = decode(content, kind)
     if isinstance(body, CreateBody) and body.from_ is not UNSET:
         raise SteadyError("not_implemented", "Remixing (“from”) is not built yet. Send “files”.")
-    if body.env:
-        raise SteadyError(
-            "not_implemented", "Variables (“env”) cannot be set yet. Send the app without “env”.", {"field": "env"}
-        )
     if body.files is UNSET:
         raise SteadyError("invalid", "“files” is missing: an object of path to text.", {"field": "files"})
     files = {path: _content(path, value) for path, value in body.files.items()}
     upload = Upload(files, "json", name=body.name or None, temporary=body.temporary is True, message=body.message)
     upload.claim = body.source or ""
+    upload.env = body.env or {}
     if body.git:
         upload.commit = Commit(body.git.commit, without_credentials(body.git.remote), body.git.dirty)
     if isinstance(body, DeployBody):

@@ -14,6 +14,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.runner import bundle
 from steadyd.runner.bundle import FILES, WHY, bundle_path, find_bundle
+from steadyd.runner.deploy import Manner
 from steadyd.runner.engine import Engine
 from tests.runner.conftest import HELLO, World, exchange, run, world
 
@@ -71,7 +72,7 @@ def test_a_bundle_cannot_be_told_from_the_source(root: Path, bun: Engine) -> Non
             assert bundled is not None
             compiled = json.loads(await made.ask())
             assert (bundled / "index.js").read_bytes().startswith(b"// @bun @bytecode")
-            await made.create(FILES_OF_APP, "plain", trial=False)
+            await made.create(FILES_OF_APP, "plain", manner=Manner(trial=False))
             assert await bundle_of(made, "plain") is None
             plain = json.loads(await made.ask(name="plain"))
             assert compiled == plain
@@ -340,7 +341,7 @@ def test_a_deploy_without_a_trial_is_checked_too(root: Path, bun: Engine) -> Non
     async def body() -> None:
         async with world(root, bun) as made:
             with pytest.raises(SteadyError) as caught:
-                await made.create("const x = ;", trial=False)
+                await made.create("const x = ;", manner=Manner(trial=False))
             assert caught.value.details["step"] == "check"
 
     run(body())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox
-from steadyd.runner.confined import filled_pipe, start_confined
+from steadyd.runner.confined import filled, start_confined
 from steadyd.runner.engine import Engine
-from steadyd.runner.process import Confinement, spawn
+from steadyd.runner.process import UNCONFINED, Confinement, Process, spawn
 from tests.runner.conftest import UID, run
 
 
@@ -46,13 +47,20 @@ def test_it_has_its_output_its_status_socket_and_its_variables(root: Path, bun: 
 
 
 def test_what_cannot_be_started_leaves_nothing_open(root: Path, bun: Engine) -> None:
+    async def nobody(
+        argv: Sequence[str],
+        environ: Mapping[str, str],
+        descriptors: Mapping[int, int],
+        confinement: Confinement = UNCONFINED,
+    ) -> Process:
+        raise SteadyError("cannot_start", "there is no such program")
+
     async def body() -> None:
         ours, theirs = socket.socketpair()
         before = descriptors()
-        given = room(root, bun, LONG="x" * 70_000)
-        with pytest.raises(SteadyError) as caught:
-            await start_confined(spawn, given, sandbox.look_at_system(), ["/bin/true"], theirs, Confinement(UID))
-        assert caught.value.code == "too_large"
+        given, system = room(root, bun), sandbox.look_at_system()
+        with pytest.raises(SteadyError, match="no such program"):
+            await start_confined(nobody, given, system, ["/bin/true"], theirs, Confinement(UID))
         assert descriptors() == before
         ours.close()
         theirs.close()
@@ -60,11 +68,7 @@ def test_what_cannot_be_started_leaves_nothing_open(root: Path, bun: Engine) -> 
     run(body())
 
 
-def test_a_pipe_is_filled_whole_or_not_at_all() -> None:
-    reading = filled_pipe(b"x" * 65_536)
-    assert len(os.read(reading, 100_000)) == 65_536
-    os.close(reading)
-    before = descriptors()
-    with pytest.raises(SteadyError, match="64 KiB"):
-        filled_pipe(b"x" * 65_537)
-    assert descriptors() == before
+def test_what_is_filled_is_read_whole_from_its_beginning() -> None:
+    for content in (b"", b"x" * 1_000_000):
+        with open(filled(content), "rb") as file:
+            assert file.read() == content

@@ -9,6 +9,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.model import AppState, Origin
 from steadyd.runner import reserve
+from steadyd.runner.deploy import Manner
 from steadyd.runner.engine import Engine
 from tests.runner.conftest import BOTH, COUNTER, HELLO, World, run, tree, until, world
 from tests.runner.test_reserve import small
@@ -170,7 +171,7 @@ def test_a_version_that_does_not_work_changes_nothing(kind: str, trial: bool, ro
             assert await here.ask(method="POST") == "1 1"
             await here.ask("/write")
             before = await everything(here)
-            error = await refused(here.deploy({"index.ts": code, "page.html": "shipped"}, trial=trial))
+            error = await refused(here.deploy({"index.ts": code, "page.html": "shipped"}, manner=Manner(trial=trial)))
             assert error.code == "deploy_failed"
             assert reason in error.details["reason"]
             assert await here.ask() == "1 1"
@@ -345,7 +346,7 @@ def test_a_held_app_can_be_deployed_and_serves_again(root: Path, bun: Engine) ->
         async with world(root, bun, sandboxed=False) as here:
             await here.create(hello("one"))
             await here.controller.stop(await here.operator(), await here.app(), hold=True)
-            await refused(here.deploy("process.exit(1)", trial=False))
+            await refused(here.deploy("process.exit(1)", manner=Manner(trial=False)))
             app = await here.app()
             assert (app.held, here.fleet.state(app)) == (True, AppState.HELD)
             await here.deploy(hello("two"))

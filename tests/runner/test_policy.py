@@ -18,7 +18,7 @@ import pytest
 
 from steadyd.linux import seccomp
 from steadyd.runner import sandbox
-from steadyd.runner.confined import filled_pipe
+from steadyd.runner.confined import filled
 from steadyd.runner.engine import Engine
 from steadyd.runner.process import Confinement, spawn
 from steadyd.runner.sandbox import ARGS_FD, COMMAND, INFO_FD, MASKED, SECCOMP_FD, TMP_BYTES_MAX, Room, options
@@ -52,8 +52,8 @@ async def execute(words: Sequence[str], command: Sequence[str], uid: int | None)
     """Run `command` in the sandbox that `words` make: exit code, what it said, what bubblewrap told."""
     with ExitStack() as closing:
         output, info = os.pipe(), os.pipe()
-        args = filled_pipe(b"".join(word.encode() + b"\0" for word in words))
-        rules = filled_pipe(seccomp.program())
+        args = filled(b"".join(word.encode() + b"\0" for word in words))
+        rules = filled(seccomp.program())
         for descriptor in (output[0], info[0], args, rules):
             closing.callback(os.close, descriptor)
         descriptors = {1: output[1], 2: output[1], ARGS_FD: args, INFO_FD: info[1], SECCOMP_FD: rules}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
 import sys
@@ -10,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from steadyd.errors import SteadyError
 from steadyd.linux.seccomp import program
 from steadyd.model import Limits
 from steadyd.runner import sandbox
-from steadyd.runner.confined import sandbox_pipes
+from steadyd.runner.confined import sandbox_files
 from steadyd.runner.engine import Engine
 from steadyd.runner.failure import Failure
+from steadyd.runner.launcher import Launcher
 from steadyd.runner.start import STARTS_AT_ONCE_MAX, Plan
 from steadyd.runner.status import PATHS_MAX
+from steadyd.variables import ENVIRON_BYTES_MAX, NAMES_MAX, VALUE_BYTES_MAX
 from tests.runner.conftest import BOTH, HELLO, UID, Stage, alive, exchange, needs_root, run, stage
 
 NEVER = "await new Promise(() => setInterval(() => {}, 1000));\n"
@@ -228,19 +230,25 @@ def test_an_instance_has_limits(name: str, value: str, root: Path, bun: Engine, 
     run(body())
 
 
-@pytest.mark.sandbox
-def test_variables_have_a_limit(root: Path, bun: Engine) -> None:
+@BOTH
+def test_as_many_variables_as_an_app_may_have_reach_it(root: Path, bun: Engine, sandboxed: bool) -> None:
+    """Whatever JSON makes of them on their way."""
+    many = {f"A{number}": "ü\n'\"" for number in range(NAMES_MAX)}
+    large = {"BIG": "x" * VALUE_BYTES_MAX, "LARGE": "y" * (ENVIRON_BYTES_MAX - VALUE_BYTES_MAX - 12)}
+    code = "const { PORT, ...rest } = process.env; export default { fetch: () => Response.json({ PORT, ...rest }) };"
+
     async def body() -> None:
-        async with stage(root, bun) as ground:
-            plan = ground.plan(HELLO)
-            before = descriptors()
-            for size in (65_000, 1_000_000):
-                with pytest.raises(SteadyError) as caught:
-                    await ground.starter.start(replace(plan, environ={"BIG": "x" * size}), SECONDS)
-                assert caught.value.code == "too_large"
-            assert descriptors() == before
-            instance = await ground.starter.start(replace(plan, environ={"BIG": "x" * 60_000}), SECONDS)
-            await instance.stop(1.0)
+        launcher = Launcher()  # which has a limit of its own
+        await launcher.open()
+        async with stage(root, bun, sandboxed, spawn=launcher.spawn) as ground:
+            for variables in (many, large):
+                plan = ground.plan(code)
+                instance = await ground.starter.start(replace(plan, environ={**plan.environ, **variables}), SECONDS)
+                found = json.loads((await exchange(instance.address))[1])
+                assert found | variables == found
+                assert found["PORT"] == "3000"
+                await instance.stop(1.0)
+        await launcher.close()
 
     run(body())
 
@@ -248,7 +256,7 @@ def test_variables_have_a_limit(root: Path, bun: Engine) -> None:
 def test_what_bubblewrap_reads_is_its_options_and_the_filter() -> None:
     room = sandbox.Room(Path("/folder"), Path("/engine"), None, {"A": "ü b", "B": ""})
     system = sandbox.System({})
-    pipes = sandbox_pipes(room, system)
+    pipes = sandbox_files(room, system)
     with open(pipes[sandbox.ARGS_FD], "rb") as words, open(pipes[sandbox.SECCOMP_FD], "rb") as rules:
         assert words.read().decode().split("\0") == [*sandbox.options(room, system), ""]
         assert rules.read() == program()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox, tool
 from steadyd.runner.engine import Engine
-from steadyd.runner.process import Exit
+from steadyd.runner.process import UNCONFINED, Confinement, Exit, Process
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import OUTPUT_BYTES_MAX, SCRIPT, Result, Tools, probe
 from tests.runner.conftest import BOTH, UID, alive, limits, needs_cgroups, run, until
@@ -122,6 +123,15 @@ def test_a_folder_that_is_only_looked_at_cannot_be_written(root: Path, bun: Engi
     run(body())
 
 
+async def nobody(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    descriptors: Mapping[int, int],
+    confinement: Confinement = UNCONFINED,
+) -> Process:
+    raise SteadyError("cannot_start", "there is no such program")
+
+
 @BOTH
 def test_no_descriptor_is_left_open(root: Path, bun: Engine, sandboxed: bool) -> None:
     async def body() -> None:
@@ -129,9 +139,9 @@ def test_no_descriptor_is_left_open(root: Path, bun: Engine, sandboxed: bool) ->
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(3):
             await script(root, bun, sandboxed, "")
-        big = Room(root, bun.folder, UID, {"BIG": "x" * 200_000})
+        missing = Tools(bun, sandboxed, nobody)
         with pytest.raises(SteadyError):
-            await Tools(bun, sandboxed=True).run(big, ["--version"], 5.0)
+            await missing.run(Room(root, bun.folder, UID), ["--version"], 5.0)
         await until(lambda: len(os.listdir("/proc/self/fd")) <= before, "the pipes' end")
 
     run(body())

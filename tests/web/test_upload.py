@@ -177,7 +177,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "large source": (sent_as("text/plain", b"x" * (FILE_BYTES_MAX + 1)), 413, "too_large", "10 MiB"),
     "reserved name": ({"json": {"name": "api", "files": {"index.ts": ""}}}, 422, "invalid_name", "api"),
     "bad name": ({"json": {"name": "Hello!", "files": {"index.ts": ""}}}, 422, "invalid_name", "Hello!"),
-    "variables": ({"json": {"files": {"index.ts": ""}, "env": {"A": "1"}}}, 501, "not_implemented", "env"),
+    "variables": ({"json": {"files": {"index.ts": "1"}, "env": {"PORT": "1"}}}, 422, "invalid", "“PORT” cannot be set"),
     "remix": ({"json": {"from": "other"}}, 501, "not_implemented", "from"),
     "merge into nothing": ({"json": {"files": {"index.ts": ""}, "merge": True}}, 422, "invalid", "merge"),
     "another type": (sent_as("image/png", LOGO), 415, "unsupported_media_type", "image/png"),

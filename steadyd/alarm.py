@@ -24,6 +24,7 @@ TITLES: Mapping[str, str] = {
     "processes": "{} wanted more processes than it may have",
     "disk": "{} has used up its disk space",
     "network": "{} has used up its network for today",
+    "cron": "A cron of {} failed",
     "host_disk": "The disk of {} is nearly full",
     "test": "A test notice about {}",
 }
@@ -43,6 +44,8 @@ class Alarm:
         """The kinds of notice that `event` asks for, mostly none."""
         if event.kind == "failed":
             return ["failed"]
+        if event.kind == "cron_failed":
+            return ["cron"]
         if event.kind == "limit":
             limit = str(event.details.get("limit", ""))
             return [limit] if limit in TITLES else []

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ from steadyd.config import Config
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import Cgroups, Tier, open_cgroups
-from steadyd.model import Choices, Kind, Principal
+from steadyd.model import Choices, Event, Kind, Principal
 from steadyd.model import Limits as AppLimits
 from steadyd.neighbours import Neighbours
 from steadyd.notices import Notices
@@ -44,6 +44,8 @@ from steadyd.runner import engine, process
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
+from steadyd.runner.crons import Scheduler
+from steadyd.runner.errand import Errands, Told
 from steadyd.runner.fleet import Fleet, Routes, watched
 from steadyd.runner.ground import PLUMBER_UID, Ground
 from steadyd.runner.install import Installer
@@ -147,19 +149,19 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             only_owner="" if sandboxed else operator.id,
         )
         notices = _notices(stack, config, ground)
-        fleet = Fleet(ground, lambda routes: _set_routes(listener, neighbours, routes, control, urls), notices.happened)
-        stack.push_async_callback(fleet.close)
+        fleet, crons = _fleet(stack, ground, notices, ring, partial(_set_routes, listener, neighbours, control, urls))
         workshop = open_workshop(fleet, installer, Trials(fleet, tools))
         stack.push_async_callback(workshop.close)
         await workshop.recover()
         await fleet.load()
+        await crons.recover()
         _nurse(stack, launcher, starter, config)
 
         rooms = replace(_rooms(config, metrics, workshop, notices, tools), missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
-        _start_work(stack, fleet, telemetry, Sampler(metrics, fleet.readings), quota)
+        _start_work(stack, fleet, telemetry, Sampler(metrics, fleet.readings), quota, crons)
         await listener.open_sockets(sockets)
         stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
         await _introduce(config, library.people, operator, urls)
@@ -245,12 +247,39 @@ def _notices(stack: contextlib.AsyncExitStack, config: Config, ground: Ground) -
     return notices
 
 
+def _fleet(
+    stack: contextlib.AsyncExitStack,
+    ground: Ground,
+    notices: Notices,
+    ring: RequestRing,
+    on_routes: Callable[[Routes], None],
+) -> tuple[Fleet, Scheduler]:
+    """Who runs the apps, and who asks them by the clock. Both hear what happens to an app, and so do its owner's
+    notices."""
+
+    def happened(app_id: str, event: Event) -> None:
+        notices.happened(app_id, event)
+        crons.poke()
+
+    fleet = Fleet(ground, on_routes, happened)
+    errands = Errands(fleet.runtime, ground.urls.app, partial(_log_errand, ring), ground.logs.say)
+    crons = Scheduler(ground.library.crons, errands.run, fleet.note)
+    stack.push_async_callback(fleet.close)
+    stack.push_async_callback(crons.close)
+    return fleet, crons
+
+
 def _start_work(
-    stack: contextlib.AsyncExitStack, fleet: Fleet, telemetry: Telemetry, sampler: Sampler, quota: Quota
+    stack: contextlib.AsyncExitStack,
+    fleet: Fleet,
+    telemetry: Telemetry,
+    sampler: Sampler,
+    quota: Quota,
+    crons: Scheduler,
 ) -> None:
     """The daemon's loops, until its end."""
     stack.push_async_callback(sampler.close)
-    for work in (fleet.run(), telemetry.run(), sampler.run(), quota.run()):
+    for work in (fleet.run(), telemetry.run(), sampler.run(), quota.run(), crons.run()):
         stack.callback(asyncio.create_task(work).cancel)
 
 
@@ -275,7 +304,17 @@ def _rooms(config: Config, metrics: Metrics, workshop: Workshop, notices: Notice
     )
 
 
-def _set_routes(listener: Listener, neighbours: Neighbours, routes: Routes, control: ControlPlane, urls: Urls) -> None:
+def _log_errand(ring: RequestRing, told: Told) -> None:
+    """A request of our own stands in the app's request log, as from the client “cron”."""
+    times = (told.began, told.gate_seconds, told.total_seconds - told.gate_seconds, told.total_seconds)
+    began, gate, upstream, total = (int(seconds * 1e6) for seconds in times)
+    words = (told.app_id, told.method, told.path, "cron", told.request_id, told.error)
+    app_id, method, path, client, request_id, error = (word.encode() for word in words)
+    sizes, names = (0, told.answer_bytes), (app_id, method, path, client, request_id, error)
+    ring.write((began, gate, upstream, total), sizes, told.version, told.status, names)
+
+
+def _set_routes(listener: Listener, neighbours: Neighbours, control: ControlPlane, urls: Urls, routes: Routes) -> None:
     """New tables, whole."""
     neighbours.set_routes((app.owner_id, app.name, app) for app in routes.apps.values())
     services: dict[str, Service] = {**routes.apps, urls.control_domain: control}

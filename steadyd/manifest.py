@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from steadyd.crontab import read_crons
 from steadyd.errors import SteadyError
-from steadyd.model import Choices, Kind
+from steadyd.model import Choices, Cron, Kind
 from steadyd.settings import Policy, change
 from steadyd.tree import Tree, read_package
 
@@ -15,8 +16,7 @@ PACKAGE = "package.json"
 OWN_FILE = "steady.json"
 SETTINGS = ("memory", "cpus", "processes", "disk", "idle", "network", "trial")
 """What a file may set. Whom to notify is the owner's to say: the file travels with every copy of the app."""
-ELSEWHERE = ("crons",)
-"""Keys that other parts read."""
+CRONS = "crons"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Manifest:
 
     choices: Choices = Choices()
     notes: tuple[str, ...] = ()
+    crons: tuple[Cron, ...] = ()
 
 
 def read_manifest(tree: Tree, policy: Policy, owner: Kind) -> Manifest:
@@ -45,11 +46,19 @@ def read_manifest(tree: Tree, policy: Policy, owner: Kind) -> Manifest:
             except SteadyError as error:
                 place = str(error.details.get("field") or key)
                 raise _failed(tree, file, place, f"{file}: {error.message}", error.details) from None
-    unknown = [key for key in said if key not in (*SETTINGS, *ELSEWHERE)]
-    return Manifest(choices, tuple(f"Nothing reads {_place(file, key[:60])}; it is ignored." for key in unknown))
+    unknown = [key for key in said if key not in (*SETTINGS, CRONS)]
+    notes = tuple(f"Nothing reads {_place(file, key[:60])}; it is ignored." for key in unknown)
+    return Manifest(choices, notes, _crons(tree, file, said.get(CRONS)))
 
 
 # Private
+
+
+def _crons(tree: Tree, file: str, said: object) -> tuple[Cron, ...]:
+    try:
+        return read_crons(said) if said is not None else ()
+    except SteadyError as error:
+        raise _failed(tree, file, CRONS, f"{_place(file, CRONS)}: {error.message}") from None
 
 
 def _said(tree: Tree) -> tuple[str, object]:

@@ -246,6 +246,19 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Cron:
+    """What an app is asked by the clock: a request to `path`, or a call of the function that its code exports."""
+
+    id: str
+    schedule: str
+    timezone: str = "UTC"
+    path: str = ""
+    """With its query, or "" where `export` is set."""
+    export: str = ""
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """What becomes a version: its fields before it has a number."""
 
@@ -255,6 +268,7 @@ class Draft:
     modules: str = ""
     shipped: Choices = Choices()
     bun: str = ""
+    crons: tuple[Cron, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

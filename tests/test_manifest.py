@@ -8,7 +8,7 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.manifest import Manifest, read_manifest
-from steadyd.model import Choices, Kind, Limits, Network
+from steadyd.model import Choices, Cron, Kind, Limits, Network
 from steadyd.settings import Policy
 
 POLICY = Policy(ceilings=Limits(1 << 30, 4.0, 512, 10 << 30))
@@ -80,3 +80,11 @@ def test_what_nothing_reads_is_said() -> None:
 )
 def test_a_file_that_cannot_be_meant_is_refused(tree: dict[str, bytes]) -> None:
     assert refused(tree).details["file"] in tree
+
+
+def test_crons_are_read_and_what_is_wrong_names_file_field_and_line() -> None:
+    found = asked(package(crons=[{"schedule": "@hourly", "path": "/tick"}])).crons
+    assert found == (Cron("tick", "@hourly", path="/tick"),)
+    error = refused(package(cpus=1, crons=[{"schedule": "0 25 * * *", "path": "/tick"}]))
+    assert "cron 1: The hour “25”" in error.message
+    assert (error.details["file"], error.details["field"], error.details["line"]) == ("package.json", "steady.crons", 5)

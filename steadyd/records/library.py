@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from steadyd.records.apps import Apps
+from steadyd.records.crons import Crons
 from steadyd.records.environment import Environment
 from steadyd.records.journal import Journal
 from steadyd.records.names import Names
@@ -30,6 +31,7 @@ class Library:
     journal: Journal
     targets: Targets
     environment: Environment
+    crons: Crons
 
 
 def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
@@ -43,4 +45,5 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         journal=Journal(database),
         targets=Targets(database),
         environment=Environment(database, Vault(database.path.with_name(KEY_FILE))),
+        crons=Crons(database),
     )

@@ -137,6 +137,28 @@ STEADY = (
     """
     ALTER TABLE versions ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE version_crons (
+        app_id TEXT NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, said TEXT NOT NULL,
+        PRIMARY KEY (app_id, number, id),
+        FOREIGN KEY (app_id, number) REFERENCES versions (app_id, number) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE crons (
+        app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, id TEXT NOT NULL, said TEXT,
+        enabled INTEGER NOT NULL DEFAULT 1, follows TEXT NOT NULL DEFAULT '', next_at REAL, last_at REAL,
+        retry_at REAL, retry_of REAL, retry_attempt INTEGER,
+        PRIMARY KEY (app_id, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE cron_runs (
+        id INTEGER PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, cron_id TEXT NOT NULL,
+        scheduled_at REAL NOT NULL, attempt INTEGER NOT NULL, by_hand INTEGER NOT NULL, started_at REAL NOT NULL,
+        finished_at REAL, outcome TEXT NOT NULL, version INTEGER NOT NULL, status INTEGER NOT NULL, ms REAL NOT NULL,
+        count INTEGER NOT NULL, error TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX cron_runs_of_cron ON cron_runs (app_id, cron_id, id);
+    CREATE INDEX cron_runs_of_app ON cron_runs (app_id, id);
+    CREATE INDEX cron_runs_open ON cron_runs (id) WHERE finished_at IS NULL;
+    """,
 )
 
 TELEMETRY = (

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Commit, Draft, File, Origin, Principal, Version
+from steadyd.records.crons import add_to_version
 from steadyd.settings import from_json, to_json
 from steadyd.store import Connection, Database, Row, one
 
@@ -46,6 +47,7 @@ class Versions:
             _insert(db, (app.id, row[0]), author, draft, now)
             version = _version(db, app.id, row[0])
             assert version is not None
+            add_to_version(db, app.id, row[0], draft.crons)
             return version
 
         return await self._database.write(write)

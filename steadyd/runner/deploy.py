@@ -279,7 +279,8 @@ class Deployer:
             files = await asyncio.to_thread(self._ground.blobs.put, tree)
             entry = find_entry(tree)
             bun = self._ground.starter.engine.bun_version
-            draft = Draft(entry, request.origin, tuple(files), installed.modules, manifest.choices, bun)
+            wishes = (manifest.choices, bun, manifest.crons)
+            draft = Draft(entry, request.origin, tuple(files), installed.modules, *wishes)
             version = await self._ground.versions.add(app, request.by, draft, time.time())
         return version, (*manifest.notes, *installed.notes)
 

@@ -24,7 +24,7 @@ from steadyd.runner.process import run_now
 HARNESS = "harness.js"
 ENTRY = "index.ts"
 """What a zygote is started with, and so the only entry that it can become."""
-SELDOM = ("failure.ts", "local.ts", "node.ts", "zygote.ts")
+SELDOM = ("calls.ts", "failure.ts", "local.ts", "node.ts", "zygote.ts")
 """What the harness loads only when it is needed."""
 SCRIPTS = Path(__file__).parent / "harness"
 ETC = {

@@ -134,6 +134,7 @@ class Ground:
             reach=Reach(network, app.owner_id, app.by_guest),
             limits=settings.limits,
             tier="guests" if app.by_guest else "accounts",
+            calls=await self.library.crons.calls(app.id, version.number),
         )
 
     async def link(self, app: App, version: Version, place: Place | None = None) -> list[str]:

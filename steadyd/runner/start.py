@@ -31,6 +31,8 @@ from steadyd.runner.trash import remove_now
 from steadyd.runner.zygote import Nursery
 
 SOCKET = "app.sock"
+CALLS = "calls.sock"
+"""Beside it, where functions are called that crons name."""
 STARTS_AT_ONCE_MAX = 2 * (os.cpu_count() or 1)
 """Instances that boot at the same time: more would make each other late, and the loop with them."""
 SLOT_SECONDS_MAX = 0.5
@@ -63,6 +65,8 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     tier: Tier = "accounts"
     """Whose share of this host it uses."""
+    calls: bool = False
+    """Functions that it exports may be called: some cron names one."""
     local: bool = False
     """A developer's own folder: no sandbox, Bun may install what is missing."""
 
@@ -298,6 +302,7 @@ class Starter:
     def _environ(self, plan: Plan, runtime: str) -> dict[str, str]:
         status = ENVIRON["STEADY_STATUS_FD"]
         own = {"STEADY_SOCKET": f"{runtime}/{SOCKET}", "STEADY_STATUS_FD": status}
+        own |= {"STEADY_CALLS": f"{runtime}/{CALLS}"} if plan.calls else {}
         own |= {"STEADY_ENTRY": f"{sandbox.APP}/{plan.entry}"} if plan.bundle else {}
         return {**ENVIRON, **plan.environ, **own}
 

@@ -12,7 +12,8 @@ const LINE_CHARS_MAX = 65_536; // one event; Bun.write has written texts of this
 
 if (process.env.STEADY_ZYGOTE) await require("./zygote.ts").wait(Number(process.env.STEADY_STATUS_FD));
 
-const { PORT, STEADY_ENTRY, STEADY_ENV, STEADY_SOCKET, STEADY_STATUS_FD, STEADY_URL } = process.env;
+const { PORT, STEADY_CALLS, STEADY_ENTRY, STEADY_ENV, STEADY_SOCKET, STEADY_STATUS_FD, STEADY_URL } = process.env;
+delete process.env.STEADY_CALLS;
 delete process.env.STEADY_ENTRY;
 delete process.env.STEADY_SOCKET;
 delete process.env.STEADY_STATUS_FD;
@@ -40,6 +41,7 @@ let holder: object | undefined; // the listening server that has the socket
 const greeting = STEADY_STATUS_FD && Bun.write(Bun.file(Number(STEADY_STATUS_FD)), "\n");
 if (greeting && Bun.peek.status(greeting) === "rejected") process.exit(1);
 
+if (STEADY_CALLS) require("./calls.ts").answer(Bun.serve, STEADY_CALLS);
 if (STEADY_SOCKET) {
   Object.assign(Bun, { serve: first(Bun.serve, claimHttp), listen: first(Bun.listen, claimTcp) });
   process.on("uncaughtExceptionMonitor", (error) => report("error", require("./failure.ts").describe(error)));

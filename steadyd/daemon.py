@@ -58,6 +58,7 @@ from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.query import Databases
 from steadyd.runner.quota import Quota
 from steadyd.runner.registry import Registry
+from steadyd.runner.repl import Repls
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
@@ -299,6 +300,7 @@ def _rooms(config: Config, metrics: Metrics, workshop: Workshop, notices: Notice
         guests=config.guests,
         host_name=socket.gethostname(),
         databases=Databases(ground, tools),
+        repls=Repls(fleet, tools.spawn),
         body_bytes_max=config.request_body_bytes,
         env_value_bytes=config.env_value_bytes,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,9 @@ class Client:
             raise Failure(f"{self.url} answered, but not as a steadyd server does")
         return response.content.decode("utf-8", "replace")
 
-    def stream(self, path: str, params: Mapping[str, Any], app: str) -> Iterator[dict[str, Any]]:
+    def stream(
+        self, path: str, params: Mapping[str, Any], app: str, method: str = "GET"
+    ) -> Generator[dict[str, Any], None, None]:
         """The objects of an NDJSON answer as they come; ends when the server ends it.
 
         Raises:
@@ -135,7 +137,7 @@ class Client:
         headers = self._headers(app) | {"Accept": "application/x-ndjson"}
         timeout = httpx.Timeout(None, connect=CONNECT_SECONDS_MAX)
         try:
-            with self._http.stream("GET", f"/api{path}", params=params, headers=headers, timeout=timeout) as response:
+            with self._http.stream(method, f"/api{path}", params=params, headers=headers, timeout=timeout) as response:
                 if not response.is_success:
                     response.read()
                     raise _refusal(self.url, response)

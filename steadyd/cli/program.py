@@ -16,6 +16,7 @@ from steadyd.cli.env import env
 from steadyd.cli.follow import logs, requests
 from steadyd.cli.notify import notify
 from steadyd.cli.operations import operations
+from steadyd.cli.repl import repl
 from steadyd.cli.run import run
 from steadyd.cli.secrets import secrets
 from steadyd.cli.serve import serve
@@ -27,7 +28,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, top, show, logs, requests, versions, diff, operations, open_app),
     "Change": (start, stop, restart, rollback, rename, settings, env, notify, allow, refuse, delete, undelete),
-    "Reach in": (sql,),
+    "Reach in": (repl, sql),
     "Check": (doctor, secrets),
 }
 EPILOG = "Every option also reads STEADYD_<OPTION>, and the config file (flag, environment, file, default)."

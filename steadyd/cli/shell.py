@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from steadyd.cli.settings import config_folder
+from steadyd.cli.verb import Failure
 
 HISTORY_LINES_MAX = 1_000
 ENTRY_BYTES_MAX = 64 << 10
@@ -42,29 +43,30 @@ def history(name: str) -> Iterator[None]:
         readline.clear_history()
 
 
-def entries(prompt: str, more: str, is_whole: Callable[[str], bool]) -> Iterator[str]:
-    """What is typed until its end (Ctrl-D), one entry after the other; `is_whole` says where one ends.
+def converse(prompt: str, more: str, take: Callable[[str], bool]) -> None:
+    """Hand what is typed to `take`, entry by entry, until the end of input (Ctrl-D) or an `EOFError` of it.
 
-    Ctrl-C gives up the entry that is being typed. Without a terminal there are no prompts.
+    `take` answers false to an entry that goes on: it gets it again, with the next line. At the end of input, what is
+    not taken yet is offered once more. Ctrl-C gives up what is being typed. Without a terminal there are no prompts.
     """
     typed = ""
-    while True:
-        try:
-            line = _line(more if typed else prompt)
-        except KeyboardInterrupt:
-            print()
-            typed = ""
-            continue
-        except EOFError:
-            break
-        typed = f"{typed}\n{line}" if typed else line
-        if not typed.strip():
-            typed = ""
-        elif is_whole(typed) or len(typed.encode("utf-8", "replace")) > ENTRY_BYTES_MAX:
-            yield typed
-            typed = ""
-    if typed.strip():
-        yield typed
+    with contextlib.suppress(EOFError):
+        while True:
+            try:
+                line = _line(more if typed else prompt)
+            except KeyboardInterrupt:
+                print()
+                typed = ""
+                continue
+            except EOFError:
+                break
+            typed = f"{typed}\n{line}" if typed else line
+            if len(typed.encode("utf-8", "replace")) > ENTRY_BYTES_MAX:
+                raise Failure(f"an entry may have {ENTRY_BYTES_MAX >> 10} KiB")
+            if not typed.strip() or take(typed):
+                typed = ""
+        if typed:
+            take(typed)
     if sys.stdin.isatty():
         print()
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import click
 
 from steadyd.cli.server import uses_server
-from steadyd.cli.shell import entries, history
+from steadyd.cli.shell import converse, history
 from steadyd.cli.terminal import UNSAFE, milliseconds, note, print_json, print_table, safe_line
 from steadyd.cli.verb import Failure, Verb, json_option
 from steadyd.statement import open_comment, split, statements
@@ -59,8 +59,7 @@ def sql(
     elif sys.stdin.isatty():
         _shell(base, show)
     else:
-        for entry in entries("", "", _is_whole):
-            _run(base, entry, show)
+        _pipe(base, show)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +100,25 @@ def _only(client: Client, name: str) -> str:
 
 
 def _shell(base: Base, show: Print) -> None:
+
+    def take(entry: str) -> bool:
+        if not _is_whole(entry):
+            return False
+        try:
+            _run(base, entry, show)
+        except Failure as failure:
+            note(failure.message)
+        return True
+
     note(f"{base.file} of {base.app}, to read. Statements end with “;”. .help says more; Ctrl-D leaves.")
     with history("sql"):
-        for entry in entries(f"{base.app}> ", " " * len(base.app) + "> ", _is_whole):
-            if entry.strip() in (".quit", ".exit"):
-                return
-            try:
-                _run(base, entry, show)
-            except Failure as failure:
-                note(failure.message)
+        converse(f"{base.app}> ", "." * len(base.app) + "> ", take)
+
+
+def _pipe(base: Base, show: Print) -> None:
+    """Statements from standard input; the first that fails is the end."""
+    for entry in statements(sys.stdin.read()):
+        _run(base, entry, show)
 
 
 def _is_whole(text: str) -> bool:
@@ -125,6 +134,8 @@ def _run(base: Base, entry: str, show: Print) -> None:
         _print_lines(base.ask(TABLES))
     elif word == ".schema":
         _print_lines(base.ask(SCHEMA, (rest.strip(), rest.strip())), ";")
+    elif word in (".quit", ".exit"):
+        raise EOFError
     elif word == ".help":
         click.echo(HELP)
     else:

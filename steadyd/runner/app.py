@@ -85,6 +85,8 @@ class AppRuntime:
         self.requests_before = 0
         self.operation = asyncio.Lock()
         """Deploys and the like, one at a time."""
+        self.alone: Callable[[str], Awaitable[None]] = _nobody_else
+        """Ends what else runs in the app's folder, told why: called before another instance may begin."""
         self.closed = False
         """True once it was told to go: nothing starts it again."""
         self._starter = starter
@@ -172,6 +174,8 @@ class AppRuntime:
         try:
             self._send(Event.STOP)
             await self.watch.until(lambda: self.state in AT_REST)
+            if hold:
+                await self.alone("The app was stopped.")
         finally:
             self._swapping = swapping
         if hold:
@@ -188,6 +192,7 @@ class AppRuntime:
         try:
             self._send(Event.STOP)
             await self.watch.until(lambda: self.state in AT_REST)
+            await self.alone("The app was swapped: what runs now may be another version.")
             yield
         finally:
             self._swapping = False
@@ -221,6 +226,7 @@ class AppRuntime:
         self._gate.refuse(_closing())
         self._send(Event.STOP)
         await self.watch.until(lambda: self.state in AT_REST)
+        await self.alone("The app was deleted, or this server stops.")
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -356,6 +362,10 @@ class AppRuntime:
 
 
 # Private
+
+
+async def _nobody_else(reason: str) -> None:
+    pass
 
 
 def _stubborn(instance: Instance, ended: Exit, name: str) -> Death:

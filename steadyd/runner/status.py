@@ -49,17 +49,12 @@ class StatusReader:
         self.reached: list[str] = []
         """HOST PORT of what it connected to, once each, as a developer's own folder tells."""
         self.on_reached: Callable[[str], None] = lambda target: None
-        self._process = process
         self._socket = ours
-        self._info = info
+        self._info = InfoReader(process, info)
         self._buffer = b""
-        self._told = b""
         self._loop = asyncio.get_running_loop()
         ours.setblocking(False)
         self._loop.add_reader(ours.fileno(), self.read)
-        if info >= 0:
-            os.set_blocking(info, False)
-            self._loop.add_reader(info, self._read_info)
 
     def read(self) -> None:
         """Take every whole line that has come."""
@@ -86,7 +81,7 @@ class StatusReader:
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
-        self._close_info()
+        self._info.close()
 
     # Private
 
@@ -107,9 +102,29 @@ class StatusReader:
             self.reached.append(event.target)
             self.on_reached(event.target)
 
-    def _read_info(self) -> None:
-        """bubblewrap tells the host pid of its child, which leads the group to signal. It writes in pieces: closing
-        before the end would kill it (SIGPIPE)."""
+
+class InfoReader:
+    """Reads what bubblewrap tells: the host pid of its child, which leads the group to signal. It writes in pieces:
+    closing before the end would kill it (SIGPIPE). Owns the descriptor; -1 is none."""
+
+    def __init__(self, process: Process, info: int) -> None:
+        self._process = process
+        self._info = info
+        self._told = b""
+        self._loop = asyncio.get_running_loop()
+        if info >= 0:
+            os.set_blocking(info, False)
+            self._loop.add_reader(info, self._read)
+
+    def close(self) -> None:
+        if self._info >= 0:
+            self._loop.remove_reader(self._info)
+            os.close(self._info)
+            self._info = -1
+
+    # Private
+
+    def _read(self) -> None:
         piece = b""
         with contextlib.suppress(OSError):
             piece = os.read(self._info, INFO_BYTES_MAX)
@@ -117,10 +132,4 @@ class StatusReader:
         if found := CHILD_PID.search(self._told):
             self._process.group = int(found[1])
         if not piece:
-            self._close_info()
-
-    def _close_info(self) -> None:
-        if self._info >= 0:
-            self._loop.remove_reader(self._info)
-            os.close(self._info)
-            self._info = -1
+            self.close()

@@ -76,7 +76,7 @@ class Tools:
         self._cgroups = cgroups
         self._numbers = itertools.count(1)
         self.sandboxed = sandboxed
-        self._spawn = spawn
+        self.spawn = spawn
         self._system = sandbox.look_at_system()
         self._bounds: Bounds | None = None
 
@@ -130,12 +130,12 @@ class Tools:
                 closing += pipes.values()
                 descriptors |= {**pipes, sandbox.INFO_FD: nowhere}
                 command = [*sandbox.COMMAND, *self._command(room, words, inside=True)]
-                process = await self._spawn(command, {}, descriptors, replace(confinement, uid=room.uid))
+                process = await self.spawn(command, {}, descriptors, replace(confinement, uid=room.uid))
                 process.relays = True
             else:
                 linux = sys.platform == "linux"
                 command = [*sandbox.bare(room.folder, room.uid, linux), *self._command(room, words, inside=False)]
-                process = await self._spawn(
+                process = await self.spawn(
                     command, dict(room.environ), descriptors, confinement if linux else UNCONFINED
                 )
         except BaseException:

@@ -29,6 +29,7 @@ PATH_PARAMETERS: dict[str, Json] = {
     "n": {"description": "A version's number.", "schema": {"type": "integer", "minimum": 1}},
     "file": {"description": "A database's path; its slashes stay as they are.", "schema": {"type": "string"}},
     "m": {"description": "The version to compare it with.", "schema": {"type": "integer", "minimum": 1}},
+    "session": {"description": "What the REPL was opened as.", "schema": {"type": "string"}},
     "path": {"description": "A file's path; its slashes stay as they are.", "schema": {"type": "string"}},
 }
 

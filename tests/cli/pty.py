@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import re
@@ -34,6 +35,7 @@ class Typed:
         )
         os.close(theirs)
         self._terminal = ours
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.seen = ""
         """Everything so far, escapes left out."""
         self._read_to = 0
@@ -72,5 +74,5 @@ class Typed:
             piece = os.read(self._terminal, 65_536)
         except OSError:  # EIO: nobody has the other side any more
             return False
-        self.seen = ESCAPES.sub("", self.seen + piece.decode("utf-8", "replace"))
+        self.seen = ESCAPES.sub("", self.seen + self._decoder.decode(piece))
         return bool(piece)

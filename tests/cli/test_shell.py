@@ -7,11 +7,8 @@ import sys
 
 import pytest
 
-from steadyd.cli.shell import ENTRY_BYTES_MAX, entries, history
-
-
-def ends(text: str) -> bool:
-    return text.endswith(";")
+from steadyd.cli.shell import ENTRY_BYTES_MAX, converse, history
+from steadyd.cli.verb import Failure
 
 
 @pytest.mark.parametrize(
@@ -20,17 +17,27 @@ def ends(text: str) -> bool:
         ("", []),
         ("\n \n", []),
         ("a;\nb;\n", ["a;", "b;"]),
-        ("a\n\nb;\n", ["a\n\nb;"]),
-        ("a;\nnever ended", ["a;", "never ended"]),
+        ("a\n\nb;\n", ["a", "a\n", "a\n\nb;"]),
+        ("a;\nnever ended", ["a;", "never ended", "never ended"]),
+        ("a;\nleave;\nb;", ["a;"]),
     ],
 )
-def test_entries(monkeypatch: pytest.MonkeyPatch, text: str, found: list[str]) -> None:
+def test_entries_are_offered_until_they_are_taken(monkeypatch: pytest.MonkeyPatch, text: str, found: list[str]) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    offered = []
+
+    def take(entry: str) -> bool:
+        if entry == "leave;":
+            raise EOFError
+        offered.append(entry)
+        return entry.endswith(";")
+
     with history("test"):
-        assert list(entries("> ", "… ", ends)) == found
+        converse("> ", "… ", take)
+    assert offered == found
 
 
 def test_an_entry_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    line = "x" * (ENTRY_BYTES_MAX // 2)
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{line}\n{line}\n{line}\n"))
-    assert [len(entry) for entry in entries("", "", ends)] == [2 * len(line) + 1, len(line)]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("x" * (ENTRY_BYTES_MAX + 1)))
+    with pytest.raises(Failure):
+        converse("", "", lambda entry: True)

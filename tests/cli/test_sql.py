@@ -90,7 +90,7 @@ def test_statements_from_a_pipe(operator: Steadyd, daemon: Daemon) -> None:
 def test_a_shell(shell: Typed, home: Path) -> None:
     shell.see("guestbook> ")
     shell.type("SELECT name\n")
-    shell.see("> ")
+    shell.see(".........> ")
     shell.type("FROM guests WHERE id = 1;\n")
     assert "Ada" in shell.see("1 row, ")
     shell.see("guestbook> ")

@@ -99,7 +99,7 @@ def test_the_group_to_signal_is_the_one_inside_the_sandbox() -> None:
         os.write(info_end, b'{\n "child-pi')
         os.write(info_end, b'd": 4321,\n')
         os.close(info_end)
-        await until(lambda: reader._process.group == 4321)
+        await until(lambda: reader._info._process.group == 4321)
 
     with_info(check)
 
@@ -108,7 +108,7 @@ def test_what_the_sandbox_tells_is_limited() -> None:
     async def check(reader: StatusReader, info_end: int) -> None:
         os.write(info_end, b"x" * (2 * status.INFO_BYTES_MAX))
         os.close(info_end)
-        await until(lambda: reader._info < 0)
-        assert len(reader._told) == status.INFO_BYTES_MAX
+        await until(lambda: reader._info._info < 0)
+        assert len(reader._info._told) == status.INFO_BYTES_MAX
 
     with_info(check)

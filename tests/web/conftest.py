@@ -34,6 +34,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.modules import Modules
 from steadyd.runner.query import Databases
 from steadyd.runner.registry import Registry
+from steadyd.runner.repl import Repls
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
@@ -152,7 +153,9 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     )
     notices = Notices(library.apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
     told = (library, requests, metrics, logs)
-    rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", databases=Databases(ground, tools))
+    rooms = Rooms(
+        *told, fleet, workshop, notices, urls, True, "test-host", databases=Databases(ground, tools), repls=Repls(fleet)
+    )
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:

@@ -74,7 +74,7 @@ def test_every_code_that_is_named_has_a_status(web: Web) -> None:
     web(body)
 
 
-ELSEWHERE = ("notify/test", "/databases/", "/cancel")
+ELSEWHERE = ("notify/test", "/databases/", "/repl/", "/cancel")
 """Calls that want more than an app, and are decoded in the tests of their own rooms."""
 
 

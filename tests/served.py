@@ -31,6 +31,9 @@ ROOT = Path(__file__).parent.parent
 class Daemon:
     """`steadyd serve` on a free port. `client` speaks as the operator."""
 
+    module = "steadyd"
+    """What is run: the program, or one that is it and more."""
+
     def __init__(self, data: Path, *options: str, before: Sequence[str] = ()) -> None:
         """`before` is a command that executes the rest of its words, as `env` does."""
         self.data = data
@@ -46,7 +49,7 @@ class Daemon:
             *self.before,
             sys.executable,
             "-m",
-            "steadyd",
+            self.module,
             "serve",
             "--listen",
             listen,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -31,11 +32,19 @@ JSON_BYTES_MAX = 8 << 20
 @click.option("--name", metavar="NAME", help="The app's name.  [default: the folder's name made to fit]")
 @click.option("--temporary", is_flag=True, help="An app that goes away by itself some days after its last edit.")
 @click.option("-m", "--message", default="", metavar="TEXT", help="What this version changes, for its list.")
+@click.option("--env-file", metavar="FILE", help="Variables that go live with it; -: from standard input.")
 @click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
 @uses_server
 @json_option
 def deploy(
-    client: Client, path: Path, name: str | None, temporary: bool, message: str, no_trial: bool, as_json: bool
+    client: Client,
+    path: Path,
+    name: str | None,
+    temporary: bool,
+    message: str,
+    env_file: str | None,
+    no_trial: bool,
+    as_json: bool,
 ) -> None:
     """Deploy a folder (or one .ts/.js file) and print its URL.
 
@@ -48,11 +57,14 @@ def deploy(
     collected = collect(path)
     name = check_name(name or collected.name)
     _say_what_goes(name, collected)
+    env = _variables(name, path, env_file)
     flags = ({"temporary": True} if temporary else {}) | ({"trial": False} if no_trial else {})
     about = flags | describe(path, message)
-    body: Any = {"files": encode(collected.tree), **about}
+    body: Any = {"files": encode(collected.tree), **about, **({"env": env} if env else {})}
     path_and_query = app_path(name)
     if sum(map(len, collected.tree.values())) > JSON_BYTES_MAX:
+        if env:
+            raise SteadyError("too_large", f"--env-file goes with at most {JSON_BYTES_MAX >> 20} MiB of files")
         body = pack(collected.tree)
         path_and_query += "?" + query_of(about)
     try:
@@ -128,6 +140,18 @@ def url_of(answer: dict[str, Any]) -> str:
 
 
 # Private
+
+
+def _variables(name: str, path: Path, env_file: str | None) -> dict[str, str]:
+    """Those that go along; a .env that stays here is offered."""
+    from steadyd.cli.env import imported
+
+    if env_file:
+        return imported(env_file)
+    if (path / ".env").is_file():
+        file = shlex.quote(str(path / ".env"))
+        note(f"  .env stays here; for its variables: --env-file {file}, or later: steadyd env {name} import {file}")
+    return {}
 
 
 def _say_what_goes(name: str, collected: Collected) -> None:

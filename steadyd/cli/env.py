@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -59,6 +58,28 @@ def env(
             click.echo(safe_line(f"{key} is {'removed' if value is None else 'set'}"))
 
 
+def imported(file: str) -> dict[str, str]:
+    """The variables of a .env file (`-` is standard input); says which of them no app can set.
+
+    Raises:
+        SteadyError: it cannot be read, or sets none.
+    """
+    from steadyd.envfile import parse
+    from steadyd.variables import why_reserved
+
+    with click.open_file(file, "rb") as opened:
+        text = _input(opened.read(FILE_BYTES_MAX + 1), file)
+    values = {}
+    for key, value in parse(text).items():
+        if reason := why_reserved(key):
+            note(f"  left out  {key} ({reason})")
+        else:
+            values[key] = value
+    if not values:
+        raise SteadyError("invalid", f"{file} sets no variable")
+    return values
+
+
 # Private
 
 
@@ -66,7 +87,9 @@ def _wishes(todo: Todo, words: tuple[str, ...], secret: bool | None) -> dict[str
     """What the API is asked to change."""
     if todo == "unset":
         return dict.fromkeys(words)
-    values = _imported(words) if todo == "import" else dict(_pair(word, len(words) == 1) for word in words)
+    if todo == "import" and len(words) != 1:
+        raise click.UsageError("import takes one file, or - for standard input")
+    values = imported(words[0]) if todo == "import" else dict(_pair(word, len(words) == 1) for word in words)
     return {key: text if secret is None else {"value": text, "secret": secret} for key, text in values.items()}
 
 
@@ -79,25 +102,6 @@ def _pair(word: str, alone: bool) -> tuple[str, str]:
     if sys.stdin.isatty():
         return key, click.prompt(f"Value of {key}", hide_input=True, default="", show_default=False, err=True)
     return key, _input(sys.stdin.buffer.read(FILE_BYTES_MAX + 1), "standard input").removesuffix("\n")
-
-
-def _imported(words: tuple[str, ...]) -> Mapping[str, str]:
-    from steadyd.envfile import parse
-    from steadyd.variables import why_reserved
-
-    if len(words) != 1:
-        raise click.UsageError("import takes one file, or - for standard input")
-    with click.open_file(words[0], "rb") as file:
-        text = _input(file.read(FILE_BYTES_MAX + 1), words[0])
-    values = {}
-    for key, value in parse(text).items():
-        if reason := why_reserved(key):
-            note(f"  left out  {key} ({reason})")
-        else:
-            values[key] = value
-    if not values:
-        raise SteadyError("invalid", f"{words[0]} sets no variable")
-    return values
 
 
 def _input(content: bytes, source: str) -> str:

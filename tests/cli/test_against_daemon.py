@@ -38,6 +38,21 @@ def operator(steadyd: Steadyd, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) 
     return steadyd
 
 
+def test_the_variables_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> None:
+    (app / "index.ts").write_text("export default { fetch: () => new Response(process.env.SECRET ?? 'none') };")
+    assert operator("deploy", str(app), "--name", "varied", "--env-file", str(app / ".env")).exit_code == 0
+    assert daemon.ask("varied").text == "1"
+    assert operator("env", "varied", "set", "SECRET=two", "OTHER=3").stdout == "SECRET is set\nOTHER is set\n"
+    assert daemon.ask("varied").text == "two"
+    listed = operator("env", "varied").stdout
+    assert [line.split()[:2] for line in listed.splitlines()[1:]] == [["OTHER", "plain"], ["SECRET", "secret"]]
+    assert operator("env", "varied", "import", str(app / ".env")).exit_code == 0
+    assert daemon.ask("varied").text == "1"
+    assert operator("env", "varied", "unset", "SECRET").exit_code == 0
+    assert daemon.ask("varied").text == "none"
+    assert operator("secrets", "rotate").stdout.endswith("values are sealed with a new key\n")
+
+
 def test_the_life_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> None:
     deployed = operator("deploy", str(app), "--name", "typed")
     assert (deployed.exit_code, deployed.stdout) == (0, f"http://typed.localhost:{daemon.port}\n"), deployed.stderr

@@ -93,6 +93,21 @@ def test_a_long_list_of_leavings_is_cut(app: Path, api: Api, steadyd: Steadyd) -
     assert "6 more" in steadyd("deploy", str(app), "--server", api.url).stderr
 
 
+def test_variables_go_along_or_are_offered(
+    app: Path, api: Api, steadyd: Steadyd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    offered = steadyd("deploy", str(app), "--name", "hello", "--server", api.url)
+    assert f"--env-file {app}/.env, or later: steadyd env hello import {app}/.env" in offered.stderr
+    assert "env" not in api.asked.pop().body
+    given = steadyd("deploy", str(app), "--name", "hello", "--env-file", f"{app}/.env", "--server", api.url)
+    assert given.exit_code == 0, given.output
+    assert api.asked.pop().body["env"] == {"SECRET": "1"}
+    monkeypatch.setattr("steadyd.cli.deploy.JSON_BYTES_MAX", 10)
+    refused = steadyd("deploy", str(app), "--name", "hello", "--env-file", f"{app}/.env", "--server", api.url)
+    assert (refused.exit_code, "--env-file goes with at most" in refused.stderr) == (1, True)
+
+
 def test_text_stays_text() -> None:
     assert encode({"a": "é\x00".encode(), "b": b"\xff"}) == {"a": "é\x00", "b": {"base64": "/w=="}}
 

@@ -129,6 +129,14 @@ def test_settings_under_writing_clients_lose_and_double_nothing(daemon: Daemon) 
     assert set(daemon.api("GET", "/apps/tuned/settings").json()["sources"].values()) == {"host"}
 
 
+def test_variables_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
+    """Promise 2: variables changed while 8 clients write; every third change does not start, and changes nothing."""
+    daemon.create("varied", {"index.ts": f"if (process.env.A === '2') throw new Error('two');\n{COUNTER}"})
+    calls: list[tuple[str, str, dict[str, object]]] = [("PATCH", "env", {"A": str(number % 3)}) for number in range(9)]
+    assert lose_and_double_nothing(daemon, "varied", calls) == [200, 200, 422] * 3
+    assert list(daemon.api("GET", "/apps/varied/env").json()["env"]) == ["A"]
+
+
 @pytest.mark.slow
 def test_killed_app_comes_back(daemon: Daemon) -> None:
     """Promise 3: kill -9 of the app at random moments, 20 times: the next answers are right, the card is there."""

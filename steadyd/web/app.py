@@ -32,6 +32,7 @@ from steadyd.web import (
     versions,
 )
 from steadyd.web.answers import error_answer, from_http_exception
+from steadyd.web.background import Background
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Endpoint, routes
 from steadyd.web.layers import CrossSite, Drain, Failures, Headers
@@ -46,7 +47,7 @@ def build(rooms: Rooms) -> Starlette:
     found = endpoints(rooms)
     web = Starlette(
         routes=[
-            *routes(found, rooms, allowance),
+            *routes(found, rooms, allowance, Background(rooms).run),
             *static.routes(),
             *pages.routes(rooms),
             *live.routes(rooms),

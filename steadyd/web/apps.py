@@ -6,7 +6,7 @@ from msgspec import UNSET
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
-from steadyd.web import auth, schema, shown
+from steadyd.web import auth, background, schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.deploys import deployed_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, absent, json_of, renamed
@@ -157,7 +157,7 @@ async def _created(call: Call, launched: Launched) -> Response:
     owner = launched.guest or call.caller.principal
     assert owner is not None
     # A browser's session cannot be typed into a shell, so its curl line gets a token of its own.
-    token = call.caller.secret if call.caller.via == "token" else ""
+    token = call.caller.secret if call.caller.via == "token" else background.guest_token()
     token = token or await rooms.people.add_token(owner, f"curl for {deployed.app.name}", rooms.now())
     answer = schema.Created(
         app=await shown.app(rooms, deployed.app),

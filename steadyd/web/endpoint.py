@@ -103,32 +103,43 @@ class Endpoint:
     def changes(self) -> bool:
         return self.method not in SAFE_METHODS
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether it may be work in several steps, which can go on after its answer."""
+        return self.changes and self.path.startswith("/api/apps")
+
 
 def json_of(*types: Any) -> dict[str, tuple[Any, ...]]:
     """The `answers` of a call that answers JSON of one of `types`."""
     return {"application/json": types}
 
 
-def routes(endpoints: Iterable[Endpoint], rooms: Rooms, allowance: Allowance) -> list[Route]:
-    """The endpoints as Starlette routes: one for each path, so that a wrong method is told all right ones."""
+async def handle(call: Call) -> Response:
+    """Have the call's handler answer it; what it holds in memory is given back at the end."""
+    with call.holding:
+        return await call.endpoint.handler(call)
+
+
+def routes(endpoints: Iterable[Endpoint], rooms: Rooms, allowance: Allowance, run: Handler = handle) -> list[Route]:
+    """The endpoints as Starlette routes: one for each path, so that a wrong method is told all right ones. `run` has
+    each call handled, now or later."""
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-    return [_route(path, methods, rooms, allowance) for path, methods in by_path.items()]
+    return [_route(path, methods, rooms, allowance, run) for path, methods in by_path.items()]
 
 
 # Private
 
 
-def _route(path: str, methods: dict[str, Endpoint], rooms: Rooms, allowance: Allowance) -> Route:
+def _route(path: str, methods: dict[str, Endpoint], rooms: Rooms, allowance: Allowance, run: Handler) -> Route:
     async def serve(request: Request) -> Response:
         endpoint = methods["GET" if request.method == "HEAD" else request.method]
         caller = await auth.identify(rooms, request)
         if endpoint.changes and caller.via != "token":
             await _refuse_form_with_cookie(request, rooms)
         found = await _find(endpoint, rooms, request, caller)
-        with Holding(allowance) as holding:
-            return await endpoint.handler(Call(rooms, request, endpoint, caller, holding, found))
+        return await run(Call(rooms, request, endpoint, caller, Holding(allowance), found))
 
     return Route(path, serve, methods=list(methods), name=path)
 

@@ -9,7 +9,7 @@ from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal, check_name
 from steadyd.runner.deploy import Deployed, Manner
 from steadyd.variables import PRODUCTION, change_in
-from steadyd.web import schema
+from steadyd.web import background, schema
 from steadyd.web.auth import Caller
 from steadyd.web.env import read
 from steadyd.web.rooms import Rooms
@@ -49,7 +49,7 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
         raise SteadyError("unauthorized", f"This host makes no apps for strangers. {advice}")
     if caller.principal is None or not caller.principal.is_operator:
         rooms.creations.take(address, rooms.now())
-    owner = caller.principal or await rooms.people.add_guest(rooms.now())
+    owner = caller.principal or await _new_guest(rooms)
     temporary = upload.temporary or owner.kind is Kind.GUEST
     try:
         again = await _overwritten(rooms, owner, upload.name, temporary)
@@ -59,7 +59,8 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
             deployed = await rooms.deployer.create(owner, upload.name, tree, upload.origin, temporary, going)
     except BaseException as error:
         if caller.principal is None:
-            await rooms.people.remove(owner)
+            if not background.was_promised():
+                await rooms.people.remove(owner)
             if isinstance(error, SteadyError) and error.code == "name_taken":
                 raise _taken_for_a_stranger(rooms, error) from None
         raise
@@ -116,6 +117,12 @@ def redeploy_line(url: str, token: str, upload: Upload) -> str:
 
 def _manner(rooms: Rooms, upload: Upload) -> Manner:
     return Manner(upload.trial, change_in(PRODUCTION, read(upload.env, rooms.env_value_bytes)))
+
+
+async def _new_guest(rooms: Rooms) -> Principal:
+    guest = await rooms.people.add_guest(rooms.now())
+    await background.keep_guest(rooms, guest)
+    return guest
 
 
 def _refuse_deploy_wishes(upload: Upload) -> None:

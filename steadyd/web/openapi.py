@@ -14,6 +14,7 @@ import msgspec
 from steadyd import __version__
 from steadyd.errors import STATUS
 from steadyd.web import schema
+from steadyd.web.background import Accepted
 from steadyd.web.endpoint import Access, Endpoint
 from steadyd.web.upload import ARCHIVE_TYPES, SOURCE_TYPES
 
@@ -31,6 +32,13 @@ PATH_PARAMETERS: dict[str, Json] = {
     "m": {"description": "The version to compare it with.", "schema": {"type": "integer", "minimum": 1}},
     "session": {"description": "What the REPL was opened as.", "schema": {"type": "string"}},
     "path": {"description": "A file's path; its slashes stay as they are.", "schema": {"type": "string"}},
+}
+PREFER: Json = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`respond-async`: 202 at once, with the operation to ask for; `wait=N`: not before N seconds.",
+    "schema": {"type": "string"},
 }
 
 assert set(TEXT_TYPES) <= set(SOURCE_TYPES)
@@ -65,7 +73,7 @@ def document(endpoints: Sequence[Endpoint], control_url: str) -> Json:
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Json], Json]:
     """Each type's schema (mostly a reference), and the components that they refer to."""
-    types: list[Any] = [schema.ErrorAnswer]
+    types: list[Any] = [schema.ErrorAnswer, Accepted]
     for endpoint in endpoints:
         types += [kind for kinds in endpoint.answers.values() for kind in kinds]
         types += [kind for kind in (endpoint.body, endpoint.upload) if kind is not None]
@@ -84,7 +92,7 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Json]) -> Json:
         "description": f"For {endpoint.access.value}.",
         "security": [{"bearer": []}] if endpoint.access is not Access.ANYONE else [{}, {"bearer": []}],
     }
-    if parameters := _parameters(endpoint):
+    if parameters := [*_parameters(endpoint), *([PREFER] if endpoint.may_go_on else [])]:
         operation["parameters"] = parameters
     if endpoint.upload is not None:
         operation["requestBody"] = {"required": True, "content": _upload_content(schemas[endpoint.upload])}
@@ -137,7 +145,14 @@ def _responses(endpoint: Endpoint, schemas: dict[Any, Json]) -> Json:
     if content:
         done["content"] = content
     responses: Json = {str(endpoint.status): done}
-    codes = sorted({*endpoint.errors, "internal"} | ({"cross_site"} if endpoint.changes else set()))
+    if endpoint.may_go_on:
+        responses["202"] = {
+            "description": "It goes on, as “Prefer: respond-async” wished; if it has several steps.",
+            "headers": {"Location": {"description": "The operation's address.", "schema": {"type": "string"}}},
+            "content": {"application/json": {"schema": schemas[Accepted]}},
+        }
+    codes = sorted({*endpoint.errors, "internal", *(["cross_site"] if endpoint.changes else []),
+                    *(["overloaded"] if endpoint.may_go_on else [])})  # fmt: skip
     for status in sorted({STATUS[code] for code in codes}):
         named = [code for code in codes if STATUS[code] == status]
         responses[str(status)] = {

@@ -13,7 +13,7 @@ from steadyd.reach import INTERNAL
 NAME_BYTES_MAX = 255
 """Of a name in a message, by the RFC (2.3.4)."""
 HEAD_BYTES = 12
-ANSWERED, NO_SUCH_NAME, NOT_IMPLEMENTED = 0, 3, 4
+ANSWERED, NO_SUCH_NAME, NOT_IMPLEMENTED, REFUSED = 0, 3, 4, 5
 ADDRESS = b"\0\1"
 INTERNET = b"\0\1"
 
@@ -35,6 +35,16 @@ def answer(packet: bytes, address: str) -> bytes:
     # A pointer to the question's name; it may be known for no time: an app that moves takes its door along.
     record = b"\xc0\x0c" + ADDRESS + INTERNET + b"\0\0\0\0" + b"\0\4" + IPv4Address(address).packed
     return _head(packet, ANSWERED, 1, 1) + question + record
+
+
+def refuse(packet: bytes) -> tuple[str, bytes]:
+    """The name that a query asks for and the answer that it is refused; "" and b"" for what is no query."""
+    if len(packet) < HEAD_BYTES or packet[2] & 0x80 or packet[4:6] != b"\0\1":
+        return "", b""
+    name, end = _name(packet)
+    if not name or len(packet) < end + 4:
+        return "", b""
+    return name, _head(packet, REFUSED, 1, 0) + packet[HEAD_BYTES : end + 4]
 
 
 # Private

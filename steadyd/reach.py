@@ -66,6 +66,8 @@ class Reach:
     owner: str = ""
     """The owner's id: whose apps `private` means, and whose daily amount is used up."""
     guest: bool = False
+    tried: bool = False
+    """It is a candidate's: it reaches nothing, and what it asks for can be seen."""
 
 
 def parse_target(text: str) -> Target:

@@ -52,7 +52,8 @@ ALLOWED: Mapping[str, str] = {
     "neighbours": "names proxy reach",
     "statement": "",
     "linux": "errors model reach",
-    "runner": "errors model reach schedule settings manifest tree urls feed store records linux statement variables",
+    "runner": "errors model names reach schedule settings manifest tree urls feed store records linux statement "
+    "variables",
     "web": "crontab edits patch errors model notices quantity reach settings tree urls feed store records runner "
     "variables",
     "control": "errors",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadyd.names import NAME_BYTES_MAX, answer
+from steadyd.names import NAME_BYTES_MAX, answer, refuse
 
 DOOR = "198.19.255.80"
 
@@ -62,8 +62,15 @@ def test_a_name_is_so_long_at_most() -> None:
     assert answer(query(long + long + "internal"), DOOR) == b""
 
 
+def test_a_name_is_refused_and_told() -> None:
+    name, said = refuse(query("API.example.com", kind=28))
+    assert (name, read(said)[:2]) == ("api.example.com", (5, 0))
+    assert refuse(said) == refuse(b"") == ("", b"")
+
+
 @given(st.binary(max_size=600))
 def test_no_packet_is_too_odd(packet: bytes) -> None:
+    assert len(refuse(packet)[1]) <= len(packet)
     said = answer(packet, DOOR)
     assert len(said) <= len(packet) + 16
     assert not said or said[:2] == packet[:2]

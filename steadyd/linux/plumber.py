@@ -11,6 +11,7 @@ packet (SOCK_SEQPACKET), answered in order:
     {"id": 2, "do": "make", "letter": "u"}   → {"id": 2, "name": "u17"} and the namespace's descriptor
     {"id": 3, "do": "listen", "kind": "tcp" or "udp", "address": "127.0.0.2", "port": 80} with a namespace's descriptor
                                             → {"id": 3} and the bound socket's descriptor
+    kind "packets": a socket that sees every packet (packet(7)) which the namespace sends to itself
     answer to what failed: {"id": 4, "error": "one line"}
     news: {"up": true, "pid": its pid} or {"up": false, "error": "one line"}, once, at the start
 """
@@ -38,6 +39,7 @@ LISTEN_BACKLOG = 128
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_DUMPABLE = 4
+ETHERTYPE_IP = 0x0800
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -76,7 +78,7 @@ class Plumber:
             tool(["nft", "-f", "-"], request["text"])
             return {}, []
         if request["do"] == "make":
-            name, descriptor = self._make(request["letter"])
+            name, descriptor = (self._alone if request.get("alone") else self._make)(request["letter"])
             return {"name": name}, [descriptor]
         return {}, [self._inside(descriptors[0], lambda: bound(request))]
 
@@ -102,6 +104,22 @@ class Plumber:
             raise
         return name, made
 
+    def _alone(self, letter: str) -> tuple[str, int]:
+        """A namespace that leads nowhere: every address is its own."""
+        self._next = (self._next + 1) % NETWORKS_MAX
+        unshare(CLONE_NEWNET)
+        try:
+            made = namespace()
+            without_ipv6()
+        finally:
+            enter(self._router)
+        try:
+            tool(["ip", "-batch", "-"], "link set lo up\nroute add local default dev lo\n", lambda: enter(made))
+        except BaseException:
+            os.close(made)
+            raise
+        return f"{letter}{self._next}", made
+
     def _inside(self, descriptor: int, act: Callable[[], int]) -> int:
         enter(descriptor)
         try:
@@ -126,11 +144,15 @@ def free(first: int, names: Iterable[str]) -> int:
 
 def bound(request: dict[str, Any]) -> int:
     """A socket at the asked address of the namespace that we are in, listening if it is TCP's."""
+    if request["kind"] == "packets":
+        watching = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETHERTYPE_IP))
+        watching.bind(("lo", ETHERTYPE_IP))
+        return watching.detach()
     tcp = request["kind"] == "tcp"
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
     with made:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if not request["address"].startswith("127."):
+        if not request["address"].startswith(("127.", "0.")):
             tool(["ip", "addr", "replace", f"{request['address']}/32", "dev", "lo"])
         made.bind((request["address"], request["port"]))
         if tcp:

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from steadyd.model import Network
 from steadyd.reach import GUEST_PORTS, MAIL_PORTS, REFUSED, Reach, Target
 
-ACCOUNT, GUEST, PRIVATE = "u", "g", "p"
-CLASSES = (ACCOUNT, GUEST, PRIVATE)
+ACCOUNT, GUEST, PRIVATE, TRIAL = "u", "g", "p", "t"
+CLASSES = (ACCOUNT, GUEST, PRIVATE, TRIAL)
+"""A trial's network has no interface here: it leads nowhere."""
 UPLINK = "up0"
 """pasta's interface in the router."""
 DNS = "198.19.255.53"
@@ -26,6 +27,8 @@ many ICMP errors in a second (icmp(7), icmp_ratelimit)."""
 
 def class_of(reach: Reach) -> str:
     """The class of interface for an app that has a network."""
+    if reach.tried:
+        return TRIAL
     if reach.network == Network.PRIVATE:
         return PRIVATE
     return GUEST if reach.guest else ACCOUNT

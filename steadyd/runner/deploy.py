@@ -225,9 +225,10 @@ class Deployer:
             async with self._trials.of(app, turn.live, version, request.manner.trial) as candidate:
                 async with operation.step("check"):
                     await candidate.check()
-                if request.manner.trial:
-                    async with operation.step("trial"):
-                        await candidate.run()
+                if candidate.tried:
+                    async with operation.step("trial") as told:
+                        told["hosts"] = candidate.hosts
+                        notes += await candidate.run()
             plan = await self._ground.plan(app, version)
             now = time.time()
             aside = await self._controller.swap(

@@ -23,10 +23,11 @@ from steadyd.reach import HOST_ADDRESS, Reach, Target
 from steadyd.runner.logs import Logs
 from steadyd.runner.plumbing import Line, Plumbing
 from steadyd.runner.relay import Relay
+from steadyd.runner.sightings import Sightings
 
 logger = logging.getLogger("steadyd.network")
 
-READY: Mapping[str, int] = {ruleset.ACCOUNT: 8, ruleset.GUEST: 4, ruleset.PRIVATE: 1}
+READY: Mapping[str, int] = {ruleset.ACCOUNT: 8, ruleset.GUEST: 4, ruleset.PRIVATE: 1, ruleset.TRIAL: 2}
 """Networks kept ready for each class: as many instances as may start in a burst."""
 WAIT_SECONDS_MAX = 5.0
 """For a network when none lies ready."""
@@ -101,13 +102,13 @@ class Networks:
         """Why apps have no network now, in one sentence; "" if they have one."""
         return self._plumbing.problem
 
-    async def take(self, app_id: str, reach: Reach) -> Attachment:
-        """A network for an instance that is about to start.
+    async def take(self, app_id: str, reach: Reach, sightings: Sightings | None = None) -> Attachment:
+        """A network for an instance that is about to start. `sightings` learns what a candidate asks for in vain.
 
         Raises:
             SteadyError: `cannot_start` if there is none within WAIT_SECONDS_MAX.
         """
-        if reach.network is Network.NONE:
+        if reach.network is Network.NONE and not (reach.tried and self._plumbing.pid):
             return Attachment(app_id, reach)
         if self._plumbing.problem and not self._plumbing.pid:
             self._tell(app_id)
@@ -116,9 +117,14 @@ class Networks:
         entered = (*self._plumbing.namespaces, line.descriptor)
         network = Attachment(app_id, reach, line, entered, owner=self)
         self._live.add(network)
-        if self._plumbing.problem:
+        if self._plumbing.problem and not reach.tried:
             self._tell(app_id)
         try:
+            if reach.tried:
+                if sightings is not None:
+                    sightings.watch(*line.door)
+                    network.close_door = sightings.close
+                return network
             if reach.network is Network.PRIVATE and self.open_door is not None:
                 network.close_door = self.open_door(reach.owner, *line.door)
             await self._open(network, self.targets.get(app_id, ()))
@@ -161,7 +167,7 @@ class Networks:
             SteadyError: `cannot_start`, with what the plumber said.
         """
         self.targets[app_id] = targets
-        for network in [network for network in self._live if network.app_id == app_id]:
+        for network in [live for live in self._live if live.app_id == app_id and not live.reach.tried]:
             await self._open(network, targets)
 
     def sent(self, app_id: str) -> int:

@@ -52,17 +52,19 @@ class Operation:
         self._tell = tell
 
     @asynccontextmanager
-    async def step(self, name: str) -> AsyncIterator[None]:
-        """One step: recorded before it begins, timed, and told to whoever follows the app's events."""
+    async def step(self, name: str) -> AsyncIterator[dict[str, Any]]:
+        """One step: recorded before it begins, timed, and told to whoever follows the app's events. What is put into
+        the value is remembered with it."""
         self.current = name
         await self._journal.step(self.id, name, self.steps)
         self._say(name, "begun")
         began, ok = time.perf_counter(), False
+        told: dict[str, Any] = {}
         try:
-            yield
+            yield told
             ok = True
         finally:
-            self.steps.append({"name": name, "ms": round((time.perf_counter() - began) * 1000, 1), "ok": ok})
+            self.steps.append({"name": name, "ms": round((time.perf_counter() - began) * 1000, 1), "ok": ok, **told})
             self._say(name, "done" if ok else "failed")
 
     def tell(self, said: str) -> None:

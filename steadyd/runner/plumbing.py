@@ -40,6 +40,7 @@ OUTPUT_BYTES = 4_096
 PROGRAMS = (("pasta", "passt"), ("nft", "nftables"), ("ip", "iproute2"))
 """Program → the package that brings it, as Debian calls it."""
 DNS_PORT = 53
+EVERY_ADDRESS = "0.0.0.0"
 TUN = "/dev/net/tun"
 OWN_TUN = 'mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec "$@"'
 
@@ -53,7 +54,8 @@ class Line:
     router: int
     """Which router it leads to: the plumber's pid."""
     door: tuple[socket.socket, ...] = ()
-    """Of a private one: where it asks for its neighbours, and for their names."""
+    """Of a private one: where it asks for its neighbours, and for their names. Of a trial's: where it asks for names,
+    and what sees its packets."""
 
     def close(self) -> None:
         """Let go of it; it ends with the last process in it."""
@@ -106,11 +108,14 @@ class Plumbing:
             SteadyError: `cannot_start`, with what the plumber said.
         """
         router = self.pid
-        answer, descriptor = await self._ask({"do": "make", "letter": letter})
+        answer, descriptor = await self._ask({"do": "make", "letter": letter, "alone": letter == ruleset.TRIAL})
         line = Line(answer["name"], descriptor, router)
-        if letter != ruleset.PRIVATE:
+        if letter not in (ruleset.PRIVATE, ruleset.TRIAL):
             return line
         try:
+            if letter == ruleset.TRIAL:
+                line = replace(line, door=(await self.listen(line, "udp", EVERY_ADDRESS, DNS_PORT),))
+                return replace(line, door=(*line.door, await self.listen(line, "packets", EVERY_ADDRESS, 0)))
             web = await self.listen(line, "tcp", DOOR_ADDRESS, DOOR_PORT)
             line = replace(line, door=(web,))
             return replace(line, door=(web, await self.listen(line, "udp", ruleset.DNS, DNS_PORT)))

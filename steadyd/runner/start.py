@@ -26,6 +26,7 @@ from steadyd.runner.instance import Instance
 from steadyd.runner.logs import Logs, Pump
 from steadyd.runner.networks import Attachment, Networks
 from steadyd.runner.process import Confinement, Exit, Process, Spawn, spawn
+from steadyd.runner.sightings import Sightings
 from steadyd.runner.status import StatusEvent, StatusReader
 from steadyd.runner.trash import remove_now
 from steadyd.runner.zygote import Nursery
@@ -62,6 +63,8 @@ class Plan:
     bundle: Path | None = None
     """The entry and its imports as bytecode, made for NODE_ENV=production; None: run from source."""
     reach: Reach = field(default_factory=lambda: Reach(Network.NONE))
+    sightings: Sightings | None = None
+    """Told what a candidate asks for that reaches nothing."""
     limits: Limits = field(default_factory=Limits)
     tier: Tier = "accounts"
     """Whose share of this host it uses."""
@@ -216,7 +219,7 @@ class Starter:
         if self.networks is None or not self.sandboxed or plan.local:
             return Attachment(plan.app_id, plan.reach)
         try:
-            return await self.networks.take(plan.app_id, plan.reach)
+            return await self.networks.take(plan.app_id, plan.reach, plan.sightings)
         except SteadyError as error:
             raise Failure("start_timeout", error.message, 0.0) from error
 

@@ -321,9 +321,12 @@ class Next(Strict):
 
 
 class Step(Strict):
+    """`hosts`, of a trial, are those that it asked for and did not reach."""
+
     name: str
     ms: float
     ok: bool
+    hosts: list[str] | UnsetType = UNSET
 
 
 class Deploy(Strict):

@@ -119,7 +119,10 @@ def deploy(deploy: model.Deploy) -> schema.Deploy:
 def step(done: dict[str, Any]) -> schema.Step:
     """A step that ended."""
     return schema.Step(
-        name=str(done.get("name", "")), ms=round(float(done.get("ms", 0.0)), 3), ok=bool(done.get("ok", True))
+        name=str(done.get("name", "")),
+        ms=round(float(done.get("ms", 0.0)), 3),
+        ok=bool(done.get("ok", True)),
+        hosts=[clean(host) for host in done["hosts"]] if "hosts" in done else UNSET,
     )
 
 

@@ -196,6 +196,106 @@ def test_a_trial_has_no_network(world: tuple[Outside, Daemon]) -> None:
     assert around.touched.total() == 0
 
 
+STARTS_ONLINE = """
+const answer = await fetch("http://public.test:%d/").then((answer) => answer.text(), (error) => `${error}`);
+if (!answer.startsWith("reached")) throw new Error(`no start without it: ${answer}`);
+"""
+SICK_OFFLINE = """
+export default { async fetch() {
+  const answer = await Promise.any(["http://public.test:%d/", "http://%s:%d/"].map((url) => fetch(url)));
+  return new Response(await answer.text());
+} };
+"""
+
+
+def trial_of(answer: Any) -> dict[str, Any]:
+    (found,) = [step for step in answer["deploy"]["steps"] if step["name"] == "trial"]
+    return dict(found)
+
+
+def test_what_cannot_start_offline_is_tried_once_more_with_its_own_network(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    daemon.create("needy", {"index.ts": APP})
+    around.touched.clear()
+    answer = daemon.api("POST", "/apps/needy/deploys", json={"files": {"index.ts": STARTS_ONLINE % OTHER + APP}})
+    assert answer.status_code == 201, answer.text
+    assert trial_of(answer.json())["hosts"] == ["public.test"]
+    (note,) = answer.json()["notes"]
+    assert "public.test" in note
+    assert note.endswith("so it was tried with the app's own network.")
+    assert around.touched["tcp", PUBLIC, OTHER] == 2, "once by the trial, once when it went live"
+    (deploy, *_) = daemon.api("GET", "/apps/needy/deploys").json()["deploys"]
+    assert trial_of({"deploy": deploy})["hosts"] == ["public.test"]
+
+
+def test_with_the_network_off_it_fails_and_says_for_what(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    daemon.create("strict", {"index.ts": APP})
+    around.touched.clear()
+    source = {"index.ts": STARTS_ONLINE % OTHER + APP}
+    files = {**source, "steady.json": '{"trial": {"network": "off"}}'}
+    answer = daemon.api("POST", "/apps/strict/deploys", json={"files": files})
+    assert answer.status_code == 422
+    details = answer.json()["error"]["details"]
+    assert details["step"] == "trial"
+    assert "had asked for public.test" in details["reason"]
+    assert around.touched.total() == 0
+    (deploy, *_) = daemon.api("GET", "/apps/strict/deploys").json()["deploys"]
+    assert trial_of({"deploy": deploy})["hosts"] == ["public.test"]
+    assert daemon.api(
+        "PATCH", "/apps/strict/settings", json={"network": "none", "trial": {"network": "auto"}}
+    ).is_success
+    assert daemon.api("POST", "/apps/strict/deploys", json={"files": source}).status_code == 422, "its own is none"
+    assert around.touched.total() == 0
+
+
+def test_a_health_answer_that_fails_offline_is_reported_and_not_judged(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    source = SICK_OFFLINE % (OTHER, PUBLIC, OTHER)
+    around.touched.clear()
+    answer = daemon.api("POST", "/apps", json={"name": "sick", "files": {"index.ts": source}})
+    assert answer.status_code == 201, answer.text
+    (note,) = answer.json()["notes"]
+    assert note.startswith("GET / answered 500.")
+    assert set(trial_of(answer.json())["hosts"]) == {"public.test", f"{PUBLIC}:{OTHER}"}
+    assert around.touched.total() == 0
+    assert daemon.ask("sick").text.startswith("reached")
+
+
+def test_a_trial_may_have_the_apps_network_from_the_start(world: tuple[Outside, Daemon]) -> None:
+    around, daemon = world
+    files = {"index.ts": STARTS_ONLINE % OTHER + APP, "steady.json": '{"trial": {"network": "app"}}'}
+    around.touched.clear()
+    answer = daemon.api("POST", "/apps", json={"name": "online", "files": files})
+    assert answer.status_code == 201, answer.text
+    assert (answer.json()["notes"], trial_of(answer.json())["hosts"]) == ([], [])
+    assert around.touched["tcp", PUBLIC, OTHER] == 2
+
+
+def test_a_trial_learns_every_client_s_hosts_at_once(world: tuple[Outside, Daemon]) -> None:
+    """Whatever an app connects with, it is refused at once, and seen."""
+    _, daemon = world
+    source = """
+    import net from "node:net";
+    import dns from "node:dns/promises";
+    import { SQL, RedisClient } from "bun";
+    const began = performance.now();
+    const node = (port, host) => new Promise((done) => net.connect(port, host).on("error", done).on("connect", done));
+    if (process.env.STEADY_ENV === "trial") await Promise.allSettled([
+      fetch("https://fetch.example.com/"), node(5432, "node.example.com"), node(6379, "203.0.113.7"),
+      dns.resolve4("resolve.example.com"), new SQL("postgres://u:p@sql.example.com/x")`select 1`,
+      new Promise((done) => { new WebSocket("wss://socket.example.com/").onerror = done; }),
+      Bun.connect({ hostname: "bun.example.com", port: 1, socket: { data() {} } }),
+    ]);
+    const took = performance.now() - began;
+    if (took > 5000) throw new Error(`it took ${took} ms`);
+    """
+    answer = daemon.api("POST", "/apps", json={"name": "asker", "files": {"index.ts": source + APP}})
+    assert answer.status_code == 201, answer.text
+    names = [f"{name}.example.com" for name in ("fetch", "node", "resolve", "sql", "socket", "bun")]
+    assert set(trial_of(answer.json())["hosts"]) == {*names, "203.0.113.7:6379"}
+
+
 def test_a_private_app_reaches_its_owner_s_apps_by_name_and_nothing_else(world: tuple[Outside, Daemon]) -> None:
     around, daemon = world
     for name in ("caller", "callee"):

@@ -65,6 +65,22 @@ export default {
   },
 };
 """
+WRITES = """
+import { Database } from "bun:sqlite";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+const db = new Database("data.sqlite");
+db.run("PRAGMA journal_mode = WAL");
+db.run("CREATE TABLE IF NOT EXISTS notes (text TEXT)");
+mkdirSync("files", { recursive: true });
+writeFileSync("files/a.txt", "written");
+try { symlinkSync("/etc", "files/link"); } catch {}
+export default {
+  fetch(request: Request) {
+    if (request.method === "POST") db.run("INSERT INTO notes VALUES ('x')");
+    return Response.json(db.query("SELECT count(*) AS count FROM notes").get());
+  },
+};
+"""
 QUICK = Timing(start_seconds=10.0, hold_seconds=5.0, drain_seconds=0.3, grace_seconds=0.5)
 
 

@@ -88,11 +88,12 @@ def rename(client: Client, name: str, new: str, as_json: bool) -> None:
 @click.command(cls=Verb)
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
+@click.option("--env", "with_env", is_flag=True, help="Go back to the variables it ran with, too.")
 @uses_server_beside_data
 @json_option
-def rollback(client: Client, name: str, version: int, as_json: bool) -> None:
+def rollback(client: Client, name: str, version: int, with_env: bool, as_json: bool) -> None:
     """Make an earlier version live again."""
-    answer = _post(client, name, "rollback", {"version": version})
+    answer = _post(client, name, "rollback", {"version": version} | ({"env": True} if with_env else {}))
     if as_json:
         print_json(answer)
     else:

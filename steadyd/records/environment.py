@@ -114,9 +114,10 @@ class Environment:
         return write
 
     def went_live(self, app_id: str, version: int) -> Callable[[Connection], object]:
-        """The write that remembers with which variables `version` runs."""
+        """The write that remembers with which variables `version` runs. One that comes back with others keeps its own,
+        unless they change while it is live: so going back to its code alone loses no way to go back to both."""
         sql = (
-            "INSERT OR REPLACE INTO version_environments "
+            "INSERT OR IGNORE INTO version_environments "
             "SELECT ?1, ?2, coalesce(max(revision), 0) FROM environments WHERE app_id = ?1"
         )
         return lambda db: db.execute(sql, (app_id, version))

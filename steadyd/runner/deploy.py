@@ -152,17 +152,19 @@ class Deployer:
 
         return await self._finish(self._change(app, "deploy", by, base_version, merged))
 
-    async def rollback(self, by: Principal, app: App, version: int) -> Deployed:
-        """Make an earlier (or later) version live again, as a deploy of its own.
+    async def rollback(self, by: Principal, app: App, version: int, variables: bool = False) -> Deployed:
+        """Make an earlier (or later) version live again, as a deploy of its own; with `variables` those too with which
+        it ran.
 
         Raises:
-            SteadyError: `not_found` or `deploy_failed`.
+            SteadyError: `not_found` if it, or they, are not kept; `deploy_failed`.
         """
 
         async def request(live: Version) -> Request:
             """Asked again once it is its turn: deploys before it may have let the version go."""
             target = await self._kept(app, version)
-            return Request(by, "rollback", target.origin, version=target)
+            change = await self._ground.library.environment.back_to(app.id, version) if variables else UNCHANGED
+            return Request(by, "rollback", target.origin, version=target, manner=Manner(variables=change))
 
         await self._kept(app, version)
         return await self._finish(self._change(app, "rollback", by, None, request))

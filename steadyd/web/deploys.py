@@ -33,7 +33,7 @@ async def roll_back(call: Call) -> Response:
             {"field": "data"},
         )  # fmt: skip
     assert call.caller.principal is not None
-    deployed = await call.rooms.deployer.rollback(call.caller.principal, call.app, body.version)
+    deployed = await call.rooms.deployer.rollback(call.caller.principal, call.app, body.version, body.env)
     return await deployed_answer(call, Launched(deployed, Upload({}, "archive")))
 
 

@@ -84,10 +84,11 @@ class DeployBody(AboutBody, kw_only=True):
 
 
 class RollbackBody(Strict):
-    """Which version's code to go back to. The databases are kept."""
+    """Which version's code to go back to, with `env` also to the variables it ran with. The databases are kept."""
 
     version: VersionNumber
     data: str = "keep"
+    env: bool = False
 
 
 class StopBody(Strict):

@@ -36,6 +36,8 @@ def test_rollback(api: Api, steadyd: Steadyd) -> None:
     assert api.asked[0].body == {"version": 2}
     assert steadyd("rollback", "hello", "zero", "--server", api.url).exit_code == 2
     assert "app" in json.loads(steadyd("rollback", "hello", "2", "--server", api.url, "--json").stdout)
+    assert steadyd("rollback", "hello", "2", "--env", "--server", api.url).exit_code == 0
+    assert api.asked[-1].body == {"version": 2, "env": True}
 
 
 def test_rename(api: Api, steadyd: Steadyd) -> None:

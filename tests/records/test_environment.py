@@ -289,6 +289,11 @@ def test_what_belongs_to_an_app_goes_with_it(database: Database) -> None:
         made = await desk(database)
         await made.version()
         await made.set(A="1")
+        assert await made.rows("SELECT version, revision FROM version_environments") == [(1, 1)]
+        await made.version()
+        await made.set(A="2")
+        await made.live(1)
+        assert await made.rows("SELECT version, revision FROM version_environments") == [(1, 1), (2, 2)]
         await made.library.apps.remove(made.app_id, 0.0)
         for table in ("variables", "environments", "version_environments"):
             assert not await made.rows(f"SELECT 1 FROM {table}")

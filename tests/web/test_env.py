@@ -276,3 +276,26 @@ def test_without_its_key_an_app_is_locked_and_the_others_run(web: Web) -> None:
             assert await find(stage) == {"A": "1"}
 
     web(body)
+
+
+def test_a_rollback_brings_back_the_variables_that_a_version_ran_with(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        rollback = "/api/apps/hello/rollback"
+        async with stage.client(stage.operator_token) as client:
+            made = {"name": "hello", "files": {"index.ts": ECHO}, "env": {"A": "1"}}
+            assert (await client.post("/api/apps", json=made)).status_code == 201
+            again = {"files": {"index.ts": f"// 2\n{ECHO}"}, "env": {"A": "2"}}
+            assert (await client.post("/api/apps/hello/deploys", json=again)).status_code == 201
+            await client.put(PATH, json={"A": "3", "B": "new"})
+            assert (await client.post(rollback, json={"version": 1})).status_code == 201
+            assert await find(stage) == {"A": "3", "B": "new"}  # code alone
+            assert (await client.post(rollback, json={"version": 2, "env": True})).status_code == 201
+            assert await find(stage) == {"A": "3", "B": "new"}
+            await client.put(PATH, json={"A": "4"})
+            back = await client.post(rollback, json={"version": 1, "env": True})
+            assert back.status_code == 201, back.text
+            assert await find(stage) == {"A": "1"}  # its own, whatever it ran with after the first rollback
+            assert (await client.post(rollback, json={"version": 2, "env": True})).status_code == 201
+            assert await find(stage) == {"A": "4"}
+
+    web(body)

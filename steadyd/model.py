@@ -126,6 +126,14 @@ class Trial:
     """Whether its own tests are run too."""
 
 
+class Visibility(enum.StrEnum):
+    """Who sees an app's source: everybody, and it is listed; whoever has its name; its owner. Never who may open it."""
+
+    PUBLIC = "public"
+    UNLISTED = "unlisted"
+    PRIVATE_SOURCE = "private-source"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What is true of an app now, whoever said so."""
@@ -137,6 +145,7 @@ class Settings:
     notify: str = ""
     """Where its owner is told what goes wrong: an https address, or "" for nowhere."""
     trial: Trial = Trial()
+    visibility: Visibility = Visibility.PRIVATE_SOURCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,7 @@ class Choices:
     notify: str | None = None
     trial: Mapping[str, str | bool] | None = None
     """Fields of a trial, those that were named; `health` may be False."""
+    visibility: Visibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,11 @@ class App:
     @property
     def limits(self) -> Limits:
         return self.settings.limits
+
+    @property
+    def is_open_source(self) -> bool:
+        """Anybody who knows its name may read its versions."""
+        return self.settings.visibility is not Visibility.PRIVATE_SOURCE
 
     @property
     def by_guest(self) -> bool:

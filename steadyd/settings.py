@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from steadyd.errors import SteadyError
-from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork
+from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork, Visibility
 from steadyd.quantity import duration, size, written_size
 from steadyd.webhook import read_webhook
 
@@ -133,8 +133,8 @@ def to_json(choices: Choices) -> dict[str, Any]:
 
 def from_json(kept: Mapping[str, Any]) -> Choices:
     """The inverse of `to_json`."""
-    network = kept.get("network")
-    return Choices(**{**kept, "network": None if network is None else Network(network)})
+    kinds: Mapping[str, type[StrEnum]] = {"network": Network, "visibility": Visibility}
+    return Choices(**{**kept, **{name: kind(kept[name]) for name, kind in kinds.items() if name in kept}})
 
 
 # Private
@@ -181,6 +181,10 @@ def _notify(value: object) -> str:
     if text:
         read_webhook(text)
     return text
+
+
+def _visibility(value: object) -> Visibility:
+    return Visibility(_one_of(Visibility)(value))
 
 
 def _trial(value: object) -> dict[str, Any]:
@@ -245,6 +249,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "network": _network,
     "notify": _notify,
     "trial": _trial,
+    "visibility": _visibility,
 }
 """Setting, as people call it → its reader."""
 FIELDS: Mapping[str, str] = dict(zip(READERS, (field.name for field in fields(Choices)), strict=True))
@@ -260,7 +265,7 @@ def _said(choices: Choices) -> dict[str, Any]:
 
 def _flat(settings: Settings) -> dict[str, Any]:
     return {**asdict(settings.limits), "idle_seconds": settings.idle_seconds, "network": settings.network,
-            "notify": settings.notify, "trial": settings.trial}  # fmt: skip
+            "notify": settings.notify, "trial": settings.trial, "visibility": settings.visibility}  # fmt: skip
 
 
 def _merged(

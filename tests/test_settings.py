@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork
+from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork, Visibility
 from steadyd.settings import (
     AMOUNT_MAX,
     LIMITS,
@@ -32,6 +32,7 @@ CHOICES = st.builds(
     disk_bytes=st.none() | st.integers(1 << 20, 1 << 40),
     idle_seconds=st.none() | st.floats(1, 1e6) | st.just(0.0),
     network=st.none() | st.sampled_from(Network),
+    visibility=st.none() | st.sampled_from(Visibility),
     notify=st.none() | st.just("") | st.just("https://example.org/x"),
     trial=st.none()
     | st.sampled_from([{"health": False}, {"network": "off", "health": "/up"}, {"mode": "start", "test": True}]),
@@ -54,6 +55,7 @@ CHOICES = st.builds(
         ("idle", 0, 0.0),
         ("idle", "15min", 900.0),
         ("network", "none", Network.NONE),
+        ("visibility", "unlisted", Visibility.UNLISTED),
         ("notify", "https://ntfy.sh/x", "https://ntfy.sh/x"),
         ("trial", {}, {}),
         ("trial", {"health": "/up?x=1", "network": "app"}, {"health": "/up?x=1", "network": "app"}),
@@ -83,6 +85,8 @@ def test_values_are_read_as_people_write_them(name: str, written: object, value:
         ("idle", "soon"),
         ("idle", 0.5),
         ("network", "all"),
+        ("visibility", "secret"),
+        ("visibility", 1),
         ("trial", []),
         ("trial", {"health": True}),
         ("trial", {"health": "up"}),

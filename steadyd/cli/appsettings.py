@@ -25,8 +25,8 @@ CHANGE_SECONDS_MAX = 120.0
 @uses_server
 @json_option
 def settings(client: Client, name: str, changes: tuple[str, ...], as_json: bool) -> None:
-    """Show or change an app's settings: memory, cpus, processes, disk, idle, network, notify, and of its trials
-    trial.network, trial.health, trial.mode, trial.test.
+    """Show or change an app's settings: memory, cpus, processes, disk, idle, network, notify, visibility (of its
+    source: public, unlisted or private-source), and of its trials trial.network, trial.health, trial.mode, trial.test.
 
     KEY= without a value takes your choice back, so that the app's own file or the host decides.
     """

@@ -30,6 +30,8 @@ COLUMNS = (
     "a.id, a.number, a.name, a.owner_id, p.name, a.version, a.temporary, a.held, a.created_at, a.updated_at, "
     "a.expires_at, a.deleted_at, a.settings, p.kind, coalesce(v.settings, '{}')"
 )
+PUBLIC = "json_extract(a.settings, '$.visibility') = 'public'"
+"""As the index has it that finds them."""
 FROM = (
     "FROM apps a JOIN principals p ON p.id = a.owner_id "
     "LEFT JOIN versions v ON v.app_id = a.id AND v.number = a.version"
@@ -92,6 +94,12 @@ class Apps:
         where = "a.owner_id = ? AND (a.deleted_at IS NOT NULL) = ?"
         sql = f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY a.updated_at DESC"
         return await self._database.read(lambda db: _apps(db.execute(sql, (owner_id, deleted)), self.policy))
+
+    async def public(self, after: str, limit: int) -> list[App]:
+        """Apps that everybody may know of, by name, those after the name `after`."""
+        where = f"{PUBLIC} AND a.deleted_at IS NULL AND a.version > 0 AND a.name > ?"
+        sql = f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY a.name LIMIT ?"
+        return await self._database.read(lambda db: _apps(db.execute(sql, (after, limit)), self.policy))
 
     async def owners(self) -> dict[str, str]:
         """App id → its owner's id."""

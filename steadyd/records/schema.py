@@ -159,6 +159,9 @@ STEADY = (
     CREATE INDEX cron_runs_of_app ON cron_runs (app_id, id);
     CREATE INDEX cron_runs_open ON cron_runs (id) WHERE finished_at IS NULL;
     """,
+    """
+    CREATE INDEX public_apps ON apps (name) WHERE json_extract(settings, '$.visibility') = 'public';
+    """,
 )
 
 TELEMETRY = (

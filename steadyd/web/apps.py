@@ -37,6 +37,8 @@ async def put_app(call: Call) -> Response:
 
 async def list_apps(call: Call) -> Response:
     query, principal = call.query(schema.ListQuery), call.caller.principal
+    if query.public:
+        return await _public_page(call, query.after)
     if query.all:
         if principal is None or not principal.is_operator:
             raise SteadyError(
@@ -91,6 +93,8 @@ async def restart_app(call: Call) -> Response:
     return await _app_now(call)
 
 
+PUBLIC_LISTED_MAX = 100
+"""Apps on one page."""
 UPLOAD_ERRORS = (
     "bad_request invalid invalid_name invalid_path invalid_archive no_entry too_large unsupported_media_type "
     "deploy_failed name_taken rate_limited overloaded cross_site disk_full not_implemented"
@@ -111,8 +115,9 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="GET", path="/api/apps", handler=list_apps, access=Access.ANYONE, query=schema.ListQuery,
-        summary="Your apps, last changed first; with `deleted=1` those that can be brought back.",
-        answers=json_of(schema.AppsAnswer), errors=("unauthorized", "forbidden"),
+        summary="Your apps, last changed first; with `deleted=1` those that can be brought back; with `public=1` "
+        "everybody's public ones.",
+        answers=json_of(schema.AppsAnswer, schema.PublicAppsAnswer), errors=("unauthorized", "forbidden"),
     ),
     Endpoint(
         method="GET", path=ONE, handler=show_app, access=Access.ANYONE,
@@ -150,6 +155,12 @@ ENDPOINTS = (
 
 
 # Private
+
+
+async def _public_page(call: Call, after: str) -> Response:
+    page = await call.rooms.apps.public(after, PUBLIC_LISTED_MAX)
+    following = page[-1].name if len(page) == PUBLIC_LISTED_MAX else None
+    return json_answer(schema.PublicAppsAnswer(apps=[shown.seen_app(call.rooms, app) for app in page], next=following))
 
 
 async def _created(call: Call, launched: Launched) -> Response:

@@ -64,7 +64,7 @@ async def show_diff(call: Call) -> Response:
 
 ENDPOINTS = (
     Endpoint(
-        method="GET", path=f"{APP}/versions/{{n}}/diff/{{m}}", handler=show_diff, access=Access.OWNER,
+        method="GET", path=f"{APP}/versions/{{n}}/diff/{{m}}", handler=show_diff, access=Access.READER,
         summary="What differs between two versions, file by file; as a patch if `Accept` names text/x-diff.",
         answers={"application/json": (DiffAnswer,), "text/x-diff": (str,), "text/plain": (str,)},
         errors=(*ERRORS, "too_large", "overloaded"),

@@ -33,6 +33,7 @@ class Access(enum.Enum):
     ANYONE = "anyone"
     KNOWN = "anyone with a token or a session"
     OWNER = "the app's owner and the operator"
+    READER = "the same, and anyone where its source is public or unlisted"
     OWNER_OF_DELETED = "the same, and the app may be deleted"
     OPERATOR = "the operator"
 
@@ -169,13 +170,14 @@ async def _find(endpoint: Endpoint, rooms: Rooms, request: Request, caller: Call
         raise SteadyError("not_found", "There is nothing at this address for you.")
     if endpoint.access is Access.KNOWN and caller.principal is None:
         raise SteadyError("unauthorized", "Send “Authorization: Bearer TOKEN”, or log in first.")
-    if endpoint.access not in (Access.OWNER, Access.OWNER_OF_DELETED):
+    if endpoint.access not in (Access.OWNER, Access.READER, Access.OWNER_OF_DELETED):
         return None
     name = request.path_params["name"]
     app = await rooms.apps.by_name(name)
-    if app is None or not caller.owns(app):
+    may_read = endpoint.access is Access.READER and app is not None and app.is_open_source and app.deleted_at is None
+    if app is None or not (caller.owns(app) or may_read):
         raise await absent(rooms, name, caller)
-    if app.deleted_at is not None and endpoint.access is Access.OWNER:
+    if app.deleted_at is not None and endpoint.access is not Access.OWNER_OF_DELETED:
         raise SteadyError("conflict", f"“{name}” is deleted. Undelete it first: POST /api/apps/{name}/undelete.")
     return app
 

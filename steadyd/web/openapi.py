@@ -90,7 +90,7 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Json]) -> Json:
         "operationId": endpoint.handler.__name__,
         "summary": endpoint.summary,
         "description": f"For {endpoint.access.value}.",
-        "security": [{"bearer": []}] if endpoint.access is not Access.ANYONE else [{}, {"bearer": []}],
+        "security": [{}, {"bearer": []}] if endpoint.access in (Access.ANYONE, Access.READER) else [{"bearer": []}],
     }
     if parameters := [*_parameters(endpoint), *([PREFER] if endpoint.may_go_on else [])]:
         operation["parameters"] = parameters

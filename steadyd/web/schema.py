@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from steadyd.model import AppState, Network, TrialMode, TrialNetwork
+from steadyd.model import AppState, Network, TrialMode, TrialNetwork, Visibility
 from steadyd.settings import Source
 
 TAIL_LINES_MAX = 10_000
@@ -120,6 +120,7 @@ class SettingsBody(Strict):
     network: str | UnsetType | None = UNSET
     notify: str | UnsetType | None = UNSET
     trial: TrialBody | UnsetType | None = UNSET
+    visibility: str | UnsetType | None = UNSET
     memory_bytes: Amount | UnsetType | None = UNSET
     disk_bytes: Amount | UnsetType | None = UNSET
     idle_seconds: Amount | UnsetType | None = UNSET
@@ -154,6 +155,8 @@ class UploadQuery(CreateQuery):
 
 class ListQuery(Strict):
     deleted: bool = False
+    public: Annotated[bool, Meta(description="Everybody's public apps, by name, instead of yours.")] = False
+    after: Annotated[str, Meta(description="Of public apps, those after this name.", max_length=40)] = ""
     all: Annotated[bool, Meta(description="Everybody's, for the operator.")] = False
 
 
@@ -174,7 +177,7 @@ class TailQuery(Strict):
 class Settings(Strict):
     """`idle_seconds` 0 means that it never sleeps."""
 
-    visibility: Literal["public", "unlisted", "private-source"]
+    visibility: Visibility
     idle_seconds: float
     network: Network
     notify: str
@@ -209,6 +212,7 @@ class EffectiveSettings(Strict):
     network: Network
     notify: str
     trial: Trial
+    visibility: Visibility
 
 
 class SettingSources(Strict):
@@ -222,6 +226,7 @@ class SettingSources(Strict):
     network: Source
     notify: Source
     trial: Source
+    visibility: Source
 
 
 class SettingCeilings(Strict):
@@ -380,6 +385,13 @@ class SeenAppAnswer(Strict):
 
 class AppsAnswer(Strict):
     apps: list[App]
+
+
+class PublicAppsAnswer(Strict):
+    """A page of public apps. `next` is what to ask for as `after`, null on the last page."""
+
+    apps: list[SeenApp]
+    next: str | None
 
 
 class DeploysAnswer(Strict):

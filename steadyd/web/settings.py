@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from msgspec import UNSET
 from msgspec.structs import asdict
 from starlette.responses import Response
 
-from steadyd.model import App, Choices, Event, Network, Principal
+from steadyd.model import App, Choices, Event, Network, Principal, Visibility
 from steadyd.quantity import written_duration, written_size
 from steadyd.settings import ALSO, FIELDS, Source, change, sources
 from steadyd.web import schema, shown
@@ -69,7 +70,9 @@ LABELS = {
     "idle": "Sleeps after",
     "network": "Network",
     "notify": "Notify",
+    "visibility": "Source seen by",
 }
+CHOICES: Mapping[str, type[StrEnum]] = {"network": Network, "visibility": Visibility}
 
 
 def rows(app: App, typed: Mapping[str, str]) -> list[Row]:
@@ -81,7 +84,7 @@ def rows(app: App, typed: Mapping[str, str]) -> list[Row]:
         now = getattr(app.settings, field) if hasattr(app.settings, field) else getattr(app.limits, field)
         chosen = getattr(app.chosen, field)
         own = "" if chosen is None else _written(name, chosen)
-        choices = tuple(Network) if name == "network" else ()
+        choices = tuple(CHOICES.get(name, ()))
         found.append(Row(name, label, typed.get(name, own), _written(name, now), said[name], choices))
     return found
 

@@ -51,7 +51,7 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
         created_at=moment(app.created_at),
         updated_at=moment(app.updated_at),
         settings=schema.Settings(
-            visibility="private-source",
+            visibility=app.settings.visibility,
             idle_seconds=app.settings.idle_seconds,
             network=app.settings.network,
             notify=app.settings.notify,
@@ -88,6 +88,7 @@ def settings(rooms: Rooms, app: model.App) -> schema.SettingsAnswer:
                 mode=now.trial.mode,
                 test=now.trial.test,
             ),
+            visibility=now.visibility,
         ),
         sources=schema.SettingSources(**sources(app.chosen, app.shipped)),
         ceilings=schema.SettingCeilings(

@@ -128,11 +128,11 @@ APP = "/api/apps/{name}"
 ERRORS = ("unauthorized", "not_found", "conflict")
 ENDPOINTS = (
     Endpoint(
-        method="GET", path=f"{APP}/versions", handler=list_versions, access=Access.OWNER,
+        method="GET", path=f"{APP}/versions", handler=list_versions, access=Access.READER,
         summary="All versions, newest first.", answers=json_of(VersionsAnswer), errors=ERRORS,
     ),
     Endpoint(
-        method="GET", path=f"{APP}/versions/{{n}}", handler=show_version, access=Access.OWNER,
+        method="GET", path=f"{APP}/versions/{{n}}", handler=show_version, access=Access.READER,
         summary="One version with its files.", answers=json_of(VersionAnswer), errors=ERRORS,
     ),
     Endpoint(
@@ -142,16 +142,16 @@ ENDPOINTS = (
         errors=(*ERRORS, "bad_request", "invalid", "too_large", "unsupported_media_type"),
     ),
     Endpoint(
-        method="GET", path=f"{APP}/versions/{{n}}/files", handler=list_files, access=Access.OWNER,
+        method="GET", path=f"{APP}/versions/{{n}}/files", handler=list_files, access=Access.READER,
         summary="One version's files.", answers=json_of(FilesAnswer), errors=ERRORS,
     ),
     Endpoint(
-        method="GET", path=f"{APP}/versions/{{n}}/files/{{path:path}}", handler=show_file, access=Access.OWNER,
+        method="GET", path=f"{APP}/versions/{{n}}/files/{{path:path}}", handler=show_file, access=Access.READER,
         summary="One file as it was shipped: as plain text or bytes, never as a page.",
         answers={"text/plain": (str,), "application/octet-stream": (bytes,)}, errors=ERRORS,
     ),
     Endpoint(
-        method="GET", path=f"{APP}/versions/{{n}}/archive", handler=show_archive, access=Access.OWNER,
+        method="GET", path=f"{APP}/versions/{{n}}/archive", handler=show_archive, access=Access.READER,
         summary="All files as a tar.gz, which can be deployed again as it is.",
         answers={"application/gzip": (bytes,)}, errors=ERRORS,
     ),

@@ -21,7 +21,8 @@ HTTPS = Urls("apps.example", "steady.example", 443, "https://steady.example")
 
 
 async def ask(client: httpx.AsyncClient, endpoint: Endpoint) -> httpx.Response:
-    path = endpoint.path.replace("{name}", "theirs").replace("{n}", "1").replace("{path:path}", "index.ts")
+    path = endpoint.path.replace("{name}", "theirs").replace("{path:path}", "index.ts")
+    path = path.replace("{n}", "1").replace("{m}", "1")
     if endpoint.path == "/api/host/serves":
         path += "?domain=localhost"
     content = HELLO if endpoint.upload else b'{"version": 1}' if "rollback" in path else b""
@@ -31,7 +32,9 @@ async def ask(client: httpx.AsyncClient, endpoint: Endpoint) -> httpx.Response:
 
 def outcome(endpoint: Endpoint) -> int:
     """The status for whoever may: there is no address to send a notice to, and nothing named that should be opened."""
-    lacking = endpoint.path.endswith(("/notify/test", "/rename")) or (endpoint.changes and "/targets" in endpoint.path)
+    lacking = endpoint.path.endswith(("/notify/test", "/rename", "/query")) or (
+        endpoint.changes and "/targets" in endpoint.path
+    )
     return 422 if lacking else endpoint.status
 
 
@@ -39,7 +42,7 @@ def expected(endpoint: Endpoint, caller: str) -> set[int]:
     """The statuses that a caller who does not own the app may see."""
     if caller in ("a bad token", "no bearer"):
         return {401}
-    if endpoint.access is Access.OPERATOR or endpoint.access in (Access.OWNER, Access.OWNER_OF_DELETED):
+    if endpoint.access in (Access.OPERATOR, Access.OWNER, Access.READER, Access.OWNER_OF_DELETED):
         return {404}
     if endpoint.access is Access.KNOWN and caller == "nobody":
         return {401}

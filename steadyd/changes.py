@@ -46,7 +46,7 @@ async def follow_changes(app: LocalApp, is_ignored: Callable[[str], bool], is_da
                 existed=existed,
                 is_ignored=is_ignored,
                 is_database=is_database,
-                is_running=app.instance is not None,
+                is_running=app.instance is not None and not app.is_broken,
                 modules_only=bool(app.source.file),
             )
             causes = {path for path in taken if reloads(path, known)}

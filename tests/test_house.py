@@ -51,9 +51,10 @@ ALLOWED: Mapping[str, str] = {
     "names": "reach",
     "neighbours": "names proxy reach",
     "statement": "",
+    "excerpt": "",
     "linux": "errors model reach",
-    "runner": "errors model names reach schedule settings manifest tree urls feed store records linux statement "
-    "variables",
+    "runner": "errors excerpt model names reach schedule settings manifest tree urls feed store records linux "
+    "statement variables",
     "web": "crontab edits patch errors model notices quantity reach settings tree urls feed store records runner "
     "variables",
     "control": "errors",
@@ -86,6 +87,7 @@ PURE: Mapping[str, str] = {
     "steadyd.edits": "the shortest way from one text to another",
     "steadyd.patch": "what differs between two trees",
     "steadyd.alarm": "what is worth a notice, and how often",
+    "steadyd.excerpt": "a line with a mark",
     "steadyd.statement": "where one SQL statement ends",
     "steadyd.quantity": "amounts as people write them",
     "steadyd.settings": "who may set what",

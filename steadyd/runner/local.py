@@ -10,18 +10,21 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
+from steadyd.excerpt import excerpt
 from steadyd.model import Settings
 from steadyd.reach import refusal_of_all
 from steadyd.runner.app import AppRuntime, Tell, Timing
+from steadyd.runner.bundle import Fault
 from steadyd.runner.engine import SCRIPTS, Engine, find_bun
 from steadyd.runner.failure import Failure
 from steadyd.runner.lifecycle import Event
 from steadyd.runner.logs import Logs
+from steadyd.runner.proof import Proof, in_place, source_line
 from steadyd.runner.sandbox import Room
 from steadyd.runner.start import Plan, Starter
 from steadyd.runner.tool import Tools
@@ -60,10 +63,25 @@ class LocalApp(AppRuntime):
         self._environ = environ
         self._installed = ""
         self._targets: set[str] = set()
-        self._judging: set[asyncio.Task[None]] = set()
+        self._work: set[asyncio.Task[None]] = set()
+        self._tools = Tools(starter.engine, sandboxed=False)
+        self._proof = Proof(self._tools, source.folder, dict(environ))
+        self._typing: asyncio.Task[None] | None = None
+        self.is_broken = False
+        """What runs is not what the folder holds: that would not start."""
 
     async def reload(self) -> bool:
-        """Hold, drain, start what the folder holds now; false if it does not start (the log says why)."""
+        """Hold, drain, start what the folder holds now; false if it does not start (the log says why).
+
+        What would surely not start is not tried: then what runs goes on.
+        """
+        if self.instance is not None and (faults := await self._faults()):
+            self.is_broken = True
+            for fault in faults:
+                self._point(fault)
+            self.say("It would not start like that: what ran before goes on. Waiting for a change.")
+            return False
+        self.is_broken = False
         async with self.swap():
             self.plan = None
         try:
@@ -71,6 +89,12 @@ class LocalApp(AppRuntime):
         except SteadyError:
             return False
         return True
+
+    async def close(self) -> None:
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+        await super().close()
 
     @property
     def modules(self) -> set[str]:
@@ -94,6 +118,9 @@ class LocalApp(AppRuntime):
 
     def _woke(self, app_id: str, seconds: float) -> None:
         self.say(f"Started in {seconds * 1000:.0f} ms.")
+        if self._typing is not None:
+            self._typing.cancel()
+        self._typing = self._later(self._check_types())
         if self.instance is not None and (told := self.instance.told) is not None:
             told.on_reached = self._reached
             for target in told.reached:
@@ -103,9 +130,32 @@ class LocalApp(AppRuntime):
         """Say once of each target that a server would refuse it."""
         if target not in self._targets and len(self._targets) < TARGETS_MAX:
             self._targets.add(target)
-            task = asyncio.ensure_future(self._judge(*target.rpartition(" ")[::2]))
-            self._judging.add(task)
-            task.add_done_callback(self._judging.discard)
+            self._later(self._judge(*target.rpartition(" ")[::2]))
+
+    def _later(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+    async def _faults(self) -> tuple[Fault, ...]:
+        try:
+            return await self._proof.faults(self.source.file or entry_of(self.source.folder))
+        except SteadyError:
+            return ()  # there is no entry any more: the start says so
+
+    async def _check_types(self) -> None:
+        """Say what is wrong with types; it runs all the same, as on a server."""
+        assert self.plan is not None
+        faults, count = await self._proof.types(self.plan.entry)
+        for fault in faults:
+            self._point(fault)
+        if count > len(faults):
+            self.say(f"… and {count - len(faults)} more mistakes of types")
+
+    def _point(self, fault: Fault) -> None:
+        for line in in_place(fault):
+            self.say(line)
 
     async def _judge(self, host: str, port: str) -> None:
         reason = refusal_of_all(await _addresses(host), int(port)) if port.isdecimal() else ""
@@ -139,7 +189,7 @@ class LocalApp(AppRuntime):
             return
         self.say("Installing what package.json names: bun install")
         room = Room(plan.folder, self._starter.engine.folder, None, plan.environ)
-        result = await Tools(self._starter.engine, sandboxed=False).run(room, ["install"], INSTALL_SECONDS_MAX)
+        result = await self._tools.run(room, ["install"], INSTALL_SECONDS_MAX)
         for line in result.last_lines():
             self.say(line)
         if not result.ok:
@@ -149,6 +199,10 @@ class LocalApp(AppRuntime):
     def _failed(self, failure: Failure) -> None:
         self.failure = failure
         self.say(f"It does not start: {failure.message}")
+        if (where := failure.where) is not None and where.file and where.line:
+            line = source_line(self.source.folder, where.file, where.line)
+            for shown in excerpt(line, where.column or 1):
+                self.say(f"  {shown}")
         self.say("Waiting for a change.")
         # Not a matter of chance: the same files would fail the same way.
         self._send(Event.DIED_TOO_OFTEN)

@@ -210,11 +210,31 @@ def test_what_the_app_writes_does_not_reload(app: Path, run: Callable[..., Run])
     assert (app / "data.sqlite").exists()
 
 
-def test_a_broken_file_shows_its_line_and_waits(app: Path, run: Callable[..., Run]) -> None:
+def test_a_broken_file_is_shown_in_place_and_what_ran_goes_on(app: Path, run: Callable[..., Run]) -> None:
     here = run(str(app), "--port", "0")
     assert here.ask().text == "one"
-    (app / "index.ts").write_text("const a = 1;\nconst = ;\n")
+    (app / "index.ts").write_text("const a = 1;\n\tconst = ;\n")
+    here.line("index.ts:2:8: Expected identifier")
+    assert here.line("const = ;").index("=") == here.line("^").index("^")
+    here.line("goes on")
+    assert here.ask().text == "one"
+    (app / "index.ts").write_text(
+        "import data from './late.json';\nexport default { fetch: () => Response.json(data) }"
+    )
+    here.line("./late.json")
+    assert here.ask().text == "one"
+    (app / "late.json").write_text("[1]")
+    here.line("Started")
+    assert here.ask().text == "[1]"
+
+
+def test_what_fails_only_when_it_runs_waits_for_a_change(app: Path, run: Callable[..., Run]) -> None:
+    here = run(str(app), "--port", "0")
+    assert here.ask().text == "one"
+    (app / "index.ts").write_text("const a = 1;\n  a.b.c();\n")
     assert "index.ts:2: " in here.line("It does not start")
+    assert "a.b.c()" in here.line("a.b")
+    here.line("^")
     answer = here.ask()
     assert (answer.status_code, answer.headers["Steady-Error"]) == (503, "app_failed")
     assert "index.ts:2" in answer.json()["error"]["message"]
@@ -223,6 +243,15 @@ def test_a_broken_file_shows_its_line_and_waits(app: Path, run: Callable[..., Ru
     (app / "index.ts").write_text(HELLO % "mended")
     here.line("Started")
     assert here.ask().text == "mended"
+
+
+def test_mistakes_of_types_are_shown_and_stop_nothing(app: Path, run: Callable[..., Run]) -> None:
+    (app / "tsconfig.json").write_text('{"compilerOptions": {"lib": ["esnext", "dom"]}}')
+    (app / "index.ts").write_text(HELLO % "one" + "const n: number = 'text';\n")
+    here = run(str(app), "--port", "0")
+    here.line("index.ts:2:7: TS2322")
+    here.line("const n: number")
+    assert here.ask().text == "one"
 
 
 def test_a_folder_that_is_broken_from_the_start_waits_too(app: Path, run: Callable[..., Run]) -> None:

@@ -221,7 +221,7 @@ def test_what_a_server_would_refuse_is_said_once(tmp_path: Path) -> None:
         for _ in range(2):
             assert await get(app.instance.address) == "done"
 
-        await eventually(lambda: len(app._targets) == 5 and not app._judging)
+        await eventually(lambda: len(app._targets) == 5 and not app._work)
         said = sorted(line.text for line in await logs.tail(APP_ID, 100) if "On a server" in line.text)
         assert [line.split(" is refused")[0] for line in said] == [
             "On a server, 127.0.0.1 port 1",

@@ -56,7 +56,7 @@ ALLOWED: Mapping[str, str] = {
     "runner": "errors excerpt model names reach schedule settings manifest tree urls feed store records linux "
     "statement variables",
     "web": "crontab edits patch errors model notices quantity reach settings tree urls feed store records runner "
-    "variables",
+    "variables envfile",
     "control": "errors",
     "hostdisk": "",
     "telemetry": "errors feed proxy records",

@@ -13,6 +13,7 @@ from steadyd.model import AppState
 from steadyd.records.requests import Request
 from steadyd.runner.fleet import Usage
 from steadyd.runner.logs import LogLine
+from steadyd.variables import Variable
 from steadyd.web import shown
 from steadyd.web.metrics import Metrics
 from steadyd.web.metrics import gather as gather_metrics
@@ -65,6 +66,7 @@ class Edit:
     deploy: model.Deploy | None = None
     said: str = ""
     settings: dict[str, str] = field(default_factory=dict)
+    env: str = field(default="", repr=False)
     token: str = ""
 
 
@@ -85,6 +87,7 @@ class AppView:
     settings: list[Row]
     metrics: Metrics
     targets: list[str]
+    variables: dict[str, Variable]
     edit: Edit
 
     @property
@@ -129,6 +132,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         settings=rows(app, edit.settings),
         metrics=await gather_metrics(rooms, app, METRICS_SECONDS),
         targets=list(map(str, await rooms.targets.of(app.id))),
+        variables=await rooms.library.environment.shown(app.id),
         edit=edit,
     )
 

@@ -11,11 +11,14 @@ from urllib.parse import quote
 from starlette.responses import Response
 from starlette.routing import Route
 
+from steadyd.envfile import parse
 from steadyd.errors import SteadyError
 from steadyd.model import App, Deploy
+from steadyd.variables import CONTEXTS, PRODUCTION, Change, change_in
 from steadyd.web import appview, auth
 from steadyd.web.appview import Edit, excerpt, place_of
 from steadyd.web.body import Allowance
+from steadyd.web.env import apply, read
 from steadyd.web.launch import create, deploy
 from steadyd.web.notify import send_test
 from steadyd.web.page import Visit, form_route, local_path
@@ -32,7 +35,7 @@ def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
     forms = {
         "/apps": run, f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
         f"{app}/delete": delete, f"{app}/undelete": undelete, f"{app}/rollback": rollback, f"{app}/token": make_token,
-        f"{app}/settings": change_settings, f"{app}/notify/test": test_notice,
+        f"{app}/settings": change_settings, f"{app}/env": change_env, f"{app}/notify/test": test_notice,
         "/login": login, "/login/{secret}": login_link, "/logout": logout,
     }  # fmt: skip
     return [form_route(path, handler, rooms, allowance) for path, handler in forms.items()]
@@ -135,6 +138,22 @@ async def change_settings(visit: Visit) -> Response:
     except SteadyError as error:
         return await appview.show(visit, app, Edit(error=error, settings=typed))
     return visit.go(f"/apps/{app.name}?done=set")
+
+
+async def change_env(visit: Visit) -> Response:
+    """Lines of NAME=VALUE as in a .env file, set for one context; or one name, removed from all."""
+    app = await visit.app()
+    typed, gone = visit.form.get("env", ""), visit.form.get("remove", "")
+    try:
+        if gone:
+            change = Change({(context, gone): None for context in CONTEXTS})
+        else:
+            context = next((known for known in CONTEXTS if known == visit.form.get("context")), PRODUCTION)
+            change = change_in(context, read(parse(typed), visit.rooms.env_value_bytes))
+        await apply(visit.rooms, visit.principal, app, change)
+    except SteadyError as error:
+        return await appview.show(visit, app, Edit(error=error, env=typed))
+    return visit.go(f"/apps/{app.name}?done=env#env")
 
 
 async def test_notice(visit: Visit) -> Response:

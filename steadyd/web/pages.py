@@ -86,6 +86,7 @@ DONE = {
     "restarted": "It was restarted.",
     "undeleted": "It is back, asleep, with its data.",
     "set": "The settings are in effect.",
+    "env": "The variables are in effect.",
     "notified": "The test notice was taken. Look whether it has arrived.",
     "unchanged": "Nothing was changed, so nothing was deployed.",
 }

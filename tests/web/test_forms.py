@@ -294,3 +294,41 @@ def test_refused_settings_are_shown_as_they_were_typed(web: Web) -> None:
             assert "owner" not in (await client.get("/api/apps/hello/settings")).json()["sources"].values()
 
     web(body)
+
+
+def test_variables_are_set_and_removed_and_never_shown(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with await browser(stage) as client:
+            form = {"form_token": await token(client, "/apps/hello")}
+            lines = {"env": "export API_KEY='hush 1'\r\nGREETING=hush\r\n", "context": "production"}
+            done = await client.post("/apps/hello/env", data=form | lines)
+            assert (done.status_code, done.headers["location"]) == (303, "/apps/hello?done=env#env")
+            page = await client.get("/apps/hello?done=env")
+            assert "The variables are in effect." in page.text
+            assert "hush" not in page.text
+            assert 'aria-label="Remove API_KEY"' in page.text
+            app = await stage.rooms.apps.by_name("hello")
+            assert app is not None
+            environment = stage.rooms.library.environment
+            assert await environment.values(app.id, "production") == {"API_KEY": "hush 1", "GREETING": "hush"}
+            await client.post("/apps/hello/env", data=form | {"env": "GREETING=trial's", "context": "trial"})
+            assert ", for production, trial" in (await client.get("/apps/hello")).text
+            await client.post("/apps/hello/env", data=form | {"remove": "GREETING", "env": "", "context": "trial"})
+            assert await environment.values(app.id, "trial") == {"API_KEY": "hush 1"}
+
+    web(body)
+
+
+def test_refused_variables_stay_as_they_were_typed(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with await browser(stage) as client:
+            form = {"form_token": await token(client, "/apps/hello")}
+            for lines, said in (("A=1\nnothing", "Line 2 "), ("PORT=1", "cannot be set")):
+                page = await client.post("/apps/hello/env", data=form | {"env": lines})
+                assert (page.status_code, said in page.text, lines in page.text) == (422, True, True)
+                assert 'id="env" open' in page.text
+            assert (await client.get("/api/apps/hello/env")).json() == {"env": {}}
+
+    web(body)

@@ -34,6 +34,7 @@ JSON_BYTES_MAX = 8 << 20
 @click.option("-m", "--message", default="", metavar="TEXT", help="What this version changes, for its list.")
 @click.option("--env-file", metavar="FILE", help="Variables that go live with it; -: from standard input.")
 @click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
+@click.option("--test", is_flag=True, help="Run the app's own tests on the copy of its data first.")
 @uses_server
 @json_option
 def deploy(
@@ -44,6 +45,7 @@ def deploy(
     message: str,
     env_file: str | None,
     no_trial: bool,
+    test: bool,
     as_json: bool,
 ) -> None:
     """Deploy a folder (or one .ts/.js file) and print its URL.
@@ -54,11 +56,14 @@ def deploy(
     from steadyd.cli.folder import collect
     from steadyd.model import check_name
 
+    if test and no_trial:
+        raise click.UsageError("--test is a part of the trial, which --no-trial leaves out")
     collected = collect(path)
     name = check_name(name or collected.name)
     _say_what_goes(name, collected)
     env = _variables(name, path, env_file)
     flags = ({"temporary": True} if temporary else {}) | ({"trial": False} if no_trial else {})
+    flags |= {"test": True} if test else {}
     about = flags | describe(path, message)
     body: Any = {"files": encode(collected.tree), **about, **({"env": env} if env else {})}
     path_and_query = app_path(name)

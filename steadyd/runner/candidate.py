@@ -22,6 +22,7 @@ from steadyd.runner.health import check_health
 from steadyd.runner.instance import Instance
 from steadyd.runner.sightings import Sightings
 from steadyd.runner.start import Plan
+from steadyd.runner.suite import run_suite
 from steadyd.runner.tool import Tools
 
 HOSTS_NAMED = 5
@@ -33,17 +34,20 @@ class Trials:
 
     def __init__(self, fleet: Fleet, tools: Tools) -> None:
         self.ground = fleet.ground
+        self.tools = tools
         self.bundler = Bundler(tools, fleet.ground.blobs)
         self.copies = Copies(tools, fleet.ground.blobs)
         self._leaving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def of(
-        self, app: App, live: Version | None, version: Version, tried: bool = True
+        self, app: App, live: Version | None, version: Version, tried: bool = True, test: bool = False
     ) -> AsyncIterator[Candidate]:
-        """A candidate to check and, if it is to be `tried` and the app's settings say so, to try. While the one goes
-        on, the copy of the data for the other is made."""
+        """A candidate to check and, if it is to be `tried` and the app's settings say so, to try; its own tests with
+        it, if they or `test` say so. While the one goes on, the copy of the data for the other is made."""
         rules = self.ground.settings(app, version).trial
+        if test:
+            rules = replace(rules, test=True, mode=TrialMode.START if rules.mode is TrialMode.OFF else rules.mode)
         candidate = Candidate(self, app, live, version, rules, tried and rules.mode is not TrialMode.OFF)
         candidate.prepare()
         try:
@@ -109,13 +113,30 @@ class Candidate:
         """Start it on a copy of the data (a new app has none); it must listen and answer its health request below 500.
 
         Where its network is `auto`, it has none, and gets the app's own if it does not start after something that it
-        asked for was refused. A health request that fails after that proves nothing.
+        asked for was refused. A health request that fails after that proves nothing. Its own tests come last.
 
         Returns sentences for the user.
 
         Raises:
             Failure, SteadyError: why it may not go live.
         """
+        notes = await self._try()
+        if self._rules.test:
+            self._say("Running its own tests.")
+            await self._test()
+        return notes
+
+    async def close(self) -> None:
+        """Let go of a copy that nobody used."""
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            staged.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SteadyError, OSError):
+                await self._ground.trash.throw((await staged).root)
+
+    # Private
+
+    async def _try(self) -> tuple[str, ...]:
         how = "" if self._rules.mode is TrialMode.START else " on a copy of the data"
         self._say(f"Trying version {self._version.number}{how}.")
         own = self._network
@@ -139,16 +160,6 @@ class Candidate:
             return (note,)
         self._judge(failure)
         return ()
-
-    async def close(self) -> None:
-        """Let go of a copy that nobody used."""
-        staged, self._staged = self._staged, None
-        if staged is not None:
-            staged.cancel()
-            with contextlib.suppress(asyncio.CancelledError, SteadyError, OSError):
-                await self._ground.trash.throw((await staged).root)
-
-    # Private
 
     @property
     def _network(self) -> Network:
@@ -235,6 +246,15 @@ class Candidate:
     def _remember(self, sightings: Sightings) -> None:
         sightings.look()
         self.hosts += [host for host in sightings.hosts if host not in self.hosts]
+
+    async def _test(self) -> None:
+        """On a copy of its own: tests may write what they like."""
+        scratch, ground = await self._stage(), self._ground
+        try:
+            plan = await ground.plan(self._app, self._version, scratch, environment="trial")
+            await run_suite(self._trials.tools, ground.blobs, self._version, plan)
+        finally:
+            await ground.trash.throw(scratch.root)
 
     async def _stage(self) -> Place:
         """A folder as the candidate will find its own: a copy of what was written, and the version's files.

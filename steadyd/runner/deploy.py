@@ -50,6 +50,8 @@ class Manner:
 
     trial: bool = True
     variables: Change = UNCHANGED
+    test: bool = False
+    """Run the app's own tests, whatever its settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,8 @@ class Deployer:
             await environment.differs(app.id, change)  # whether it may have so many
             version, notes = await self._stage(turn, request)
             record = await self._ground.journal.begin_deploy(operation.id, version.number)
-            async with self._trials.of(app, turn.live, version, request.manner.trial) as candidate:
+            manner = request.manner
+            async with self._trials.of(app, turn.live, version, manner.trial, manner.test) as candidate:
                 async with operation.step("check"):
                     await candidate.check()
                 if candidate.tried:

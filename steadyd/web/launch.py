@@ -116,7 +116,10 @@ def redeploy_line(url: str, token: str, upload: Upload) -> str:
 
 
 def _manner(rooms: Rooms, upload: Upload) -> Manner:
-    return Manner(upload.trial, change_in(PRODUCTION, read(upload.env, rooms.env_value_bytes)))
+    """Raises `invalid` where it contradicts itself."""
+    if upload.test and not upload.trial:
+        raise SteadyError("invalid", "“test” is a part of the trial, which “trial” leaves out.", {"field": "test"})
+    return Manner(upload.trial, change_in(PRODUCTION, read(upload.env, rooms.env_value_bytes)), upload.test)
 
 
 async def _new_guest(rooms: Rooms) -> Principal:

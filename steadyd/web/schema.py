@@ -81,6 +81,7 @@ class DeployBody(AboutBody, kw_only=True):
     merge: bool = False
     base_version: VersionNumber | UnsetType | None = UNSET
     trial: bool = True
+    test: bool = False
 
 
 class RollbackBody(Strict):
@@ -151,6 +152,7 @@ class UploadQuery(CreateQuery):
     merge: bool = False
     base_version: VersionNumber | UnsetType = UNSET
     trial: bool = True
+    test: bool = False
 
 
 class ListQuery(Strict):

@@ -48,6 +48,7 @@ class Upload:
     merge: bool = False
     base_version: int | None = None
     trial: bool = True
+    test: bool = False
     env: Mapping[str, str | EnvValue | None] = field(default_factory=dict)
     """Variables that go live with it, as they were sent."""
     notes: list[str] = field(default_factory=list)
@@ -124,7 +125,7 @@ def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     if isinstance(body, DeployBody):
         upload.merge = body.merge
         upload.base_version = body.base_version or None
-        upload.trial = body.trial
+        upload.trial, upload.test = body.trial, body.test
         if not body.merge and None in files.values():
             path = next(path for path, content in files.items() if content is None)
             raise SteadyError("invalid", f"“{path}” is null, which deletes a file only with “merge”.", {"path": path})
@@ -218,3 +219,4 @@ def _apply(upload: Upload, query: CreateQuery) -> None:
     if query.base_version is not UNSET:
         upload.base_version = query.base_version
     upload.trial = upload.trial and query.trial
+    upload.test = upload.test or query.test

@@ -45,6 +45,13 @@ def test_options_reach_the_server(app: Path, api: Api, steadyd: Steadyd) -> None
     assert (body["temporary"], body["trial"], body["message"]) == (True, False, "Less")
 
 
+def test_the_apps_own_tests_can_be_asked_for(app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    assert steadyd("deploy", str(app), "--test", "--server", api.url).exit_code == 0
+    assert api.asked[0].body["test"] is True
+    assert steadyd("deploy", str(app), "--test", "--no-trial", "--server", api.url).exit_code == 2
+
+
 def test_a_guests_token_is_kept_for_the_next_command(home: Path, app: Path, api: Api, steadyd: Steadyd) -> None:
     api.answers["PUT /api/apps/hello"] = (201, LIVE | {"token": "guest"})
     api.answers["POST /api/apps/hello/stop"] = (200, {"app": {"name": "hello", "state": "stopped"}})

@@ -257,7 +257,7 @@ def test_wrong_bodies_never_break_the_server(web: Web) -> None:
 
     async def body(stage: Stage) -> None:
         async with stage.client() as client:
-            for field in ("name", "files", "env", "temporary", "from", "merge", "base_version", "trial", "x"):
+            for field in ("name", "files", "env", "temporary", "from", "merge", "base_version", "trial", "test", "x"):
                 for value in odd:
                     answer: httpx.Response = await client.post(
                         "/api/apps", content=json.dumps({field: value}), headers={"content-type": "application/json"}

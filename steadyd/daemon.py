@@ -27,6 +27,7 @@ from steadyd.model import Choices, Event, Kind, Principal
 from steadyd.model import Limits as AppLimits
 from steadyd.neighbours import Neighbours
 from steadyd.notices import Notices
+from steadyd.passwords import Passwords
 from steadyd.post import Post
 from steadyd.premises import Corner, bind, data_folder, runtime_folder, sandbox_problem, write_private
 from steadyd.proxy.collector import settle_collector
@@ -158,7 +159,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await crons.recover()
         _nurse(stack, launcher, starter, config)
 
-        rooms = replace(_rooms(config, metrics, workshop, notices, tools), missing=(problem,) * bool(problem))
+        rooms = replace(_rooms(stack, config, metrics, workshop, notices, tools), missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
@@ -284,10 +285,19 @@ def _start_work(
         stack.callback(asyncio.create_task(work).cancel)
 
 
-def _rooms(config: Config, metrics: Metrics, workshop: Workshop, notices: Notices, tools: Tools) -> Rooms:
+def _rooms(
+    stack: contextlib.AsyncExitStack,
+    config: Config,
+    metrics: Metrics,
+    workshop: Workshop,
+    notices: Notices,
+    tools: Tools,
+) -> Rooms:
     """What the control plane is given."""
     fleet = workshop.fleet
     ground = fleet.ground
+    passwords = Passwords()
+    stack.callback(passwords.close)
     return Rooms(
         library=ground.library,
         requests=metrics.requests,
@@ -298,6 +308,8 @@ def _rooms(config: Config, metrics: Metrics, workshop: Workshop, notices: Notice
         notices=notices,
         urls=ground.urls,
         guests=config.guests,
+        signup=config.signup,
+        passwords=passwords,
         host_name=socket.gethostname(),
         databases=Databases(ground, tools),
         repls=Repls(fleet, tools.spawn),

@@ -39,6 +39,7 @@ STATUS: Mapping[str, int] = {
     "query_timeout": 422,
     "rate_limited": 429,
     "headers_too_large": 431,
+    "suspended": 451,
     # the app or its instance
     "app_died": 502,
     "bad_upstream": 502,

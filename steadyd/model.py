@@ -63,6 +63,18 @@ class Kind(enum.StrEnum):
     GUEST = "guest"
 
 
+class Scope(enum.StrEnum):
+    """What a token lets its holder do, each including the one before: look, change apps, everything."""
+
+    READ = "read"
+    DEPLOY = "deploy"
+    ALL = "all"
+
+    def covers(self, other: Scope) -> bool:
+        order = list(Scope)
+        return order.index(self) >= order.index(other)
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Somebody who may own apps. `name` is the user name, or a guest's nickname."""
@@ -388,6 +400,19 @@ def without_credentials(remote: str) -> str:
     if found is None or found["scheme"] == "file://" or "@" in path:
         return ""
     return f"{found['scheme']}{found['host']}{found['port'] or ''}{path}"
+
+
+def check_username(username: str) -> str:
+    """Return `username` in small letters if a user may have it: the rules are those of an app's name.
+
+    Raises:
+        SteadyError: `invalid_name`.
+    """
+    name = username.lower()
+    if not NAME.match(name) or name[2:4] == "--" or name in RESERVED_NAMES:
+        rule = "3 to 40 letters, digits or hyphens, beginning with a letter, no hyphen at the end, and no reserved word"
+        raise SteadyError("invalid_name", f"“{username[:60]}” cannot be a user name. Use {rule}.")
+    return name
 
 
 def random_name() -> str:

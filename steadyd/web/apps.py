@@ -47,7 +47,8 @@ async def list_apps(call: Call) -> Response:
         apps = await call.rooms.apps.everything(query.deleted)
     else:
         apps = await call.rooms.apps.of_owner(principal.id, query.deleted) if principal else []
-    return json_answer(schema.AppsAnswer(apps=[await shown.app(call.rooms, app) for app in apps]))
+    mine = [app for app in apps if call.caller.owns(app)]
+    return json_answer(schema.AppsAnswer(apps=[await shown.app(call.rooms, app) for app in mine]))
 
 
 async def show_app(call: Call) -> Response:
@@ -180,7 +181,7 @@ async def _created(call: Call, launched: Launched) -> Response:
     )
     response = json_answer(answer, 201, {"location": f"/api/apps/{deployed.app.name}"})
     if launched.guest:
-        auth.set_session(response, rooms.urls, await rooms.people.add_session(launched.guest, rooms.now()))
+        await auth.begin_session(rooms, call.request, response, launched.guest)
     return response
 
 

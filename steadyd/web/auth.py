@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Principal
+from steadyd.model import App, Principal, Scope
 from steadyd.records.people import SESSION_SECONDS_MAX
 from steadyd.urls import Urls
 from steadyd.web.rooms import Rooms
@@ -22,14 +22,27 @@ TRUSTED_SITES = ("", "none", "same-origin")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `via` is "token", "session" or "" (nobody we know); `secret` is what they showed."""
+    """Who asks. `via` is "token", "session" or "" (nobody we know); `secret` is what they showed.
+
+    `scope` and `app_id` are a token's limits: how much it is for, and "" or the one app that it is for.
+    """
 
     principal: Principal | None = None
     via: str = ""
     secret: str = ""
+    scope: Scope = Scope.ALL
+    app_id: str = ""
+
+    @property
+    def is_limited(self) -> bool:
+        """A token that is not for everything that its owner may do."""
+        return self.scope is not Scope.ALL or bool(self.app_id)
 
     def owns(self, app: App) -> bool:
-        return self.principal is not None and (self.principal.id == app.owner_id or self.principal.is_operator)
+        """Whether the app is theirs to deal with. A token for another app knows nothing of this one."""
+        if self.principal is None or self.app_id not in ("", app.id):
+            return False
+        return self.principal.id == app.owner_id or self.principal.is_operator
 
 
 async def identify(rooms: Rooms, request: Request) -> Caller:
@@ -42,10 +55,10 @@ async def identify(rooms: Rooms, request: Request) -> Caller:
     if authorization is not None:
         scheme, _, token = authorization.strip().partition(" ")
         token = token.strip()
-        principal = await rooms.people.by_token(token) if scheme.lower() == "bearer" and token else None
-        if principal is None:
+        grant = await rooms.library.tokens.find(token, rooms.now()) if scheme.lower() == "bearer" and token else None
+        if grant is None:
             raise SteadyError("unauthorized", "This token is not valid here. Send “Authorization: Bearer TOKEN”.")
-        return Caller(principal, "token", token)
+        return Caller(grant.principal, "token", token, grant.scope, grant.app_id)
     secret = session_secret(rooms.urls, request)
     if not secret or _foreign_read(request):
         return Caller()
@@ -63,6 +76,15 @@ def cookie_name(urls: Urls, kind: str) -> str:
 def session_secret(urls: Urls, request: Request) -> str:
     """The session cookie's value; "" if there is none, or more than one (then another site planted one)."""
     return _cookie(request, cookie_name(urls, "session"))
+
+
+async def begin_session(rooms: Rooms, request: Request, response: Response, principal: Principal) -> None:
+    """Log this browser in as `principal`. The session it had, as somebody else, ends."""
+    before = session_secret(rooms.urls, request)
+    if before:
+        await rooms.people.end_session(before)
+    secret = await rooms.people.add_session(principal, rooms.now(), request.headers.get("user-agent", ""))
+    set_session(response, rooms.urls, secret)
 
 
 def set_session(response: Response, urls: Urls, secret: str) -> None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Principal
+from steadyd.model import App, Principal, Scope
 from steadyd.web import auth
 from steadyd.web.auth import Caller
 from steadyd.web.body import CALL_BYTES_MAX, Allowance, Holding, convert, decode, whole
@@ -85,7 +85,10 @@ Handler = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One method on one path. `answers` maps media type to type; for a stream the type is one item's."""
+    """One method on one path. `answers` maps media type to type; for a stream the type is one item's.
+
+    `scope` is what a token must be for; without one it follows from the rest (`needs`).
+    """
 
     method: str
     path: str
@@ -99,6 +102,32 @@ class Endpoint:
     query: type[msgspec.Struct] | None = None
     upload: type[CreateBody | DeployBody] | None = None
     errors: tuple[str, ...] = ()
+    scope: Scope | None = None
+    harmless: bool = False
+    """A token for one app may make this call although it is not about that app."""
+
+    @property
+    def about_app(self) -> bool:
+        """Whether the path names the one app that this call is about."""
+        return self.path.startswith("/api/apps/{name}")
+
+    @property
+    def suits_one_app(self) -> bool:
+        """Whether a token for one app may make this call: it is about an app, or tells what everybody may know."""
+        if self.access is Access.OPERATOR:
+            return False
+        return self.about_app or self.harmless or (self.access is Access.ANYONE and not self.changes)
+
+    @property
+    def needs(self) -> Scope:
+        """Looking needs `read`, changing an app `deploy`; accounts and the operator's calls need `all`."""
+        if self.scope is not None:
+            return self.scope
+        if self.access is Access.OPERATOR:
+            return Scope.ALL
+        if not self.changes:
+            return Scope.READ
+        return Scope.DEPLOY if self.path.startswith(("/api/apps", "/api/operations")) else Scope.ALL
 
     @property
     def changes(self) -> bool:
@@ -170,6 +199,7 @@ async def _find(endpoint: Endpoint, rooms: Rooms, request: Request, caller: Call
         raise SteadyError("not_found", "There is nothing at this address for you.")
     if endpoint.access is Access.KNOWN and caller.principal is None:
         raise SteadyError("unauthorized", "Send “Authorization: Bearer TOKEN”, or log in first.")
+    _check_scope(endpoint, caller)
     if endpoint.access not in (Access.OWNER, Access.READER, Access.OWNER_OF_DELETED):
         return None
     name = request.path_params["name"]
@@ -193,10 +223,22 @@ async def absent(rooms: Rooms, name: str, caller: Caller) -> SteadyError:
 
 async def renamed(rooms: Rooms, name: str, caller: Caller) -> str:
     """What the caller's own app that gave up that name is called now; "" if there is none."""
-    former = await rooms.names.former(name, rooms.now()) if caller.principal else None
+    former = await rooms.names.former(name, rooms.now()) if caller.principal and not caller.app_id else None
     if former is None or caller.principal is None:
         return ""
     return former.renamed_to if caller.principal.is_operator or caller.principal.id == former.owner_id else ""
+
+
+def _check_scope(endpoint: Endpoint, caller: Caller) -> None:
+    """A token does what it is for. One for a single app is for nothing else, but may ask who it is and look around."""
+    if not caller.scope.covers(endpoint.needs):
+        need = endpoint.needs
+        message = (
+            f"This token is for “{caller.scope}”, and this call needs “{need}”. Make another: steadyd token create."
+        )
+        raise SteadyError("forbidden", message, {"scope": caller.scope, "needs": need})
+    if caller.app_id and not endpoint.suits_one_app:
+        raise SteadyError("forbidden", "This token is for one app only, and this call is about more than that one.")
 
 
 def no_such_app(name: str, caller: Caller) -> SteadyError:

@@ -13,11 +13,12 @@ from starlette.routing import Route
 
 from steadyd.envfile import parse
 from steadyd.errors import SteadyError
-from steadyd.model import App, Deploy
+from steadyd.model import App, Deploy, Principal
 from steadyd.variables import CONTEXTS, PRODUCTION, Change, change_in
 from steadyd.web import appview, auth
 from steadyd.web.appview import Edit, excerpt, place_of
 from steadyd.web.body import Allowance
+from steadyd.web.entry import log_in
 from steadyd.web.env import apply, read
 from steadyd.web.launch import create, deploy
 from steadyd.web.notify import send_test
@@ -52,8 +53,7 @@ async def run(visit: Visit) -> Response:
         return visit.html("home.html", error.status, source=source, name=name, error=error, excerpt=lines)
     response = visit.go(_after(launched.deployed.app, launched.deployed.deploy))
     if launched.guest is not None:
-        secret = await visit.rooms.people.add_session(launched.guest, visit.rooms.now())
-        auth.set_session(response, visit.rooms.urls, secret)
+        await auth.begin_session(visit.rooms, visit.request, response, launched.guest)
     return response
 
 
@@ -176,18 +176,19 @@ async def make_token(visit: Visit) -> Response:
 
 
 async def login(visit: Visit) -> Response:
-    """Log in with a token, as a guest who deployed by curl has one."""
-    rooms = visit.rooms
-    after = local_path(visit.form.get("next", ""))
+    """Log in by user name and password, or with a token, as a guest who deployed by curl has one."""
+    after, form = local_path(visit.form.get("next", "")), visit.form
+    address = auth.client_address(visit.request)
     try:
-        rooms.logins.take(auth.client_address(visit.request), rooms.now())
-        principal = await rooms.people.by_token(visit.form.get("token", "").strip())
-        if principal is None:
-            raise SteadyError("unauthorized", "This token is not valid here.")
+        if form.get("token"):
+            principal = await _of_token(visit, address)
+        else:
+            name, password = form.get("username", "").strip(), form.get("password", "")
+            principal = await log_in(visit.rooms, visit.caller, address, name, password)
     except SteadyError as error:
         return visit.html("login.html", error.status, next=after, error=error, reason="")
     response = visit.go(after)
-    auth.set_session(response, rooms.urls, await rooms.people.add_session(principal, rooms.now()))
+    await auth.begin_session(visit.rooms, visit.request, response, principal)
     return response
 
 
@@ -202,7 +203,7 @@ async def login_link(visit: Visit) -> Response:
     except SteadyError as error:
         return visit.html("login.html", error.status, next="/apps", error=error, reason="")
     response = visit.go("/apps")
-    auth.set_session(response, rooms.urls, await rooms.people.add_session(principal, rooms.now()))
+    await auth.begin_session(rooms, visit.request, response, principal)
     return response
 
 
@@ -215,6 +216,18 @@ async def logout(visit: Visit) -> Response:
 
 
 # Private
+
+
+async def _of_token(visit: Visit, address: str) -> Principal:
+    """Whose token was typed. A browser that is logged in may everything, so the token has to be for everything."""
+    rooms = visit.rooms
+    rooms.logins.take(address, rooms.now())
+    grant = await rooms.library.tokens.find(visit.form.get("token", "").strip(), rooms.now())
+    if grant is None:
+        raise SteadyError("unauthorized", "This token is not valid here.")
+    if grant.is_limited:
+        raise SteadyError("forbidden", "This token is not for everything, so it logs nobody in. Use it with /api.")
+    return grant.principal
 
 
 def _after(app: App, done: Deploy, selected: str = "") -> str:

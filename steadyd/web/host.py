@@ -115,7 +115,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="GET", path="/api/me", handler=me, access=Access.KNOWN, answers=json_of(schema.MeAnswer),
-        summary="Whose token or session this is.", errors=("unauthorized",),
+        summary="Whose token or session this is.", errors=("unauthorized",), harmless=True,
     ),
     Endpoint(
         method="GET", path="/api/host", handler=host, access=Access.OPERATOR, answers=json_of(HostAnswer),

@@ -47,6 +47,8 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
     if caller.principal is None and not rooms.guests:
         advice = "Send “Authorization: Bearer TOKEN”; the operator's token lies in the data folder, in operator.token."
         raise SteadyError("unauthorized", f"This host makes no apps for strangers. {advice}")
+    if caller.app_id:
+        raise SteadyError("forbidden", "This token is for one app only, and may make no other.")
     if caller.principal is None or not caller.principal.is_operator:
         rooms.creations.take(address, rooms.now())
     owner = caller.principal or await _new_guest(rooms)

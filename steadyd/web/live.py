@@ -46,7 +46,7 @@ def routes(rooms: Rooms) -> list[Route]:
         caller = await auth.identify(rooms, request)
         name = request.path_params["name"]
         app = await rooms.apps.by_name(name)
-        if app is None or not caller.owns(app):
+        if app is None or caller.is_limited or not caller.owns(app):
             raise absent(name)
         since = parse_since(request.headers.get("last-event-id") or request.query_params.get("since", ""))
         return await _live(rooms, app, since or rooms.now())

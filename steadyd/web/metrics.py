@@ -14,7 +14,7 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, AppState
+from steadyd.model import App, AppState, Scope
 from steadyd.quantity import duration
 from steadyd.records.metrics import percentiles, total
 from steadyd.web import shown
@@ -188,6 +188,7 @@ ENDPOINTS = (
     Endpoint(
         method="GET", path="/metrics", handler=prometheus, access=Access.OPERATOR, answers={"text/plain": (str,)},
         summary="Every app for Prometheus, with the operator's token.", errors=("unauthorized", "not_found"),
+        scope=Scope.READ,
     ),
 )  # fmt: skip
 

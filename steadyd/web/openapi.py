@@ -24,7 +24,7 @@ TEXT_TYPES = ("text/plain", "application/typescript", "application/javascript", 
 PACKED_TYPES = ("application/gzip", "application/x-tar", "application/zip")
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 PATH_PARAMETERS: dict[str, Json] = {
-    "id": {"description": "Its id, as it is listed.", "schema": {"type": "string"}},
+    "id": {"description": "What tells it from others, as it is listed.", "schema": {"type": "string"}},
     "name": {"description": "The app's name.", "schema": {"type": "string"}},
     "target": {"description": "What is open, as it is listed.", "schema": {"type": "string"}},
     "n": {"description": "A version's number.", "schema": {"type": "integer", "minimum": 1}},

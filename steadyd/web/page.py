@@ -118,6 +118,8 @@ def absent(name: str) -> SteadyError:
 
 async def _visit(request: Request, rooms: Rooms, handler: Handler, form: dict[str, str]) -> Response:
     caller = await auth.identify(rooms, request)
+    if caller.is_limited:
+        raise SteadyError("forbidden", "This token is not for everything, and pages are. Use it with /api.")
     token, fresh = auth.form_token(request, rooms.urls)
     request.state.principal = caller.principal
     request.state.form_token = token

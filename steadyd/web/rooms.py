@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from steadyd.notices import Notices
+from steadyd.passwords import Passwords
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.records.library import Library
@@ -26,12 +27,14 @@ from steadyd.runner.repl import Repls
 from steadyd.runner.workshop import Workshop
 from steadyd.urls import Urls
 from steadyd.variables import VALUE_BYTES_MAX
+from steadyd.web.backoff import Attempts
 from steadyd.web.body import BODY_BYTES_MAX
 from steadyd.web.rate import RateLimit
 from steadyd.web.turns import Turns
 
 CREATIONS_PER_HOUR_MAX = 60
 LOGINS_PER_HOUR_MAX = 60
+SIGNUPS_PER_HOUR_MAX = 60
 TESTS_PER_HOUR_MAX = 60
 DIFFS_AT_ONCE_MAX = 1
 DIFFS_WAITING_MAX = 16
@@ -39,7 +42,7 @@ DIFFS_WAITING_MAX = 16
 
 @dataclass(frozen=True)
 class Rooms:
-    """The control plane's whole world. `now` is the wall clock in seconds since 1970."""
+    """The control plane's whole world. `now` is the wall clock in seconds since 1970, `ticks` the monotonic one."""
 
     library: Library
     requests: Requests
@@ -55,14 +58,19 @@ class Rooms:
     repls: Repls = field(kw_only=True)
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
+    signup: str = "open"
+    """Who may make an account: open, invite or closed."""
     now: Callable[[], float] = time.time
+    ticks: Callable[[], float] = time.monotonic
     started_at: float = field(default_factory=time.time)
     body_bytes_max: int = BODY_BYTES_MAX
     env_value_bytes: int = VALUE_BYTES_MAX
     creations: RateLimit = field(default_factory=lambda: RateLimit(CREATIONS_PER_HOUR_MAX, "apps made"))
     tests: RateLimit = field(default_factory=lambda: RateLimit(TESTS_PER_HOUR_MAX, "test notices"))
     logins: RateLimit = field(default_factory=lambda: RateLimit(LOGINS_PER_HOUR_MAX, "log-ins"))
-
+    signups: RateLimit = field(default_factory=lambda: RateLimit(SIGNUPS_PER_HOUR_MAX, "sign-ups"))
+    attempts: Attempts = field(default_factory=Attempts)
+    passwords: Passwords = field(default_factory=Passwords)
     comparisons: Turns = field(default_factory=lambda: Turns(DIFFS_AT_ONCE_MAX, DIFFS_WAITING_MAX, "diffs"))
 
     @property

@@ -21,6 +21,10 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(round(seconds, 3), UTC)
 
 
+def moment_or_none(seconds: float | None) -> datetime | None:
+    return None if seconds is None else moment(seconds)
+
+
 def state(rooms: Rooms, app: model.App) -> model.AppState:
     """What the app does now; a deleted one is deleted whatever its last process did."""
     return model.AppState.DELETED if app.deleted_at is not None else rooms.fleet.state(app)

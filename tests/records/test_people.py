@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from steadyd.records.people import LOGIN_LINK_SECONDS_MAX, SESSION_SECONDS_MAX, People
+from steadyd.errors import SteadyError
+from steadyd.records.links import LOGIN_LINK_SECONDS_MAX
+from steadyd.records.people import AGENT_CHARACTERS_MAX, SESSION_SECONDS_MAX, SESSIONS_PER_PERSON_MAX, People
 from steadyd.store import Database
 
 NOW = 1_000_000.0
@@ -34,17 +36,6 @@ def test_guests_are_different_people_with_nicknames(people: People) -> None:
     asyncio.run(body())
 
 
-def test_a_token_says_who(people: People) -> None:
-    async def body() -> None:
-        guest = await people.add_guest(NOW)
-        token = await people.add_token(guest, "curl", NOW)
-        assert await people.by_token(token) == guest
-        assert await people.by_token(token + "x") is None
-        assert await people.by_token("\udcff") is None
-
-    asyncio.run(body())
-
-
 def test_a_session_says_who_until_it_ends(people: People) -> None:
     async def body() -> None:
         guest = await people.add_guest(NOW)
@@ -55,6 +46,41 @@ def test_a_session_says_who_until_it_ends(people: People) -> None:
         await people.end_session(secret)
         assert await people.by_session(secret, NOW) is None
         assert await people.by_session(other, NOW) == guest
+
+    asyncio.run(body())
+
+
+def test_sessions_are_listed_and_ended_from_afar(people: People) -> None:
+    async def body() -> None:
+        guest, other = await people.add_guest(NOW), await people.add_guest(NOW)
+        first = await people.add_session(guest, NOW, "Firefox" * 100)
+        second = await people.add_session(guest, NOW + 1, "Safari")
+        await people.by_session(second, NOW + 2)
+        await people.by_session(second, NOW + 3)
+        found = await people.sessions(guest.id, NOW + 2)
+        assert [(session.agent[:7], session.last_used_at) for session in found] == [
+            ("Safari", NOW + 2),
+            ("Firefox", None),
+        ]
+        assert len(found[1].agent) == AGENT_CHARACTERS_MAX
+        assert [session.is_of(second) for session in found] == [True, False]
+        assert await people.sessions(guest.id, NOW + SESSION_SECONDS_MAX + 2) == []
+        with pytest.raises(SteadyError):
+            await people.revoke_session(other.id, found[1].id)
+        await people.revoke_session(guest.id, found[1].id)
+        assert await people.by_session(first, NOW) is None
+        assert await people.by_session(second, NOW) == guest
+
+    asyncio.run(body())
+
+
+def test_a_person_has_so_many_sessions(people: People) -> None:
+    async def body() -> None:
+        guest = await people.add_guest(NOW)
+        secrets = [await people.add_session(guest, NOW + number) for number in range(SESSIONS_PER_PERSON_MAX + 1)]
+        assert await people.by_session(secrets[0], NOW) is None
+        assert await people.by_session(secrets[1], NOW) == guest
+        assert len(await people.sessions(guest.id, NOW)) == SESSIONS_PER_PERSON_MAX
 
     asyncio.run(body())
 

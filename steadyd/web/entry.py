@@ -1,0 +1,118 @@
+"""How somebody comes in: signing up, and logging in by name and password. For the API and the forms alike."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+
+from steadyd.errors import SteadyError
+from steadyd.model import Kind, Principal, check_username
+from steadyd.passwords import check_password
+from steadyd.records.accounts import NewAccount
+from steadyd.web.auth import Caller
+from steadyd.web.rate import bucket
+from steadyd.web.rooms import Rooms
+
+EMAIL_CHARACTERS_MAX = 254
+"""RFC 5321 allows a path of 256 with its brackets."""
+EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\Z")
+NAME_CHARACTERS = 64
+"""Of a name that is tried; none that exists is so long."""
+CLOSED = "This server takes no new users. Ask its operator."
+INVITED_ONLY = "This server takes new users by invitation only. Ask its operator for one and send it as “invitation”."
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """What somebody signs up with, as they typed it."""
+
+    username: str
+    password: str
+    email: str = ""
+    invitation: str = ""
+
+
+async def sign_up(rooms: Rooms, caller: Caller, address: str, new: Newcomer) -> Principal:
+    """Make a user. A guest's apps become theirs. The operator may make one whatever the rule for sign-up is.
+
+    Raises:
+        SteadyError: `forbidden` where the server takes nobody, or only with an invitation; `invalid_name`,
+            `name_taken`, `invalid`, `rate_limited`, `overloaded`.
+    """
+    by_operator = caller.principal is not None and caller.principal.is_operator
+    if not by_operator:
+        _refuse_uninvited(rooms.signup, new.invitation)
+    username, password = check_username(new.username), check_password(new.password)
+    email = _checked_email(new.email)
+    if not by_operator:
+        rooms.signups.take(address, rooms.now())
+    invitation = new.invitation if rooms.signup == "invite" and not by_operator else None
+    account = NewAccount(username, email, await rooms.passwords.hash(password), invitation)
+    guest = guest_of(caller)
+    made = await rooms.library.accounts.sign_up(account, guest, rooms.now())
+    if guest is not None:
+        await _settle(rooms, made)
+    return made
+
+
+async def log_in(rooms: Rooms, caller: Caller, address: str, username: str, password: str) -> Principal:
+    """Whose name and password these are. An unknown name gets the same answer, in the same time. A guest's apps become
+    theirs.
+
+    Raises:
+        SteadyError: `unauthorized`, `rate_limited`, `overloaded`; `suspended` after the right password.
+    """
+    rooms.logins.take(address, rooms.now())
+    name, place = username.lower()[:NAME_CHARACTERS], bucket(address) or "loopback"
+    rooms.attempts.begin(name, place, rooms.ticks())
+    account = await rooms.library.accounts.by_username(name)
+    try:
+        checked = await rooms.passwords.check(password, account.password if account else None)
+    except SteadyError:
+        rooms.attempts.undo(name, place)  # it was not looked at
+        raise
+    if account is None or not checked.right:
+        raise SteadyError("unauthorized", "The user name or the password is wrong.")
+    rooms.attempts.right(name, place)
+    if account.suspended:
+        raise SteadyError("suspended", f"Your account is suspended: {account.suspended} Ask the operator.")
+    if checked.again:
+        await rooms.library.accounts.set_password(account.principal.id, checked.again)
+    guest = guest_of(caller)
+    if guest is not None:
+        await rooms.library.accounts.adopt(account.principal, guest, rooms.now())
+        await _settle(rooms, account.principal)
+    return account.principal
+
+
+def guest_of(caller: Caller) -> Principal | None:
+    """The guest who becomes a user, if one asks with all that they may."""
+    principal = caller.principal
+    return principal if principal is not None and principal.kind is Kind.GUEST and not caller.is_limited else None
+
+
+# Private
+
+
+def _refuse_uninvited(signup: str, invitation: str) -> None:
+    if signup == "closed":
+        raise SteadyError("forbidden", CLOSED)
+    if signup == "invite" and not invitation:
+        raise SteadyError("forbidden", INVITED_ONLY)
+
+
+def _checked_email(email: str) -> str:
+    if email and (len(email) > EMAIL_CHARACTERS_MAX or not EMAIL.match(email)):
+        raise SteadyError(
+            "invalid", "This is no e-mail address. Write NAME@DOMAIN, or leave it out.", {"field": "email"}
+        )
+    return email
+
+
+async def _settle(rooms: Rooms, owner: Principal) -> None:
+    """What a guest's apps may use and reach follows their owner, at once."""
+    await rooms.fleet.publish_routes()
+    for app in await rooms.apps.of_owner(owner.id):
+        with contextlib.suppress(SteadyError):  # what does not start now has it from its next start on
+            await rooms.controller.settle(owner, app, lambda chosen: chosen)

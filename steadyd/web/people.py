@@ -1,0 +1,143 @@
+"""API calls of people: sign up, log in and out, sessions, a new password."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
+from starlette.responses import Response
+
+from steadyd.model import Scope
+from steadyd.web import auth, schema, shown
+from steadyd.web.answers import NO_STORE, json_answer
+from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.entry import Newcomer, log_in, sign_up
+
+Secret = Annotated[str, Meta(max_length=200)]
+
+
+class UserBody(schema.Strict):
+    """A name by the rules of app names; a password of 8 to 1,024 bytes; the invitation where one is needed."""
+
+    username: str
+    password: str
+    email: str = ""
+    invitation: Secret = ""
+
+
+class SessionBody(schema.Strict):
+    username: str
+    password: str
+
+
+class PasswordBody(schema.Strict):
+    """`reset` is the secret of a reset link."""
+
+    reset: Secret
+    password: str
+
+
+class Session(schema.Strict):
+    """A browser that is logged in. `current` is the one that asks."""
+
+    id: str
+    agent: str
+    current: bool
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
+class SessionsAnswer(schema.Strict):
+    sessions: list[Session]
+
+
+async def make_user(call: Call) -> Response:
+    body = await call.body(UserBody)
+    new = Newcomer(body.username, body.password, body.email, body.invitation)
+    made = await sign_up(call.rooms, call.caller, auth.client_address(call.request), new)
+    response = json_answer(schema.MeAnswer(user=shown.me(made)), 201)
+    if call.caller.principal is None or not call.caller.principal.is_operator:
+        await auth.begin_session(call.rooms, call.request, response, made)
+    return response
+
+
+async def make_session(call: Call) -> Response:
+    body = await call.body(SessionBody)
+    address = auth.client_address(call.request)
+    principal = await log_in(call.rooms, call.caller, address, body.username, body.password)
+    response = json_answer(schema.MeAnswer(user=shown.me(principal)), 201)
+    await auth.begin_session(call.rooms, call.request, response, principal)
+    return response
+
+
+async def list_sessions(call: Call) -> Response:
+    rooms, principal = call.rooms, call.principal
+    current = call.caller.secret if call.caller.via == "session" else ""
+    found = [
+        Session(
+            id=session.id,
+            agent=shown.clean(session.agent),
+            current=session.is_of(current),
+            created_at=shown.moment(session.created_at),
+            expires_at=shown.moment(session.expires_at),
+            last_used_at=shown.moment_or_none(session.last_used_at),
+        )
+        for session in await rooms.people.sessions(principal.id, rooms.now())
+    ]
+    return json_answer(SessionsAnswer(sessions=found))
+
+
+async def end_this_session(call: Call) -> Response:
+    if call.caller.via == "session":
+        await call.rooms.people.end_session(call.caller.secret)
+    response = Response(status_code=204, headers=NO_STORE)
+    auth.end_session(response, call.rooms.urls)
+    return response
+
+
+async def end_session(call: Call) -> Response:
+    await call.rooms.people.revoke_session(call.principal.id, call.request.path_params["id"])
+    return Response(status_code=204, headers=NO_STORE)
+
+
+async def set_password(call: Call) -> Response:
+    rooms, body = call.rooms, await call.body(PasswordBody)
+    rooms.logins.take(auth.client_address(call.request), rooms.now())
+    hashed = await rooms.passwords.hash(body.password)
+    principal = await rooms.library.accounts.reset(body.reset, hashed, rooms.now())
+    rooms.attempts.forgive(principal.name)
+    return json_answer(schema.MeAnswer(user=shown.me(principal)))
+
+
+BODY_ERRORS = tuple("bad_request invalid unsupported_media_type too_large unauthorized".split())
+ENDPOINTS = (
+    Endpoint(
+        method="POST", path="/api/users", handler=make_user, access=Access.ANYONE, status=201, body=UserBody,
+        answers=json_of(schema.MeAnswer), summary="Sign up, and be logged in. What you made as a guest is yours.",
+        errors=(*BODY_ERRORS, "forbidden", "invalid_name", "name_taken", "rate_limited", "overloaded"),
+    ),
+    Endpoint(
+        method="POST", path="/api/sessions", handler=make_session, access=Access.ANYONE, status=201, body=SessionBody,
+        answers=json_of(schema.MeAnswer), summary="Log in: the answer sets a cookie.",
+        errors=(*BODY_ERRORS, "suspended", "rate_limited", "overloaded"),
+    ),
+    Endpoint(
+        method="DELETE", path="/api/sessions/current", handler=end_this_session, access=Access.ANYONE, status=204,
+        answers={}, summary="Log out.", errors=("unauthorized",), scope=Scope.READ, harmless=True,
+    ),
+    Endpoint(
+        method="GET", path="/api/sessions", handler=list_sessions, access=Access.KNOWN, scope=Scope.ALL,
+        answers=json_of(SessionsAnswer), summary="Where you are logged in.", errors=("unauthorized", "forbidden"),
+    ),
+    Endpoint(
+        method="DELETE", path="/api/sessions/{id}", handler=end_session, access=Access.KNOWN, status=204,
+        answers={}, summary="Log a browser out from afar.", errors=("unauthorized", "forbidden", "not_found"),
+    ),
+    Endpoint(
+        method="POST", path="/api/passwords", handler=set_password, access=Access.ANYONE, body=PasswordBody,
+        answers=json_of(schema.MeAnswer), summary="Set a new password by a reset link; every session of yours ends.",
+        errors=(*BODY_ERRORS, "forbidden", "rate_limited", "overloaded"),
+    ),
+)  # fmt: skip

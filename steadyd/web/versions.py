@@ -23,9 +23,17 @@ class File(schema.Strict):
     sha256: str
 
 
+class Ran(schema.Strict):
+    """With which variables: their revision's number, and a hash that is equal for equal ones and tells no value."""
+
+    revision: int
+    hash: str
+
+
 class Version(schema.Strict):
     """An immutable snapshot. `entry` is the file Bun runs, or "" for a static site. `lock` is the SHA-256 of what pins
-    its dependencies, or "". Who made it, and from which commit, is shown to its owner only."""
+    its dependencies, or "". Who made it, from which commit, and the variables it ran with (null: none, or no longer
+    kept) are shown to its owner only."""
 
     version: int
     live: bool
@@ -39,6 +47,7 @@ class Version(schema.Strict):
     created_at: datetime
     author: str | UnsetType = UNSET
     git: schema.Git | UnsetType | None = UNSET
+    env: Ran | UnsetType | None = UNSET
 
 
 class PinBody(schema.Strict):
@@ -62,12 +71,12 @@ class FilesAnswer(schema.Strict):
 
 async def list_versions(call: Call) -> Response:
     found = await call.rooms.versions.all(call.app.id)
-    return json_answer(VersionsAnswer(versions=[_shown(call, version) for version in found]))
+    return json_answer(VersionsAnswer(versions=await _shown(call, found)))
 
 
 async def show_version(call: Call) -> Response:
     version = await wanted(call)
-    return json_answer(VersionAnswer(version=_shown(call, version), files=_files(version)))
+    return json_answer(VersionAnswer(version=(await _shown(call, [version]))[0], files=_files(version)))
 
 
 async def change_version(call: Call) -> Response:
@@ -161,8 +170,20 @@ ENDPOINTS = (
 # Private
 
 
-def _shown(call: Call, version: model.Version) -> Version:
-    made = Version(
+async def _shown(call: Call, versions: list[model.Version]) -> list[Version]:
+    owned = call.caller.owns(call.app)
+    ran = await call.rooms.library.environment.of_versions(call.app.id) if owned else {}
+    made = [_public(call, version) for version in versions]
+    for version, found in zip(made, versions if owned else (), strict=False):
+        commit, env = found.origin.commit, ran.get(found.number)
+        version.author = found.author
+        version.git = schema.Git(commit=commit.id, remote=commit.remote, dirty=commit.dirty) if commit else None
+        version.env = Ran(revision=env.number, hash=env.hash) if env else None
+    return made
+
+
+def _public(call: Call, version: model.Version) -> Version:
+    return Version(
         version=version.number,
         live=version.number == call.app.version,
         entry=version.entry,
@@ -174,11 +195,6 @@ def _shown(call: Call, version: model.Version) -> Version:
         pinned=version.pinned,
         created_at=shown.moment(version.created_at),
     )
-    if call.caller.owns(call.app):
-        commit = version.origin.commit
-        made.author = version.author
-        made.git = schema.Git(commit=commit.id, remote=commit.remote, dirty=commit.dirty) if commit else None
-    return made
 
 
 def _files(version: model.Version) -> list[File]:

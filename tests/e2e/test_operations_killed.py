@@ -97,6 +97,14 @@ def network(value: str) -> Callable[[Daemon], httpx.Response]:
     return lambda daemon: daemon.api("PATCH", "/apps/hello/settings", json={"network": value})
 
 
+def variables(name: str) -> Callable[[Daemon], httpx.Response]:
+    return lambda daemon: daemon.api("PUT", "/apps/hello/env", json={name: "1"})
+
+
+def named(daemon: Daemon) -> list[str]:
+    return list(daemon.api("GET", "/apps/hello/env").json()["env"])
+
+
 def create(daemon: Daemon) -> httpx.Response:
     return daemon.api("POST", "/apps", json={"name": "hello", "files": FILES})
 
@@ -114,6 +122,7 @@ WORKS = (
         lambda daemon: app(daemon)["settings"]["network"] == "none",
         network("internet"),
     ),
+    Work("environment", variables("B"), lambda daemon: named(daemon) == ["B"], variables("A")),
     Work("restart", post("restart"), lambda daemon: app(daemon)["state"] == "running"),
     Work("stop", post("stop", {"hold": True}), lambda daemon: app(daemon)["state"] == "held", post("start")),
     Work("start", post("start"), lambda daemon: app(daemon)["state"] != "held", post("stop", {"hold": True})),

@@ -294,6 +294,10 @@ def test_a_rollback_brings_back_the_variables_that_a_version_ran_with(web: Web) 
             await client.put(PATH, json={"A": "4"})
             back = await client.post(rollback, json={"version": 1, "env": True})
             assert back.status_code == 201, back.text
+            listed = (await client.get("/api/apps/hello/versions")).json()["versions"]
+            ran = {version["version"]: version["env"] for version in listed}
+            assert (ran[1]["revision"], ran[2]["revision"]) == (5, 4)
+            assert ran[1]["hash"] != ran[2]["hash"]
             assert await find(stage) == {"A": "1"}  # its own, whatever it ran with after the first rollback
             assert (await client.post(rollback, json={"version": 2, "env": True})).status_code == 201
             assert await find(stage) == {"A": "4"}

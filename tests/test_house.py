@@ -65,11 +65,13 @@ ALLOWED: Mapping[str, str] = {
     "premises": "errors config runner control linux",
     "daemon": "errors model tree urls feed config store records proxy runner web control telemetry sampler "
     "premises passwords stopping linux reach neighbours notices post hostdisk",
+    "trial": "errors linux manifest model records runner store tree urls variables",
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",
     "cli": "patch errors model reach quantity settings tree urls config runner premises daemon laptop linux "
-    "statement envfile variables vault",
+    "statement envfile variables vault excerpt "
+    "trial",
     "__main__": "cli",
 }
 """Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which

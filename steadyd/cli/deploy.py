@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 import click
 
-from steadyd.cli.excerpt import excerpt
 from steadyd.cli.server import uses_server
 from steadyd.cli.terminal import milliseconds, note, print_json, size
 from steadyd.cli.verb import Verb, json_option
 from steadyd.errors import SteadyError
+from steadyd.excerpt import excerpt
 
 if TYPE_CHECKING:
     from steadyd.cli.client import Client
@@ -60,7 +60,7 @@ def deploy(
         raise click.UsageError("--test is a part of the trial, which --no-trial leaves out")
     collected = collect(path)
     name = check_name(name or collected.name)
-    _say_what_goes(name, collected)
+    say_what_goes("Deploying", name, collected)
     env = _variables(name, path, env_file)
     flags = ({"temporary": True} if temporary else {}) | ({"trial": False} if no_trial else {})
     flags |= {"test": True} if test else {}
@@ -75,7 +75,7 @@ def deploy(
     try:
         answer = client.call("PUT", path_and_query, body, app=name, seconds=DEPLOY_SECONDS_MAX)
     except Refused as refusal:
-        _say_why_not(refusal)
+        say_why_not(refusal)
         raise
     if answer.get("token"):
         client.tokens.keep(client.url, name, str(answer["token"]))
@@ -159,10 +159,10 @@ def _variables(name: str, path: Path, env_file: str | None) -> dict[str, str]:
     return {}
 
 
-def _say_what_goes(name: str, collected: Collected) -> None:
+def say_what_goes(doing: str, name: str, collected: Collected) -> None:
     tree = collected.tree
     total = size(sum(len(content) for content in tree.values()))
-    note(f"Deploying {name}: {len(tree)} file{'' if len(tree) == 1 else 's'}, {total}")
+    note(f"{doing} {name}: {len(tree)} file{'' if len(tree) == 1 else 's'}, {total}")
     for out in collected.left_out[:LEFT_OUT_SHOWN]:
         note(f"  left out  {out.path} ({out.reason})")
     if len(collected.left_out) > LEFT_OUT_SHOWN:
@@ -184,7 +184,7 @@ def _say_what_happened(answer: dict[str, Any]) -> None:
     note(f"Version {version} is live{f' after {milliseconds(total)}' if steps else ''}")
 
 
-def _say_why_not(refusal: Any) -> None:
+def say_why_not(refusal: Any) -> None:
     """What the server knows about a failed deploy, above the reason."""
     details = refusal.details
     for line in list(details.get("logs") or [])[-LOG_LINES_SHOWN:]:

@@ -24,12 +24,22 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65_535), help="[default: 8080, else the next free one]")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
 @click.option("--raw", is_flag=True, help="Let control characters and colours of the app through.")
+@click.option(
+    "--trial", is_flag=True, help="Only try the next deploy, on a copy of the data, and say what comes of it."
+)
 @json_option
-def run(path: Path, name: str | None, port: int | None, open_browser: bool, raw: bool, as_json: bool) -> None:
+def run(
+    path: Path, name: str | None, port: int | None, open_browser: bool, raw: bool, trial: bool, as_json: bool
+) -> None:
     """Serve a folder (or one .ts/.js file) from here, reloading on change.
 
     Needs no server and no root. Data stays in the folder. Ctrl-C stops.
     """
+    if trial:
+        from steadyd.cli.trial import try_folder
+
+        try_folder(path, name, as_json)
+        return
     from steadyd import laptop
 
     show = laptop.Show(

@@ -24,6 +24,7 @@ TITLES: Mapping[str, str] = {
     "processes": "{} wanted more processes than it may have",
     "disk": "{} has used up its disk space",
     "network": "{} has used up its network for today",
+    "auto_rollback": "{} is back at an earlier version",
     "cron": "A cron of {} failed",
     "host_disk": "The disk of {} is nearly full",
     "test": "A test notice about {}",
@@ -42,8 +43,8 @@ class Alarm:
 
     def kinds(self, app_id: str, event: Event, now: float) -> list[str]:
         """The kinds of notice that `event` asks for, mostly none."""
-        if event.kind == "failed":
-            return ["failed"]
+        if event.kind in ("failed", "auto_rollback"):
+            return [event.kind]
         if event.kind == "cron_failed":
             return ["cron"]
         if event.kind == "limit":

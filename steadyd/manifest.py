@@ -14,7 +14,7 @@ from steadyd.tree import Tree, read_package
 
 PACKAGE = "package.json"
 OWN_FILE = "steady.json"
-SETTINGS = ("memory", "cpus", "processes", "disk", "idle", "network", "trial")
+SETTINGS = ("memory", "cpus", "processes", "disk", "idle", "network", "trial", "auto_rollback")
 """What a file may set. Whom to notify, and who sees the source, is the owner's to say: the file travels with every copy
 of the app."""
 CRONS = "crons"

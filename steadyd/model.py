@@ -158,6 +158,8 @@ class Settings:
     """Where its owner is told what goes wrong: an https address, or "" for nowhere."""
     trial: Trial = Trial()
     visibility: Visibility = Visibility.PRIVATE_SOURCE
+    auto_rollback: bool = True
+    """Whether a version that fails right after it went live is given up for the one before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ class Choices:
     trial: Mapping[str, str | bool] | None = None
     """Fields of a trial, those that were named; `health` may be False."""
     visibility: Visibility | None = None
+    auto_rollback: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "notify": _notify,
     "trial": _trial,
     "visibility": _visibility,
+    "auto_rollback": _flag,
 }
 """Setting, as people call it → its reader."""
 FIELDS: Mapping[str, str] = dict(zip(READERS, (field.name for field in fields(Choices)), strict=True))
@@ -265,7 +266,8 @@ def _said(choices: Choices) -> dict[str, Any]:
 
 def _flat(settings: Settings) -> dict[str, Any]:
     return {**asdict(settings.limits), "idle_seconds": settings.idle_seconds, "network": settings.network,
-            "notify": settings.notify, "trial": settings.trial, "visibility": settings.visibility}  # fmt: skip
+            "notify": settings.notify, "trial": settings.trial, "visibility": settings.visibility,
+            "auto_rollback": settings.auto_rollback}  # fmt: skip
 
 
 def _merged(

@@ -36,6 +36,7 @@ CHOICES = st.builds(
     notify=st.none() | st.just("") | st.just("https://example.org/x"),
     trial=st.none()
     | st.sampled_from([{"health": False}, {"network": "off", "health": "/up"}, {"mode": "start", "test": True}]),
+    auto_rollback=st.none() | st.booleans(),
 )
 
 
@@ -88,6 +89,7 @@ def test_values_are_read_as_people_write_them(name: str, written: object, value:
         ("visibility", "secret"),
         ("visibility", 1),
         ("trial", []),
+        ("auto_rollback", "no"),
         ("trial", {"health": True}),
         ("trial", {"health": "up"}),
         ("trial", {"health": "/a b"}),

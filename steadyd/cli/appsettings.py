@@ -14,6 +14,7 @@ from steadyd.quantity import written_duration, written_size
 if TYPE_CHECKING:
     from steadyd.cli.client import Client
 
+SWITCHES = ("auto_rollback",)
 BOOLEANS = {"true": True, "false": False}
 CHANGE_SECONDS_MAX = 120.0
 """Longer than any deadline the server has for a drain and a start."""
@@ -26,7 +27,8 @@ CHANGE_SECONDS_MAX = 120.0
 @json_option
 def settings(client: Client, name: str, changes: tuple[str, ...], as_json: bool) -> None:
     """Show or change an app's settings: memory, cpus, processes, disk, idle, network, notify, visibility (of its
-    source: public, unlisted or private-source), and of its trials trial.network, trial.health, trial.mode, trial.test.
+    source: public, unlisted or private-source), auto_rollback, and of its trials trial.network, trial.health,
+    trial.mode, trial.test.
 
     KEY= without a value takes your choice back, so that the app's own file or the host decides.
     """
@@ -60,7 +62,7 @@ def _wishes(changes: tuple[str, ...]) -> dict[str, Any]:
     for key, value in map(_wish, changes):
         outer, dot, inner = key.partition(".")
         if not dot:
-            wishes[key] = value
+            wishes[key] = BOOLEANS.get(value or "", value) if key in SWITCHES else value
         else:
             fields = wishes.setdefault(outer, {})
             if not isinstance(fields, dict):

@@ -30,6 +30,7 @@ from steadyd.tree import Tree, check_tree, find_entry
 from steadyd.variables import UNCHANGED, Change
 
 MERGE = Origin("merge")
+RETREAT = "auto_rollback"
 
 logger = logging.getLogger("steadyd.deploy")
 
@@ -52,6 +53,8 @@ class Manner:
     variables: Change = UNCHANGED
     test: bool = False
     """Run the app's own tests, whatever its settings say."""
+    because: str = ""
+    """Why, where nobody asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Made:
     record: int
     """The deploy's id in the journal."""
     notes: tuple[str, ...]
+    because: str = ""
 
 
 class Deployer:
@@ -171,6 +175,19 @@ class Deployer:
         await self._kept(app, version)
         return await self._finish(self._change(app, "rollback", by, None, request))
 
+    async def retreat(self, by: Principal, app: App, failed: int, back_to: int, manner: Manner) -> Deployed:
+        """Leave a version for an earlier one, unless it is no longer live.
+
+        Raises:
+            SteadyError: `version_conflict`, `not_found` or `deploy_failed`.
+        """
+
+        async def request(live: Version) -> Request:
+            target = await self._kept(app, back_to)
+            return Request(by, RETREAT, target.origin, version=target, manner=manner)
+
+        return await self._finish(self._change(app, RETREAT, by, failed, request))
+
     async def content(self, file: File) -> bytes:
         """One file of a version."""
         return await asyncio.to_thread(self._ground.blobs.get, file.sha256)
@@ -247,14 +264,17 @@ class Deployer:
             await self._ground.tidy(app)
             raise failed from error
         turn.runtime.settings = self._ground.settings(app, version)
-        return Made(app, version, record, (*notes, *(_put_aside(path) for path in aside)))
+        notes += tuple(_put_aside(path) for path in aside)
+        return Made(app, version, record, notes, request.manner.because)
 
     async def _deployed(self, made: Made) -> Deployed:
         """What is told of a deploy whose operation has ended well."""
         deploy = await self._ground.journal.deploy(made.record)
         app = await self._ground.apps.by_id(made.app.id) or made.app
         assert deploy is not None
-        self._fleet.note(app.id, Event(time.time(), deploy.kind, f"Version {made.version.number} is live."))
+        because = f": {made.because}" if made.because else ""
+        said = f"Version {made.version.number} is live{because}."
+        self._fleet.note(app.id, Event(time.time(), deploy.kind, said))
         await self._retire(app)
         return Deployed(app, made.version, deploy, made.notes)
 

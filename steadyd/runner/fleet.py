@@ -68,6 +68,8 @@ class Fleet:
         self._on_routes = on_routes
         self._on_event = on_event
         self._memory = memory or host_memory
+        self.on_failed: Callable[[str], None] = lambda app_id: None
+        """Told the id of an app that is given up."""
         self._runtimes: dict[str, AppRuntime] = {}
         self._notes: set[asyncio.Task[None]] = set()
         if ground.starter.networks is not None:
@@ -191,6 +193,8 @@ class Fleet:
 
     def _happened(self, app_id: str, kind: str, message: str) -> None:
         self.note(app_id, Event(time.time(), kind, message))
+        if kind == "failed":
+            self.on_failed(app_id)
 
     def _died(self, app_id: str, death: Death) -> None:
         self._later(self.ground.apps.set_death(app_id, death))

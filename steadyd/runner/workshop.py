@@ -13,6 +13,7 @@ from steadyd.runner.install import Installer
 from steadyd.runner.operation import Operations
 from steadyd.runner.recovery import recover
 from steadyd.runner.removal import Removal
+from steadyd.runner.retreat import Retreats
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +45,5 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials) -> Worksho
     controller = Controller(fleet, operations)
     removal = Removal(fleet, operations, Shelf(ground.blobs, ground.versions.contents_in_use))
     deployer = Deployer(controller, installer, trials, removal)
+    fleet.on_failed = Retreats(fleet, operations, deployer).failed
     return Workshop(fleet, operations, controller, removal, deployer, trials)

@@ -122,6 +122,7 @@ class SettingsBody(Strict):
     notify: str | UnsetType | None = UNSET
     trial: TrialBody | UnsetType | None = UNSET
     visibility: str | UnsetType | None = UNSET
+    auto_rollback: bool | UnsetType | None = UNSET
     memory_bytes: Amount | UnsetType | None = UNSET
     disk_bytes: Amount | UnsetType | None = UNSET
     idle_seconds: Amount | UnsetType | None = UNSET
@@ -215,6 +216,7 @@ class EffectiveSettings(Strict):
     notify: str
     trial: Trial
     visibility: Visibility
+    auto_rollback: bool
 
 
 class SettingSources(Strict):
@@ -229,6 +231,7 @@ class SettingSources(Strict):
     notify: Source
     trial: Source
     visibility: Source
+    auto_rollback: Source
 
 
 class SettingCeilings(Strict):

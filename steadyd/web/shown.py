@@ -93,6 +93,7 @@ def settings(rooms: Rooms, app: model.App) -> schema.SettingsAnswer:
                 test=now.trial.test,
             ),
             visibility=now.visibility,
+            auto_rollback=now.auto_rollback,
         ),
         sources=schema.SettingSources(**sources(app.chosen, app.shipped)),
         ceilings=schema.SettingCeilings(

@@ -35,6 +35,13 @@ def test_it_changes_and_takes_back(api: Api, steadyd: Steadyd) -> None:
     assert "idle     15min" in result.stdout
 
 
+def test_a_switch_is_true_or_false(api: Api, steadyd: Steadyd) -> None:
+    api.answers["PATCH /api/apps/hello/settings"] = (200, {"settings": {"auto_rollback": False}})
+    result = steadyd("settings", "hello", "auto_rollback=false", "--server", api.url)
+    assert api.asked[0].body == {"auto_rollback": False}
+    assert "auto_rollback  false" in result.stdout
+
+
 def test_what_is_no_change_is_a_usage_error(api: Api, steadyd: Steadyd) -> None:
     for words in (["memory"], ["=1"]):
         result = steadyd("settings", "hello", *words, "--server", api.url)

@@ -33,12 +33,12 @@ def test_what_is_true_who_said_so_and_how_far_it_may_go(web: Web) -> None:
                     "memory": 64 << 20, "cpus": 0.5, "processes": 64, "disk": 1 << 30, "idle": 3600.0,
                     "network": "none", "notify": "",
                     "trial": {"network": "auto", "health": "/up", "mode": "full", "test": False},
-                    "visibility": "private-source",
+                    "visibility": "private-source", "auto_rollback": True,
                 },
                 "sources": {
                     "memory": "version", "cpus": "owner", "processes": "host", "disk": "host", "idle": "owner",
                     "network": "owner", "notify": "host", "trial": "version",
-                    "visibility": "host",
+                    "visibility": "host", "auto_rollback": "host",
                 },
                 "ceilings": {"memory": 1 << 30, "cpus": 4.0, "processes": 512, "disk": 10 << 30},
             }  # fmt: skip

@@ -155,11 +155,11 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         workshop = open_workshop(fleet, installer, Trials(fleet, tools))
         stack.push_async_callback(workshop.close)
         await workshop.recover()
-        await fleet.load()
-        await crons.recover()
+        await asyncio.gather(fleet.load(), crons.recover())
         _nurse(stack, launcher, starter, config)
 
-        rooms = replace(_rooms(stack, config, metrics, workshop, notices, tools), missing=(problem,) * bool(problem))
+        told = _rooms(stack, config, metrics, workshop, (notices, crons), tools)
+        rooms = replace(told, missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
@@ -290,11 +290,11 @@ def _rooms(
     config: Config,
     metrics: Metrics,
     workshop: Workshop,
-    notices: Notices,
+    hearing: tuple[Notices, Scheduler],
     tools: Tools,
 ) -> Rooms:
-    """What the control plane is given."""
-    fleet = workshop.fleet
+    """What the control plane is given. `hearing` is who hears what happens to an app."""
+    (notices, crons), fleet = hearing, workshop.fleet
     ground = fleet.ground
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -313,6 +313,7 @@ def _rooms(
         host_name=socket.gethostname(),
         databases=Databases(ground, tools),
         repls=Repls(fleet, tools.spawn),
+        crons=crons,
         body_bytes_max=config.request_body_bytes,
         env_value_bytes=config.env_value_bytes,
     )

@@ -9,6 +9,7 @@ from steadyd.cli.allow import allow, refuse
 from steadyd.cli.apps import apps, open_app, show, versions
 from steadyd.cli.appsettings import settings
 from steadyd.cli.change import delete, rename, restart, rollback, start, stop, undelete
+from steadyd.cli.crons import crons
 from steadyd.cli.deploy import deploy
 from steadyd.cli.diff import diff
 from steadyd.cli.doctor import doctor
@@ -27,7 +28,7 @@ from steadyd.cli.verb import config_option
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, top, show, logs, requests, versions, diff, operations, open_app),
-    "Change": (start, stop, restart, rollback, rename, settings, env, notify, allow, refuse, delete, undelete),
+    "Change": (start, stop, restart, rollback, rename, settings, env, crons, notify, allow, refuse, delete, undelete),
     "Reach in": (repl, sql),
     "Check": (doctor, secrets),
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.model import Cron
-from steadyd.store import Connection, Database, Row, one
+from steadyd.store import Connection, Database, Row, Write, one
 
 RUNS_PER_CRON_MAX = 100
 RUNS_PER_APP_MAX = 5_000
@@ -132,41 +132,6 @@ class Crons:
         """One app's, by id."""
         return await self._database.read(lambda db: _jobs(db, " WHERE l.app_id = ? ORDER BY l.id", (app_id,)))
 
-    async def put(self, app_id: str, cron: Cron, enabled: bool, most: int) -> None:
-        """Make or change one of the owner's.
-
-        Raises:
-            SteadyError: `invalid` where the app then has more than `most`.
-        """
-        sql = (
-            "INSERT INTO crons (app_id, id, said, enabled) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "said = excluded.said, enabled = excluded.enabled, next_at = NULL, retry_at = NULL"
-        )
-
-        def write(db: Connection) -> None:
-            db.execute(sql, (app_id, cron.id, _written(cron), enabled))
-            if len(_jobs(db, " WHERE l.app_id = ?", (app_id,))) > most:
-                raise SteadyError("invalid", f"An app has at most {most} crons. Delete one first.")
-
-        await self._database.write(write)
-
-    async def enable(self, app_id: str, cron_id: str, enabled: bool) -> None:
-        """Turn one on or off, whoever said it. Its next moment is the first from then on."""
-        sql = (
-            "INSERT INTO crons (app_id, id, enabled) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "enabled = excluded.enabled, next_at = NULL, retry_at = NULL"
-        )
-        await self._database.write(lambda db: db.execute(sql, (app_id, cron_id, enabled)))
-
-    async def remove(self, app_id: str, cron_id: str) -> None:
-        """Forget one of the owner's, with its runs."""
-
-        def write(db: Connection) -> None:
-            db.execute("DELETE FROM crons WHERE app_id = ? AND id = ?", (app_id, cron_id))
-            db.execute("DELETE FROM cron_runs WHERE app_id = ? AND cron_id = ?", (app_id, cron_id))
-
-        await self._database.write(write)
-
     async def take(self, steps: Sequence[Step], now: float) -> list[tuple[Step, int]]:
         """Record what is done, before it is: plans, skips, and each run that begins, with its id."""
 
@@ -242,6 +207,44 @@ class Crons:
         sql = f"SELECT {RUN_COLUMNS} FROM cron_runs WHERE app_id = ? AND cron_id = ? AND id = ?"
         found = await self._database.read(lambda db: one(db, sql, (app_id, cron_id, run_id)))
         return _run(found) if found is not None else None
+
+
+def putting(app_id: str, cron: Cron, enabled: bool, most: int) -> Write:
+    """Make or change one of the owner's.
+
+    Raises:
+        SteadyError: `invalid` where the app then has more than `most`.
+    """
+    sql = (
+        "INSERT INTO crons (app_id, id, said, enabled) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "said = excluded.said, enabled = excluded.enabled, next_at = NULL, retry_at = NULL"
+    )
+
+    def write(db: Connection) -> None:
+        db.execute(sql, (app_id, cron.id, _written(cron), enabled))
+        if len(_jobs(db, " WHERE l.app_id = ?", (app_id,))) > most:
+            raise SteadyError("invalid", f"An app has at most {most} crons. Delete one first.")
+
+    return write
+
+
+def enabling(app_id: str, cron_id: str, enabled: bool) -> Write:
+    """Turn one on or off, whoever said it. Its next moment is the first from then on."""
+    sql = (
+        "INSERT INTO crons (app_id, id, enabled) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "enabled = excluded.enabled, next_at = NULL, retry_at = NULL"
+    )
+    return lambda db: db.execute(sql, (app_id, cron_id, enabled))
+
+
+def removing(app_id: str, cron_id: str) -> Write:
+    """Forget one of the owner's, with its runs."""
+
+    def write(db: Connection) -> None:
+        db.execute("DELETE FROM crons WHERE app_id = ? AND id = ?", (app_id, cron_id))
+        db.execute("DELETE FROM cron_runs WHERE app_id = ? AND cron_id = ?", (app_id, cron_id))
+
+    return write
 
 
 def add_to_version(db: Connection, app_id: str, number: int, crons: Iterable[Cron]) -> None:

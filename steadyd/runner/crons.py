@@ -148,9 +148,9 @@ class Scheduler:
                 return
         finally:
             self._busy.discard(job.key)
-        if result.outcome == "failed" and retry is None:
+        if result.outcome == "failed" and retry is None and not by_hand:
             said = f"Cron “{job.cron.id}” of {_written(moment)} failed, attempt {step.attempt}: {result.error}"
-            details = {"cron": job.cron.id, "run": run_id, "by_hand": by_hand}
+            details = {"cron": job.cron.id, "run": run_id}
             self._tell(job.app_id, Event(now, FAILED, said, details))
 
     async def _fired(self, errand: Errand) -> Result:

@@ -34,8 +34,8 @@ class LogFolder:
         for piece in self._pieces(content):
             self._append(piece)
 
-    def tail(self, count: int, since: bytes = b"", text: bytes = b"") -> list[bytes]:
-        """The last `count` records, oldest first: stamped at or after `since`, containing `text`."""
+    def tail(self, count: int, since: bytes = b"", text: bytes = b"", until: bytes = b"") -> list[bytes]:
+        """The last `count` records, oldest first: stamped at or after `since` and before `until`, containing `text`."""
         found: list[bytes] = []
         for part in reversed(self._parts()):
             with contextlib.suppress(FileNotFoundError), open(part, "rb") as file:
@@ -44,7 +44,7 @@ class LogFolder:
                         continue  # cut off by a crash
                     if (since and record < since) or len(found) >= count:
                         return found[::-1]
-                    if text in record.split(b" ", 3)[3]:
+                    if (not until or record < until) and text in record.split(b" ", 3)[3]:
                         found.append(record)
         return found[::-1][:count] if count else []
 

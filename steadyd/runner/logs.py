@@ -79,11 +79,14 @@ class Logs:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_soon)
 
-    async def tail(self, app_id: str, count: int, since: float | None = None, q: str | None = None) -> list[LogLine]:
-        """The last `count` lines, oldest first; only those at or after `since`, only those that contain `q`."""
+    async def tail(
+        self, app_id: str, count: int, since: float | None = None, q: str | None = None, until: float | None = None
+    ) -> list[LogLine]:
+        """The last `count` lines, oldest first; only those at or after `since`, before `until`, that contain `q`."""
         await self.flush()
         folder = LogFolder(self._folder_of(app_id), self._bytes_max)
-        records = await asyncio.to_thread(folder.tail, count, _stamp(since) if since else b"", (q or "").encode())
+        first, end = (_stamp(moment) if moment else b"" for moment in (since, until))
+        records = await asyncio.to_thread(folder.tail, count, first, (q or "").encode(), end)
         return [_parse(record) for record in records]
 
     async def flush(self) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from steadyd.errors import SteadyError
 from steadyd.web import (
     apps,
+    crons,
     databases,
     deploys,
     description,
@@ -86,6 +87,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *repl.ENDPOINTS,
         *metrics.ENDPOINTS,
         *targets.ENDPOINTS,
+        *crons.ENDPOINTS,
         *operations.ENDPOINTS,
         *host.ENDPOINTS,
         *people.ENDPOINTS,

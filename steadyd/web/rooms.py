@@ -18,6 +18,7 @@ from steadyd.records.requests import Requests
 from steadyd.records.targets import Targets
 from steadyd.records.versions import Versions
 from steadyd.runner.controller import Controller
+from steadyd.runner.crons import Scheduler
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.logs import Logs
@@ -56,6 +57,7 @@ class Rooms:
     host_name: str
     databases: Databases = field(kw_only=True)
     repls: Repls = field(kw_only=True)
+    crons: Scheduler = field(kw_only=True)
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
     signup: str = "open"

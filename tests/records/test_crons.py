@@ -12,7 +12,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.model import App, Cron, Draft, Origin
 from steadyd.records import crons
-from steadyd.records.crons import Crons, Job, Result, Retry, Step
+from steadyd.records.crons import Crons, Job, Result, Retry, Step, enabling, putting, removing
 from steadyd.records.library import Library, open_library
 from steadyd.records.schema import STEADY
 from steadyd.store import Database
@@ -47,7 +47,7 @@ async def only(records: Crons, app: App) -> Job:
 def test_an_apps_crons_are_those_of_its_live_version_and_its_owners(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
         records = library.crons
-        await records.put(app.id, Cron("mine", "@daily", export="nightly"), True, 50)
+        await database.write(putting(app.id, Cron("mine", "@daily", export="nightly"), True, 50))
         assert [(job.cron.id, job.made) for job in await records.of(app.id)] == [("mine", True), ("tick", False)]
         assert sorted(await records.everything(), key=lambda job: job.cron.id) == await records.of(app.id)
         await database.write(lambda db: db.execute("UPDATE apps SET version = 0"))
@@ -59,9 +59,9 @@ def test_an_apps_crons_are_those_of_its_live_version_and_its_owners(tmp_path: Pa
 def test_an_owners_cron_goes_before_the_files_of_that_id_and_gives_way_when_it_is_removed(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
         mine = replace(TICK, schedule="@daily")
-        await library.crons.put(app.id, mine, True, 50)
+        await database.write(putting(app.id, mine, True, 50))
         assert await only(library.crons, app) == Job(app.id, mine, True, app_name="hello")
-        await library.crons.remove(app.id, "tick")
+        await database.write(removing(app.id, "tick"))
         assert await only(library.crons, app) == Job(app.id, TICK, False, app_name="hello")
 
     over(tmp_path, body, TICK)
@@ -71,12 +71,12 @@ def test_one_of_the_file_can_be_turned_off_and_on(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
         records = library.crons
         await records.take([Step(await only(records, app), "f", 100.0)], 1.0)
-        await records.enable(app.id, "tick", False)
+        await database.write(enabling(app.id, "tick", False))
         off = await only(records, app)
         assert (off.enabled, off.next_at, off.made) == (False, None, False)
         await records.tidy()
         assert not (await only(records, app)).enabled
-        await records.enable(app.id, "tick", True)
+        await database.write(enabling(app.id, "tick", True))
         assert (await only(records, app)).enabled
 
     over(tmp_path, body, TICK)
@@ -84,9 +84,9 @@ def test_one_of_the_file_can_be_turned_off_and_on(tmp_path: Path) -> None:
 
 def test_an_app_has_so_many(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
-        await library.crons.put(app.id, Cron("a", "@daily", path="/"), True, 2)
+        await database.write(putting(app.id, Cron("a", "@daily", path="/"), True, 2))
         with pytest.raises(SteadyError, match="at most 2 crons"):
-            await library.crons.put(app.id, Cron("b", "@daily", path="/"), True, 2)
+            await database.write(putting(app.id, Cron("b", "@daily", path="/"), True, 2))
         assert len(await library.crons.of(app.id)) == 2
 
     over(tmp_path, body, TICK)
@@ -116,7 +116,7 @@ def test_a_step_for_what_changed_meanwhile_is_not_taken(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
         records = library.crons
         job = await only(records, app)
-        await records.enable(app.id, "tick", False)
+        await database.write(enabling(app.id, "tick", False))
         assert await records.take([Step(job, "f", 200.0, 100.0)], 101.0) == []
         await database.write(lambda db: db.execute("DELETE FROM apps"))
         assert await records.take([Step(job, "f", 200.0, 100.0)], 101.0) == []
@@ -169,7 +169,7 @@ def test_of_all_an_apps_crons_together_so_much_is_kept(tmp_path: Path) -> None:
 def test_whether_functions_are_called(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
         assert [await library.crons.calls(app.id, version) for version in (1, 2)] == [True, False]
-        await library.crons.put(app.id, Cron("mine", "@daily", export="mine"), True, 50)
+        await database.write(putting(app.id, Cron("mine", "@daily", export="mine"), True, 50))
         assert await library.crons.calls(app.id, 2)
 
     over(tmp_path, body, TICK, Cron("nightly", "@daily", export="nightly"))

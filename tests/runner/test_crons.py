@@ -16,7 +16,7 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import Cron, Draft, Event, Origin
-from steadyd.records.crons import Job, Result, Run
+from steadyd.records.crons import Job, Result, Run, putting
 from steadyd.records.library import Library, open_library
 from steadyd.records.schema import STEADY
 from steadyd.runner import crons
@@ -311,6 +311,7 @@ def test_by_hand(tmp_path: Path) -> None:
                 await made.scheduler.run_now(await made.job())
             made.hangs, made.answers = False, [Result("failed", 500, "It answered 500.")]
             assert (await waiting).outcome == "failed"
+            assert made.events == []  # whoever asked has seen it
             assert await made.look() == START.timestamp() + HOUR  # by hand there is no second attempt
 
     run(body())
@@ -321,7 +322,7 @@ def test_the_loop_sleeps_until_the_next_moment_and_wakes_when_asked(tmp_path: Pa
         async with stage(tmp_path) as made:
             loop = asyncio.ensure_future(made.scheduler.run())
             try:
-                await made.library.crons.put(made.app_id, Cron("now", "* * * * *", path="/"), True, 50)
+                await made.database.write(putting(made.app_id, Cron("now", "* * * * *", path="/"), True, 50))
                 made.scheduler.poke()
                 job = None
                 while job is None or job.next_at is None:

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from steadyd.model import Principal, Scope, random_name
+from steadyd.model import Cron, Principal, Scope, random_name
 from steadyd.records.accounts import NewAccount
+from steadyd.records.crons import putting
 from steadyd.records.tokens import Wish
 from tests.web.conftest import HELLO, Stage
 
@@ -83,6 +84,16 @@ async def a_reset(scene: Scene) -> dict[str, str]:
     return {"reset": (await rooms.library.accounts.add_reset("forgetful", rooms.now()))[0]}
 
 
+async def a_cron(scene: Scene) -> dict[str, str]:
+    """One that has run."""
+    rooms = scene.stage.rooms
+    app = await rooms.apps.by_name("theirs")
+    assert app is not None
+    await rooms.apps.write(putting(app.id, Cron("tick", "@yearly", path="/"), True, 50))
+    (job,) = await rooms.library.crons.of(app.id)
+    return {"id": "tick", "run": str(await rooms.library.crons.begin(job, rooms.now()))}
+
+
 @dataclass(frozen=True)
 class Row:
     """One operation: the rule, and what is sent. In a text of `body`, `{word}` is filled from `prepare`'s answer.
@@ -132,6 +143,12 @@ CALLS: Mapping[str, Row] = {
     f"GET {APP}/targets": Row(OWNER_LOOKS),
     f"POST {APP}/targets": Row(OPERATOR, {"target": "host:80"}),
     f"DELETE {APP}/targets/{{target}}": Row(OPERATOR, path={"target": "host:80"}),
+    f"GET {APP}/crons": Row(OWNER_LOOKS),
+    f"PUT {APP}/crons/{{id}}": Row(OWNER_DOES, {"schedule": "@daily", "path": "/"}, path={"id": "tick"}),
+    f"DELETE {APP}/crons/{{id}}": Row(OWNER_DOES, prepare=a_cron),
+    f"POST {APP}/crons/{{id}}/run": Row(OWNER_DOES, {}, prepare=a_cron),
+    f"GET {APP}/crons/{{id}}/runs": Row(OWNER_LOOKS, prepare=a_cron),
+    f"GET {APP}/crons/{{id}}/runs/{{run}}": Row(OWNER_LOOKS, prepare=a_cron),
     f"GET {APP}/operations": Row(OWNER_LOOKS),
     "GET /api/operations": Row({**ONESELF, "read": OK}),
     "GET /api/operations/{id}": Row({**APPS_WORK, "read": OK}, path={"id": "1"}),

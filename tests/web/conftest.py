@@ -26,7 +26,9 @@ from steadyd.runner import engine
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
+from steadyd.runner.crons import Scheduler
 from steadyd.runner.engine import Engine
+from steadyd.runner.errand import Errands
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.ground import Ground
 from steadyd.runner.install import Installer
@@ -153,15 +155,17 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     )
     notices = Notices(library.apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
     told = (library, requests, metrics, logs)
-    rooms = Rooms(
-        *told, fleet, workshop, notices, urls, True, "test-host", databases=Databases(ground, tools), repls=Repls(fleet)
-    )
+    errands = Errands(fleet.runtime, urls.app, lambda told: None, logs.say)
+    crons = Scheduler(library.crons, errands.run, fleet.note)
+    more: dict[str, Any] = {"databases": Databases(ground, tools), "repls": Repls(fleet), "crons": crons}
+    rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", **more)
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:
         yield Stage(rooms, build(rooms), operator, token, folder)
     finally:
         await notices.close()
+        await crons.close()
         await workshop.close()
         await fleet.close()
         requests.close()

@@ -93,6 +93,11 @@ def refusal(faults: Sequence[Fault]) -> SteadyError:
     return SteadyError("deploy_failed", f"The app would not start: {first}", details)
 
 
+def is_small(version: Version) -> bool:
+    """Whether it runs from source in any case."""
+    return not version.modules and sum(file.size for file in version.files) < SMALL_BYTES
+
+
 def read_faults(said: object) -> tuple[Fault, ...]:
     """What harness/check.ts said, or whoever spoke in its place."""
     return tuple(_fault(one) for one in said[:FAULTS_MAX]) if isinstance(said, list) else ()
@@ -117,7 +122,7 @@ class Bundler:
         made = scratch_path(place, "bundle")
         try:
             room = await asyncio.to_thread(self._fill, made, place, version)
-            faults, why = await self._bundle(room, version, keep and not _is_small(version))
+            faults, why = await self._bundle(room, version, keep and not is_small(version))
             if keep and not faults:
                 await asyncio.to_thread(_keep, made / "out", target, why)
             return faults
@@ -191,10 +196,6 @@ class Bundler:
 
 
 # Private
-
-
-def _is_small(version: Version) -> bool:
-    return not version.modules and sum(file.size for file in version.files) < SMALL_BYTES
 
 
 def _keep(source: Path, target: Path, why: str) -> None:

@@ -7,13 +7,12 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Network, Trial, TrialMode, TrialNetwork, Version
-from steadyd.reach import Reach
-from steadyd.runner.bundle import Bundler, Fault, find_bundle, refusal
+from steadyd.runner.bundle import Bundler, Fault, find_bundle, is_small, refusal
 from steadyd.runner.copies import Copies
 from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
@@ -73,6 +72,16 @@ class Trials:
         task.add_done_callback(self._leaving.discard)
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A candidate that listens, in a folder of its own."""
+
+    instance: Instance
+    plan: Plan
+    scratch: Place
+    sightings: Sightings
+
+
 class Candidate:
     """One version on its way to be live."""
 
@@ -90,10 +99,18 @@ class Candidate:
         self._version = version
         self._rules = rules
         self._staged: asyncio.Task[Place] | None = None
+        self._started: asyncio.Task[Started] | None = None
 
     def prepare(self) -> None:
-        """Begin to copy the data."""
-        if self.tried:
+        """Begin with what need not wait for the check: to copy the data, and to start what has no bytecode to wait
+        for."""
+        if not self.tried:
+            return
+        how = "" if self._rules.mode is TrialMode.START else " on a copy of the data"
+        self._say(f"Trying version {self._version.number}{how}.")
+        if is_small(self._version):
+            self._started = asyncio.ensure_future(self._launch(self._network))
+        else:
             self._staged = asyncio.ensure_future(self._stage())
 
     async def check(self) -> None:
@@ -127,21 +144,22 @@ class Candidate:
         return notes
 
     async def close(self) -> None:
-        """Let go of a copy that nobody used."""
+        """Let go of what nobody used."""
         staged, self._staged = self._staged, None
-        if staged is not None:
-            staged.cancel()
-            with contextlib.suppress(asyncio.CancelledError, SteadyError, OSError):
+        started, self._started = self._started, None
+        with contextlib.suppress(asyncio.CancelledError, Failure, SteadyError, OSError):
+            if staged is not None:
+                staged.cancel()
                 await self._ground.trash.throw((await staged).root)
+            if started is not None:
+                started.cancel()
+                self._dismiss(await started)
 
     # Private
 
     async def _try(self) -> tuple[str, ...]:
-        how = "" if self._rules.mode is TrialMode.START else " on a copy of the data"
-        self._say(f"Trying version {self._version.number}{how}.")
-        own = self._network
-        if self._rules.network is TrialNetwork.APP or own is Network.NONE:
-            self._judge(await self._attempt(own))
+        if self._network is not None:
+            self._judge(await self._attempt(self._network))
             return ()
         try:
             failure = await self._attempt(None)
@@ -150,7 +168,7 @@ class Candidate:
                 raise self._explained(refused) from refused
             note = f"It does not start without {self._asked}, so it was tried with the app's own network."
             self._say(note)
-            self._judge(await self._attempt(own))
+            self._judge(await self._attempt(self._own))
             return (note,)
         if failure is not None and self.hosts and self._rules.network is TrialNetwork.AUTO:
             note = (
@@ -162,8 +180,15 @@ class Candidate:
         return ()
 
     @property
-    def _network(self) -> Network:
+    def _own(self) -> Network:
+        """What the app itself reaches."""
         return self._ground.settings(self._app, self._version).network
+
+    @property
+    def _network(self) -> Network | None:
+        """What it reaches when it is tried first; None: nothing, and what it asks for is seen."""
+        as_own = self._rules.network is TrialNetwork.APP or self._own is Network.NONE
+        return self._own if as_own else None
 
     @property
     def _asked(self) -> str:
@@ -204,29 +229,32 @@ class Candidate:
         return await self._start(network)
 
     async def _start(self, network: Network | None) -> Failure | None:
-        ground = self._ground
-        if self._staged is None:
-            self.prepare()
+        early, self._started = self._started, None
+        started = await (early or self._launch(network))
+        try:
+            return await self._ask(started)
+        finally:
+            self._remember(started.sightings)
+            self._dismiss(started)
+
+    async def _launch(self, network: Network | None) -> Started:
         staged, self._staged = self._staged, None
-        assert staged is not None
-        scratch, sightings = await staged, Sightings()
+        scratch, sightings, ground = await (staged or self._stage()), Sightings(), self._ground
         try:
             plan = await ground.plan(self._app, self._version, scratch, environment="trial")
-            plan = self._reaching(plan, network, sightings)
+            plan = _reaching(plan, network, sightings)
             instance = await ground.starter.start(plan, ground.timing.start_seconds)
         except BaseException:
+            self._remember(sightings)
             await ground.trash.throw(scratch.root)
             raise
-        finally:
-            self._remember(sightings)
-        try:
-            return await self._ask(instance, plan)
-        finally:
-            self._remember(sightings)
-            self._trials.dismiss(instance, scratch)
+        return Started(instance, plan, scratch, sightings)
 
-    async def _ask(self, instance: Instance, plan: Plan) -> Failure | None:
-        path = self._rules.health
+    def _dismiss(self, started: Started) -> None:
+        self._trials.dismiss(started.instance, started.scratch)
+
+    async def _ask(self, started: Started) -> Failure | None:
+        instance, path = started.instance, self._rules.health
         if not path or self._rules.mode is TrialMode.START:
             return None
         try:
@@ -234,14 +262,8 @@ class Candidate:
         except Failure as failure:
             instance.kill()
             await instance.gone()
-            return replace(failure, evidence=instance.evidence(plan.limits))
+            return replace(failure, evidence=instance.evidence(started.plan.limits))
         return None
-
-    def _reaching(self, plan: Plan, network: Network | None, sightings: Sightings) -> Plan:
-        """A trial may not touch the world by itself: what a candidate sends or changes out there stays so."""
-        app = self._app
-        reach = Reach(network or Network.NONE, app.owner_id, app.by_guest, tried=network is None)
-        return replace(plan, reach=reach, sightings=sightings)
 
     def _remember(self, sightings: Sightings) -> None:
         sightings.look()
@@ -275,6 +297,12 @@ class Candidate:
 
 
 # Private
+
+
+def _reaching(plan: Plan, network: Network | None, sightings: Sightings) -> Plan:
+    """A trial may not touch the world by itself: what a candidate sends or changes out there stays so."""
+    reach = replace(plan.reach, network=network or Network.NONE, tried=network is None)
+    return replace(plan, reach=reach, sightings=sightings)
 
 
 def _not_written(folder: Folder, faults: Sequence[Fault]) -> tuple[Fault, ...]:

@@ -2,7 +2,7 @@
 
 Its network is a namespace in which every address is its own and nobody listens, so that whatever it calls refuses at
 once, as a port does that is closed. Two sockets in it tell what was wanted: one is every name server, and answers that
-it refuses; the other sees the packets that open a connection.
+it refuses; the other sees the packets that open a TCP connection.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ HOSTS_MAX = 32
 PACKETS_PER_TURN_MAX = 16
 PACKET_BYTES_MAX = 512
 """Of a query over UDP (RFC 1035, 4.2.1), and more than the headers of a packet."""
-TCP, UDP = 6, 17
+TCP = 6
 SYN, ACK = 0x02, 0x10
-DNS_PORT = 53
-INCOMING = socket.PACKET_HOST if hasattr(socket, "PACKET_HOST") else 0
 
 
 class Sightings:
@@ -73,18 +71,14 @@ class Sightings:
     def _look(self, packets: socket.socket) -> None:
         with contextlib.suppress(OSError):
             for _ in range(PACKETS_PER_TURN_MAX):
-                packet, (_, _, kind, *_) = packets.recvfrom(PACKET_BYTES_MAX)
-                if kind == INCOMING:
-                    self.see(called(packet))
+                self.see(called(packets.recv(PACKET_BYTES_MAX)))
 
 
 def called(packet: bytes) -> str:
-    """The address and port that an IPv4 packet (RFC 791) tries to reach; "" for an answer, a name server, or itself."""
+    """The address and port that a packet (RFC 791, RFC 9293) wants to connect to; "" for an answer, or itself."""
     header = (packet[0] & 15) * 4 if packet else 0
     if header < 20 or len(packet) < header + 14 or packet[16] == 127:
         return ""
-    source, port = (int.from_bytes(packet[header + at : header + at + 2], "big") for at in (0, 2))
-    opens = packet[9] == TCP and packet[header + 13] & (SYN | ACK) == SYN
-    if not opens and not (packet[9] == UDP and DNS_PORT not in (source, port)):
+    if packet[9] != TCP or packet[header + 13] & (SYN | ACK) != SYN:
         return ""
-    return f"{socket.inet_ntoa(packet[16:20])}:{port}"
+    return f"{socket.inet_ntoa(packet[16:20])}:{int.from_bytes(packet[header + 2 : header + 4], 'big')}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyd.runner import sightings as module
-from steadyd.runner.sightings import ACK, HOSTS_MAX, PACKETS_PER_TURN_MAX, SYN, TCP, UDP, Sightings, called
+from steadyd.runner.sightings import ACK, HOSTS_MAX, PACKETS_PER_TURN_MAX, SYN, TCP, Sightings, called
 from tests.runner.conftest import run, until
 
 
@@ -27,14 +27,13 @@ def query(name: str) -> bytes:
 
 def test_an_attempt_to_connect_names_address_and_port() -> None:
     assert called(packet(TCP, "10.1.2.3", 5432, SYN)) == "10.1.2.3:5432"
-    assert called(packet(UDP, "8.8.8.8", 443)) == "8.8.8.8:443"
 
 
-def test_answers_name_servers_and_itself_are_none() -> None:
+def test_answers_and_itself_are_none() -> None:
     assert called(packet(TCP, "10.1.2.3", 5432, SYN | ACK)) == ""
     assert called(packet(TCP, "10.1.2.3", 5432, ACK)) == ""
     assert called(packet(TCP, "127.0.0.1", 3000, SYN)) == ""
-    assert called(packet(UDP, "8.8.8.8", 53)) == "", "the name that is asked for says more"
+    assert called(packet(17, "8.8.8.8", 443)) == ""
     assert called(packet(1, "8.8.8.8", 0)) == ""
 
 

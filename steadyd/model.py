@@ -252,6 +252,17 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where one of an app's databases stood. `changes` is SQLite's own counter; `wal_bytes` are not in the file yet."""
+
+    path: str
+    size_bytes: int
+    pages: int
+    changes: int
+    wal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """An immutable snapshot of an app's files. `entry` is a path, or "" for a static site."""
 
@@ -273,6 +284,10 @@ class Version:
     """SHA-256 of the lock that pins its dependencies; "" for none."""
     pinned: bool = False
     """Its owner keeps it, whatever comes after it."""
+    live_at: float | None = None
+    """When it went live last."""
+    positions: tuple[Position, ...] = ()
+    """Where the app's databases stood then."""
 
 
 @dataclass(frozen=True, slots=True)

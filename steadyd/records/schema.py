@@ -184,6 +184,10 @@ STEADY = (
     CREATE INDEX tokens_of_principal ON tokens (principal_id);
     CREATE INDEX tokens_of_app ON tokens (app_id);
     """,
+    """
+    ALTER TABLE versions ADD COLUMN live_at REAL;
+    ALTER TABLE versions ADD COLUMN positions TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 TELEMETRY = (

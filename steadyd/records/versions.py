@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Commit, Draft, File, Origin, Principal, Version
+from steadyd.model import App, Commit, Draft, File, Origin, Position, Principal, Version
 from steadyd.records.crons import add_to_version
 from steadyd.settings import from_json, to_json
-from steadyd.store import Connection, Database, Row, one
+from steadyd.store import Connection, Database, Row, Write, one
 
 LOCK = "bun.lock"
 COLUMNS = (
     "v.app_id, v.number, v.entry, v.source, v.message, v.git, v.remix_of, v.created_at, v.author_id, v.modules, "
-    "v.settings, v.bun, v.pinned, coalesce(p.name, ''), "
+    "v.settings, v.bun, v.pinned, v.live_at, v.positions, coalesce(p.name, ''), "
     "coalesce((SELECT f.sha256 FROM version_files f WHERE f.app_id = v.app_id AND f.number = v.number "
     f"AND f.path = '{LOCK}'), '')"
 )
@@ -109,6 +109,17 @@ class Versions:
         return await self._database.read(lambda db: {row[0] for row in db.execute(sql, values)})
 
 
+def went_live(app_id: str, number: int, now: float, positions: Callable[[], Iterable[Position]]) -> Write:
+    """The write that remembers when a version went live, and where the databases stand at that moment."""
+
+    def write(db: Connection) -> None:
+        stood = json.dumps([asdict(position) for position in positions()])
+        sql = "UPDATE versions SET live_at = ?, positions = ? WHERE app_id = ? AND number = ?"
+        db.execute(sql, (now, stood, app_id, number))
+
+    return write
+
+
 # Private
 
 
@@ -148,6 +159,8 @@ def _from_row(row: Row, files: tuple[File, ...]) -> Version:
         shipped=from_json(json.loads(row[10])),
         bun=row[11],
         pinned=bool(row[12]),
-        author=row[13],
-        lock=row[14],
+        live_at=row[13],
+        positions=tuple(Position(**one) for one in json.loads(row[14])),
+        author=row[15],
+        lock=row[16],
     )

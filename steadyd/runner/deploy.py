@@ -12,18 +12,21 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.manifest import read_manifest
 from steadyd.model import App, Deploy, Draft, Event, File, Origin, Principal, Version
 from steadyd.records.apps import going_live
+from steadyd.records.versions import went_live
 from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.failure import Failure
 from steadyd.runner.install import Installed, Installer
 from steadyd.runner.lockfile import LOCK
 from steadyd.runner.pack import pack
+from steadyd.runner.positions import databases, positions
 from steadyd.runner.removal import Removal
 from steadyd.runner.reserve import is_full
 from steadyd.tree import Tree, check_tree, find_entry
@@ -252,10 +255,12 @@ class Deployer:
                         told["hosts"] = candidate.hosts
                         notes += await candidate.run()
             plan = await self._ground.plan(app, version)
-            now = time.time()
+            now, folder = time.time(), self._ground.place(app).app
+            stood = partial(positions, folder, await asyncio.to_thread(databases, folder))
             aside = await self._controller.swap(
                 turn, version, plan, going_live(app, version.number, now, self._ground.apps.terms),
                 environment.change(app.id, change, request.by, now), environment.went_live(app.id, version.number),
+                went_live(app.id, version.number, now, stood),
             )  # fmt: skip
         except BaseException as error:
             failed = _as_error(error, operation.current)

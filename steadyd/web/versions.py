@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from urllib.parse import quote
 
@@ -23,6 +24,16 @@ class File(schema.Strict):
     sha256: str
 
 
+class Position(schema.Strict):
+    """Where a database stood. `changes` is SQLite's own counter; `wal_bytes` were not in the file yet."""
+
+    path: str
+    size_bytes: int
+    pages: int
+    changes: int
+    wal_bytes: int
+
+
 class Ran(schema.Strict):
     """With which variables: their revision's number, and a hash that is equal for equal ones and tells no value."""
 
@@ -32,8 +43,8 @@ class Ran(schema.Strict):
 
 class Version(schema.Strict):
     """An immutable snapshot. `entry` is the file Bun runs, or "" for a static site. `lock` is the SHA-256 of what pins
-    its dependencies, or "". Who made it, from which commit, and the variables it ran with (null: none, or no longer
-    kept) are shown to its owner only."""
+    its dependencies, or "". Who made it, from which commit, when it went live last, where the databases stood at that
+    moment, and the variables it ran with (null: none, or no longer kept) are shown to its owner only."""
 
     version: int
     live: bool
@@ -48,6 +59,8 @@ class Version(schema.Strict):
     author: str | UnsetType = UNSET
     git: schema.Git | UnsetType | None = UNSET
     env: Ran | UnsetType | None = UNSET
+    live_at: datetime | UnsetType | None = UNSET
+    databases: list[Position] | UnsetType = UNSET
 
 
 class PinBody(schema.Strict):
@@ -179,6 +192,8 @@ async def _shown(call: Call, versions: list[model.Version]) -> list[Version]:
         version.author = found.author
         version.git = schema.Git(commit=commit.id, remote=commit.remote, dirty=commit.dirty) if commit else None
         version.env = Ran(revision=env.number, hash=env.hash) if env else None
+        version.live_at = None if found.live_at is None else shown.moment(found.live_at)
+        version.databases = [Position(**asdict(position)) for position in found.positions]
     return made
 
 

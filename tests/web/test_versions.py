@@ -112,3 +112,31 @@ def test_a_version_is_pinned_and_unpinned(web: Web) -> None:
             assert code(await client.patch("/api/apps/hello/versions/2", json={"pinned": True})) == "not_found"
 
     web(body)
+
+
+KEEPER = """import { Database } from "bun:sqlite";
+const db = new Database("data.sqlite");
+db.run("CREATE TABLE IF NOT EXISTS t (x)");
+export default { fetch: () => new Response(String(db.run("INSERT INTO t VALUES (1)").changes)) };
+"""
+
+
+def test_a_version_says_where_the_databases_stood_and_which_variables_are_its_own(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client(stage.operator_token) as client:
+            made = {"name": "hello", "files": {"index.ts": KEEPER}, "env": {"A": "1"}}
+            assert (await client.post("/api/apps", json=made)).status_code == 201
+            again = {"files": {"index.ts": KEEPER + "//"}, "env": {"A": "2"}}
+            assert (await client.post("/api/apps/hello/deploys", json=again)).status_code == 201
+            second, first = (await client.get("/api/apps/hello/versions")).json()["versions"]
+            assert (first["databases"], first["env"] != second["env"]) == ([], True)
+            (stood,) = second["databases"]
+            assert stood["path"] == "data.sqlite"
+            assert stood["pages"] >= 2
+            assert second["live_at"] > first["live_at"]
+            assert (await client.post("/api/apps/hello/rollback", json={"version": 1})).status_code == 201
+            back = (await client.get("/api/apps/hello/versions/1")).json()["version"]
+            assert (back["env"], len(back["databases"])) == (first["env"], 1)
+            assert back["live_at"] > second["live_at"]
+
+    web(body)

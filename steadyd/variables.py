@@ -37,6 +37,11 @@ RESERVED: Mapping[str, str] = {
     "__proto__": "in JavaScript it names no variable",
 }
 """A name, or the beginning of names before `*` → why it cannot be set."""
+READ_AT_START = re.compile(
+    r"HOME|PATH|TERM|COLORTERM|NO_COLOR|FORCE_COLOR|CI|LANG|LANGUAGE|TZDIR|(NODE|SSL|LC|UV|MALLOC|MIMALLOC|JSC|WEBKIT)_\w+"
+)
+"""Names that Bun or the system reads while it starts and never again (HOME, PATH and colours tried on Bun 1.4, which
+reads TZ and HTTP_PROXY whenever it needs them)."""
 FREE_PREFIX = "BUN_PUBLIC_"
 """What Bun's bundler shows to browsers, by its documentation: https://bun.sh/docs/bundler/html."""
 
@@ -102,6 +107,11 @@ def why_reserved(name: str) -> str:
         if name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1])):
             return reason
     return ""
+
+
+def is_read_at_start(name: str) -> bool:
+    """Whether a variable of that name only counts if the program was started with it."""
+    return READ_AT_START.fullmatch(name) is not None
 
 
 def check_name(name: str) -> str:

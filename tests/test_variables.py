@@ -21,6 +21,7 @@ from steadyd.variables import (
     check_sizes,
     check_text,
     for_context,
+    is_read_at_start,
     is_secret,
     shown,
 )
@@ -69,6 +70,13 @@ def test_names_that_are_taken_say_why() -> None:
 )
 def test_a_name_says_whether_it_is_secret(name: str, secret: bool) -> None:
     assert is_secret(name) is secret
+
+
+def test_some_names_only_count_at_the_start_of_a_program() -> None:
+    assert all(
+        map(is_read_at_start, ("HOME", "PATH", "NODE_ENV", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "FORCE_COLOR"))
+    )
+    assert not any(map(is_read_at_start, ("TZ", "HTTP_PROXY", "DATABASE_URL", "STEADY_APP", "HOMEPAGE", "MY_PATH")))
 
 
 def test_a_value_is_a_text_without_nul_and_not_too_long() -> None:

@@ -30,6 +30,7 @@ from steadyd.runner.sightings import Sightings
 from steadyd.runner.status import StatusEvent, StatusReader
 from steadyd.runner.trash import remove_now
 from steadyd.runner.zygote import Nursery
+from steadyd.variables import is_read_at_start
 
 SOCKET = "app.sock"
 CALLS = "calls.sock"
@@ -353,11 +354,12 @@ class Starter:
 
 
 def _suits_zygote(plan: Plan) -> bool:
-    """bunfig.toml is read before anything else: a zygote's Bun has looked for it already. It gets its variables in one
-    message."""
+    """bunfig.toml is read before anything else: a zygote's Bun has looked for it already, and for some variables. The
+    others it gets in one message."""
     plain = plan.entry == ENTRY and plan.bundle is None
-    plain = plain and sum(map(len, (*plan.environ, *plan.environ.values()))) <= ZYGOTE_CHARACTERS_MAX
-    return plain and plan.uid is not None and not os.path.lexists(plan.folder / "bunfig.toml")
+    characters = sum(map(len, (*plan.environ, *plan.environ.values())))
+    late = characters <= ZYGOTE_CHARACTERS_MAX and not any(map(is_read_at_start, plan.environ))
+    return plain and late and plan.uid is not None and not os.path.lexists(plan.folder / "bunfig.toml")
 
 
 def _forget(status: StatusReader | None, runtime: Path, group: Group | None, network: Attachment) -> None:

@@ -143,12 +143,16 @@ def test_one_becomes_one_app_and_the_next_takes_its_place(root: Path, bun: Engin
 
 
 def test_what_a_zygote_cannot_be_is_started_plainly(root: Path, bun: Engine) -> None:
-    """Another entry, a tier whose zygotes are all taken, one that died while it waited."""
+    """Another entry, a variable that Bun reads at its start, a tier whose zygotes are all taken, one that died while
+    it waited."""
 
     async def body() -> None:
         async with nursed(root, bun) as (here, nursery):
             other = here.runtime(here.plan({"main.ts": HELLO}, entry="main.ts"))
             assert await ask(other) == (200, "hello")
+            homely = here.plan('export default { fetch: () => new Response(require("node:os").homedir()) }')
+            homely = dataclasses.replace(homely, environ={**homely.environ, "HOME": "/app/home"})
+            assert await ask(here.runtime(homely)) == (200, "/app/home")
             assert nursery.ready == sum(READY.values())
             for waiting in nursery._waiting["guests"]:
                 waiting.confined.process.kill()

@@ -203,6 +203,8 @@ class App:
     """What the live version's own file says."""
     settings: Settings = Settings()
     """What follows from both, within the host's ceilings."""
+    suspended: str = ""
+    """Why the operator suspended it, or its owner; "" while neither is."""
     variables: Change = UNCHANGED
     """What an operation under way makes of its variables; what is stored is in records/environment.py."""
 
@@ -213,7 +215,8 @@ class App:
     @property
     def is_open_source(self) -> bool:
         """Anybody who knows its name may read its versions."""
-        return self.settings.visibility is not Visibility.PRIVATE_SOURCE
+        here = self.deleted_at is None and not self.suspended
+        return here and self.settings.visibility is not Visibility.PRIVATE_SOURCE
 
     @property
     def by_guest(self) -> bool:

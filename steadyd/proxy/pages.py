@@ -16,6 +16,7 @@ TITLES = {
     "app_timeout": "The app took too long",
     "app_failed": "The app does not start",
     "held": "The app is held",
+    "suspended": "The app is suspended",
     "secrets_locked": "The app is locked",
     "gate_full": "Too many visitors are waiting",
     "gate_timeout": "The app did not wake in time",
@@ -23,7 +24,7 @@ TITLES = {
     "shutting_down": "This host is shutting down",
 }
 
-OWNERS_BUSINESS = frozenset({"app_died", "app_failed", "app_timeout", "bad_upstream", "gate_timeout"})
+OWNERS_BUSINESS = frozenset({"app_died", "app_failed", "app_timeout", "bad_upstream", "gate_timeout", "suspended"})
 """What only the app's owner can mend: the page says where they see more. It links and shows nothing, because no
 session of the control plane may reach an app's origin."""
 

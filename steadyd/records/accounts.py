@@ -11,7 +11,10 @@ from steadyd.records.apps import moved
 from steadyd.records.links import Purpose
 from steadyd.store import Connection, Database, Row, one
 
-COLUMNS = f"{people.COLUMNS}, c.email, c.password, p.suspended"
+COLUMNS = (
+    f"{people.COLUMNS}, c.email, c.password, p.suspended, "
+    "(SELECT count(*) FROM apps a WHERE a.owner_id = p.id AND a.deleted_at IS NULL)"
+)
 FROM = "FROM accounts c JOIN principals p ON p.id = c.principal_id"
 
 
@@ -34,6 +37,8 @@ class Account:
     email: str
     password: str
     suspended: str = ""
+    apps: int = 0
+    """How many they have, deleted ones apart."""
 
 
 class Accounts:
@@ -170,4 +175,4 @@ def _the(db: Connection, username: str) -> Account:
 
 
 def _account(row: Row | None) -> Account | None:
-    return Account(people.principal_of(row), row[5], row[6], row[7] or "") if row else None
+    return Account(people.principal_of(row), row[5], row[6], row[7] or "", row[8]) if row else None

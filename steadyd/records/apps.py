@@ -28,7 +28,8 @@ from steadyd.terms import Terms
 RANDOM_NAME_TRIES_MAX = 20
 COLUMNS = (
     "a.id, a.number, a.name, a.owner_id, p.name, a.version, a.temporary, a.held, a.created_at, a.updated_at, "
-    "a.expires_at, a.deleted_at, a.settings, p.kind, coalesce(v.settings, '{}')"
+    "a.expires_at, a.deleted_at, a.settings, p.kind, coalesce(v.settings, '{}'), "
+    "coalesce(a.suspended, p.suspended, '')"
 )
 PUBLIC = "json_extract(a.settings, '$.visibility') = 'public'"
 """As the index has it that finds them."""
@@ -162,6 +163,11 @@ def holding(app_id: str, held: bool) -> Write:
     return lambda db: db.execute("UPDATE apps SET held = ? WHERE id = ?", (held, app_id))
 
 
+def suspending(app_id: str, reason: str | None) -> Write:
+    """Why the operator suspends the app; None to end that."""
+    return lambda db: db.execute("UPDATE apps SET suspended = ? WHERE id = ?", (reason, app_id))
+
+
 def deleting(app_id: str, at: float | None) -> Write:
     """Delete (`at` a time) or bring back (`None`). Code, data and name stay."""
     return lambda db: db.execute("UPDATE apps SET deleted_at = ? WHERE id = ?", (at, app_id))
@@ -214,6 +220,7 @@ def _app(row: Row | None, policy: Policy) -> App | None:
         chosen=chosen,
         shipped=shipped,
         settings=policy.settings(chosen, shipped, kind),
+        suspended=row[15],
     )
 
 

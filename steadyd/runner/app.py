@@ -29,7 +29,7 @@ from steadyd.runner.start import Plan, Starter
 from steadyd.runner.watch import Watch
 
 LOCKED = "secrets_locked"
-AT_REST = frozenset({AppState.STOPPED, AppState.FAILED, AppState.HELD})
+AT_REST = frozenset({AppState.STOPPED, AppState.FAILED, AppState.HELD, AppState.SUSPENDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +157,8 @@ class AppRuntime:
         """
         if self.closed:
             raise _closing()
+        if self.state is AppState.SUSPENDED:
+            raise _why(self.state, None, self.name, True)
         if self.state in (AppState.FAILED, AppState.HELD, AppState.BACKOFF):
             self._send(Event.RELEASE)
         if self.state is AppState.STOPPING:
@@ -168,16 +170,23 @@ class AppRuntime:
         if self.state is not AppState.RUNNING:
             raise _why(self.state, self.failure, self.name, True)
 
-    async def sleep(self, hold: bool = False) -> None:
-        """Stop it: drained, the process gone. With `hold`, no request wakes it; else who came meanwhile does."""
+    async def sleep(self, hold: bool = False, suspended: bool | None = None) -> None:
+        """Stop it: drained, the process gone. With `hold`, no request wakes it; else who came meanwhile does. Once
+        `suspended`, nothing wakes it at all until it is told that it no longer is."""
         swapping, self._swapping = self._swapping, True
         try:
             self._send(Event.STOP)
             await self.watch.until(lambda: self.state in AT_REST)
-            if hold:
+            if hold or suspended:
                 await self.alone("The app was stopped.")
         finally:
             self._swapping = swapping
+        if suspended:
+            self._send(Event.SUSPEND)
+        elif suspended is False and self.state is AppState.SUSPENDED:
+            self._send(Event.RESUME)
+        if self.state is AppState.SUSPENDED:
+            return
         if hold:
             self._send(Event.HOLD)
         elif len(self._gate) and not self._swapping:
@@ -390,6 +399,8 @@ def _why(state: AppState, failure: Failure | None, name: str, in_full: bool) -> 
     """Why there is no instance to answer. The reason and the log, of `failure`, are the owner's business only."""
     if state is AppState.HELD:
         return SteadyError("held", "This app is held: its owner stopped it for now.", retry_after=60)
+    if state is AppState.SUSPENDED:
+        return SteadyError("suspended", "This app is suspended: the operator of this server took it out of service.")
     if failure is not None and failure.refusal is not None:
         return failure.refusal
     if failure is None or not in_full:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Choices, Event, Limits, Principal, Version
+from steadyd.model import App, AppState, Choices, Event, Limits, Principal, Version
 from steadyd.records.apps import choosing, holding
 from steadyd.runner.app import AT_REST, AppRuntime
 from steadyd.runner.confined import caps, limit_files
@@ -27,6 +27,9 @@ from steadyd.runner.instance import Instance, pids_of
 from steadyd.runner.operation import Operation, Operations
 from steadyd.runner.start import Plan
 from steadyd.store import Write
+
+SUSPEND, RESUME = "suspend", "resume"
+"""The two kinds of operation on an app that is suspended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,13 @@ class Controller:
         """An operation on an app, once it is its turn. `first`: the app may have no live version yet.
 
         Raises:
-            SteadyError: `not_found` if the app was deleted meanwhile, `conflict` if nothing of it is live yet.
+            SteadyError: `not_found` if the app was deleted meanwhile, `conflict` if nothing of it is live yet,
+                `suspended` if it is: then only the operator puts it back.
         """
         async with self.operations.open(app, kind, by) as operation:
-            await self._present(app)
+            await self._present(app, kind)
             async with self.fleet.turn(app) as runtime:
-                now = await self._present(app)
+                now = await self._present(app, kind)
                 live = await self._ground.versions.one(app.id, now.version)
                 if live is None and not first:
                     raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
@@ -195,12 +199,34 @@ class Controller:
 
         await self.operations.to_the_end(work())
 
+    async def suspension(self, by: Principal, app: App, kind: str, *writes: Write) -> App:
+        """Take an app out of service (SUSPEND), or put it back, asleep (RESUME): as the records say once `writes` are
+        true, since its owner may be suspended too."""
+
+        async def work() -> App:
+            if self.fleet.runtime(app.id) is None:
+                await self._ground.apps.write(*writes)
+            else:
+                async with self.turn(by, app, kind, first=True) as turn, turn.operation.step(kind):
+                    await turn.operation.commit(*writes)
+                    now = await self._present(app, kind)
+                    if now.suspended or turn.runtime.state is AppState.SUSPENDED:
+                        await turn.runtime.sleep(now.held, bool(now.suspended))
+            now = await self._ground.apps.by_id(app.id) or app
+            said = f"Suspended by the operator: {now.suspended}" if now.suspended else "No longer suspended."
+            self.fleet.note(app.id, Event(time.time(), kind, said))
+            return now
+
+        return await self.operations.to_the_end(work())
+
     # Private
 
-    async def _present(self, app: App) -> App:
+    async def _present(self, app: App, kind: str) -> App:
         now = await self._ground.apps.by_id(app.id)
         if now is None or now.deleted_at is not None:
             raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
+        if now.suspended and kind not in (SUSPEND, RESUME):
+            raise suspended(now)
         return now
 
     async def _settle(self, turn: Turn, wanted: App, write: Write) -> None:
@@ -219,6 +245,11 @@ class Controller:
     async def _changed(self, app: App, kind: str, by: Principal) -> App:
         self.fleet.note(app.id, Event(time.time(), kind, f"Changed by {by.name}: {kind}."))
         return await self._ground.apps.by_id(app.id) or app
+
+
+def suspended(app: App) -> SteadyError:
+    """What the owner of a suspended app is told."""
+    return SteadyError("suspended", f"“{app.name}” is suspended: {app.suspended}", {"reason": app.suspended})
 
 
 # Private

@@ -90,8 +90,8 @@ class Fleet:
             runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.ground.prepare, tell)
             runtime.settings = app.settings
             self._runtimes[app.id] = runtime
-            if app.held:
-                await runtime.sleep(hold=True)
+            if app.held or app.suspended:
+                await runtime.sleep(app.held, bool(app.suspended))
         return runtime
 
     async def publish_routes(self) -> None:
@@ -120,6 +120,8 @@ class Fleet:
         """What the app is doing, for the API."""
         if app.deleted_at is not None:
             return AppState.DELETED
+        if app.suspended:
+            return AppState.SUSPENDED
         runtime = self._runtimes.get(app.id)
         return runtime.state if runtime else AppState.STOPPED
 

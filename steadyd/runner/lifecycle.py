@@ -3,7 +3,8 @@
 An app sleeps (STOPPED) until somebody wants it. It is STARTING until the harness says that its server listens, then
 RUNNING. Unasked for some seconds it is FROZEN: in memory, without a turn on any cpu, and the next request thaws it in
 less than a millisecond. A death leads to BACKOFF and another start; too many instances in a row that never listen end
-in FAILED, where only the owner helps. HELD is a sleep from which no request wakes it.
+in FAILED, where only the owner helps. HELD is a sleep from which no request wakes it, SUSPENDED one from which only
+the operator does.
 
 Kinds of death are kept apart, as supervisors of the field do: an instance that has answered somebody or lived for
 HEALTHY_SECONDS has proven itself, and its death is answered by a start at once; one that died earlier makes the next
@@ -38,6 +39,8 @@ class Event(enum.Enum):
     RETRY = "the backoff is over"
     HOLD = "its owner keeps it down"
     ADOPT = "a deploy starts its candidate itself, and tells how that went"
+    SUSPEND = "the operator takes it out of service"
+    RESUME = "the operator puts it back"
     RELEASE = "its owner allows it to run again, or a deploy gives it a new chance"
 
 
@@ -62,6 +65,7 @@ TRANSITIONS: dict[AppState, dict[Event, tuple[AppState, tuple[Action, ...]]]] = 
         E.STOP: (S.STOPPED, ()),
         E.ADOPT: (S.STARTING, ()),
         E.HOLD: (S.HELD, (A.REFUSE,)),
+        E.SUSPEND: (S.SUSPENDED, (A.REFUSE,)),
         E.RELEASE: (S.STOPPED, (A.FORGIVE,)),
     },
     S.STARTING: {
@@ -98,19 +102,28 @@ TRANSITIONS: dict[AppState, dict[Event, tuple[AppState, tuple[Action, ...]]]] = 
         E.RETRY: (S.STARTING, (A.SPAWN,)),
         E.STOP: (S.STOPPED, ()),
         E.HOLD: (S.HELD, (A.REFUSE,)),
+        E.SUSPEND: (S.SUSPENDED, (A.REFUSE,)),
         E.RELEASE: (S.STOPPED, (A.FORGIVE,)),
     },
     S.FAILED: {
         E.WANTED: (S.FAILED, (A.REFUSE,)),
         E.STOP: (S.FAILED, ()),
         E.HOLD: (S.HELD, (A.REFUSE,)),
+        E.SUSPEND: (S.SUSPENDED, (A.REFUSE,)),
         E.RELEASE: (S.STOPPED, (A.FORGIVE,)),
     },
     S.HELD: {
         E.WANTED: (S.HELD, (A.REFUSE,)),
         E.STOP: (S.HELD, ()),
         E.HOLD: (S.HELD, ()),
+        E.SUSPEND: (S.SUSPENDED, ()),
         E.RELEASE: (S.STOPPED, (A.FORGIVE,)),
+    },
+    S.SUSPENDED: {
+        E.WANTED: (S.SUSPENDED, (A.REFUSE,)),
+        E.STOP: (S.SUSPENDED, ()),
+        E.SUSPEND: (S.SUSPENDED, ()),
+        E.RESUME: (S.STOPPED, (A.FORGIVE,)),
     },
 }
 

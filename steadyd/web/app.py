@@ -30,8 +30,10 @@ from steadyd.web import (
     settings,
     static,
     streams,
+    suspension,
     targets,
     tokens,
+    users,
     versions,
 )
 from steadyd.web.answers import error_answer, from_http_exception
@@ -92,6 +94,8 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *host.ENDPOINTS,
         *people.ENDPOINTS,
         *tokens.ENDPOINTS,
+        *users.ENDPOINTS,
+        *suspension.ENDPOINTS,
     )
     return (*calls, *description.endpoints(calls, rooms.urls.control))
 

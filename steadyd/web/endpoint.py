@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Principal, Scope
+from steadyd.runner.controller import suspended
 from steadyd.web import auth
 from steadyd.web.auth import Caller
 from steadyd.web.body import CALL_BYTES_MAX, Allowance, Holding, convert, decode, whole
@@ -204,9 +205,11 @@ async def _find(endpoint: Endpoint, rooms: Rooms, request: Request, caller: Call
         return None
     name = request.path_params["name"]
     app = await rooms.apps.by_name(name)
-    may_read = endpoint.access is Access.READER and app is not None and app.is_open_source and app.deleted_at is None
+    may_read = endpoint.access is Access.READER and app is not None and app.is_open_source
     if app is None or not (caller.owns(app) or may_read):
         raise await absent(rooms, name, caller)
+    if app.suspended and endpoint.changes and endpoint.method != "DELETE":
+        raise suspended(app)
     if app.deleted_at is not None and endpoint.access is not Access.OWNER_OF_DELETED:
         raise SteadyError("conflict", f"“{name}” is deleted. Undelete it first: POST /api/apps/{name}/undelete.")
     return app

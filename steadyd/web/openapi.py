@@ -27,6 +27,7 @@ PATH_PARAMETERS: dict[str, Json] = {
     "id": {"description": "What tells it from others, as it is listed.", "schema": {"type": "string"}},
     "name": {"description": "The app's name.", "schema": {"type": "string"}},
     "run": {"description": "A run's id, as it is listed.", "schema": {"type": "string"}},
+    "username": {"description": "A user's name.", "schema": {"type": "string"}},
     "target": {"description": "What is open, as it is listed.", "schema": {"type": "string"}},
     "n": {"description": "A version's number.", "schema": {"type": "integer", "minimum": 1}},
     "file": {"description": "A database's path; its slashes stay as they are.", "schema": {"type": "string"}},

@@ -311,6 +311,7 @@ class App(Strict):
     limits: Limits
     usage: Usage
     deleted_at: datetime | UnsetType = UNSET
+    suspended: Annotated[str, Meta(description="Why the operator suspended it.")] | UnsetType = UNSET
     last_death: Death | UnsetType = UNSET
 
 

@@ -11,10 +11,11 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Choices, Network, Version
-from steadyd.records.apps import choosing
+from steadyd.records.apps import choosing, suspending
+from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.runner.engine import Engine
 from steadyd.runner.start import Plan
-from tests.runner.conftest import HELLO, World, run, world
+from tests.runner.conftest import HELLO, World, ask, run, world
 
 WISH = choosing("", lambda before: before)
 SAYS = "export default { fetch: () => new Response(process.env.WORD ?? 'none') };\n"
@@ -69,6 +70,40 @@ def test_a_change_that_does_not_start_changes_nothing(root: Path, bun: Engine) -
                 assert "a bad word" in caught.value.message
                 assert await here.ask() == "none"
                 assert (await here.app()).chosen == Choices()
+
+    run(body())
+
+
+def test_a_suspended_app_is_changed_by_nobody_and_stays_so_after_a_restart(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(SAYS)
+            by, app = await here.operator(), await here.app()
+            await here.controller.stop(by, app, hold=True)
+            suspended = await here.controller.suspension(by, app, SUSPEND, suspending(app.id, "Spam."))
+            assert (suspended.suspended, here.fleet.state(suspended)) == ("Spam.", AppState.SUSPENDED)
+            for work in (
+                here.controller.start(by, app),
+                here.controller.restart(by, app),
+                here.controller.stop(by, app, True),
+                here.controller.record(by, app, "rename"),
+                here.deploy(HELLO),
+            ):
+                with pytest.raises(SteadyError, match="is suspended: Spam") as caught:
+                    await work
+                assert caught.value.code == "suspended"
+            assert ("suspend", "Suspended by the operator: Spam.") in [(e.kind, e.message) for _, e in here.heard]
+        async with world(root, bun, sandboxed=False) as here:
+            app = await here.app()
+            assert here.fleet.state(app) is AppState.SUSPENDED
+            with pytest.raises(SteadyError, match="is suspended"):
+                await ask(here.routes["hello.localhost"])
+            resumed = await here.controller.suspension(by, app, RESUME, suspending(app.id, None))
+            assert (here.fleet.state(resumed), resumed.version) == (AppState.HELD, 1)
+            await here.controller.start(by, app)
+            assert await here.ask() == "none"
+            kinds = [found.kind for found in await here.journal.operations(app.id) if found.outcome == "done"]
+            assert kinds == ["start", "resume", "suspend", "stop", "create"]
 
     run(body())
 

@@ -54,6 +54,17 @@ def test_no_request_wakes_what_is_held() -> None:
     assert history(state, E.RELEASE)[0] is S.STOPPED
 
 
+@pytest.mark.parametrize("state", [S.STOPPED, S.BACKOFF, S.FAILED, S.HELD])
+def test_what_is_suspended_stays_so_until_it_is_resumed(state: AppState) -> None:
+    suspended, done = history(state, E.SUSPEND)
+    assert (suspended, done) == (S.SUSPENDED, [] if state is S.HELD else [A.REFUSE])
+    assert history(suspended, E.WANTED, E.STOP, E.SUSPEND, E.WANTED) == (S.SUSPENDED, [A.REFUSE, A.REFUSE])
+    for event in (E.RELEASE, E.HOLD, E.ADOPT, E.RETRY):
+        with pytest.raises(SteadyError):
+            step(suspended, event)
+    assert history(suspended, E.RESUME, E.WANTED) == (S.STARTING, [A.FORGIVE, A.SPAWN])
+
+
 def test_what_cannot_happen_is_an_error_that_names_it() -> None:
     with pytest.raises(SteadyError) as caught:
         step(S.STOPPED, E.READY)

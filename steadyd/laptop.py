@@ -60,6 +60,8 @@ class Laptop:
     environ: Mapping[str, str]
     is_ignored: Callable[[str], bool]
     is_database: Callable[[str], bool]
+    crons: bool = False
+    """Whether the app's crons are fired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ async def _run(laptop: Laptop, show: Show) -> None:
                 asyncio.create_task(_show_requests(ring, show, stopping)),
                 asyncio.create_task(follow_changes(app, laptop.is_ignored, laptop.is_database)),
             ]
+            if laptop.crons:
+                tasks.append(asyncio.create_task(_fire_crons(app, urls)))
             for task in tasks:
                 task.add_done_callback(lambda _: stopping.set())
             await stopping.wait()
@@ -179,6 +183,7 @@ async def _app(
     }
     starter = Starter(engine_in(scratch / "engine"), sockets, logs, sandboxed=False)
     app = LocalApp(laptop.source, starter, logs, environ)
+    app.calls = laptop.crons
     lines = asyncio.create_task(_show_lines(logs.feed.subscribe(APP_ID), show, stopping))
     try:
         yield app
@@ -186,6 +191,14 @@ async def _app(
         await app.close()
         await logs.close()
         await lines
+
+
+async def _fire_crons(app: LocalApp, urls: Urls) -> None:
+    from steadyd.runner.clock import Clock
+    from steadyd.runner.errand import Errands
+
+    errands = Errands(lambda app_id: app, urls.app, lambda told: None, lambda app_id, version, said: app.say(said))
+    await Clock(app.id, app.source.folder, errands.run, app.say).run()
 
 
 async def _show_lines(lines: Subscription[LogLine], show: Show, stopping: asyncio.Event) -> None:

@@ -24,7 +24,17 @@ NO_LIMITS = {
     "proxy.hosts.PORT_MAX": "a port number has 16 bits",
     "proxy.writer.JOINED_BYTES_MAX": "which of two ways to write is cheaper",
 }
-OUTSIDE = ("changes", "cli", "excerpt", "laptop", "runner.local", "runner.proof", "runner.reload", "trial")
+OUTSIDE = (
+    "changes",
+    "cli",
+    "excerpt",
+    "laptop",
+    "runner.clock",
+    "runner.local",
+    "runner.proof",
+    "runner.reload",
+    "trial",
+)
 """Where one person watches one command: its patience and its reading are limited too, and no promise to others."""
 
 

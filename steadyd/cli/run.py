@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65_535), help="[default: 8080, else the next free one]")
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
 @click.option("--raw", is_flag=True, help="Let control characters and colours of the app through.")
+@click.option("--crons", is_flag=True, help="Fire the app's crons at their moments, as a server does.")
 @click.option(
     "--trial", is_flag=True, help="Only try the next deploy, on a copy of the data, and say what comes of it."
 )
 @json_option
 def run(
-    path: Path, name: str | None, port: int | None, open_browser: bool, raw: bool, trial: bool, as_json: bool
+    path: Path,
+    name: str | None,
+    port: int | None,
+    open_browser: bool,
+    raw: bool,
+    crons: bool,
+    trial: bool,
+    as_json: bool,
 ) -> None:
     """Serve a folder (or one .ts/.js file) from here, reloading on change.
 
@@ -47,7 +56,7 @@ def run(
         line=lambda line: _print_line(line, raw, as_json),
         request=lambda record: _print_request(record, as_json),
     )
-    laptop.run(_laptop(path, name, port), show)
+    laptop.run(replace(_laptop(path, name, port), crons=crons), show)
     _let_go_of_output()
 
 

@@ -59,6 +59,8 @@ class LocalApp(AppRuntime):
         self.settings = Settings(idle_seconds=0)
         self.source = source
         self.starts = 0
+        self.calls = False
+        """Whether functions that crons name can be called."""
         self._logs = logs
         self._environ = environ
         self._installed = ""
@@ -176,6 +178,7 @@ class LocalApp(AppRuntime):
             folder=self.source.folder,
             environ={**self._environ, "STEADY_VERSION": str(self.starts)},
             local=True,
+            calls=self.calls,
         )
         await self._fetch_dependencies(plan)
         return plan

@@ -56,11 +56,11 @@ class Run:
         self.url = self.line("http://").split()[0]
         self.port = int(URL.match(self.url)[1])  # type: ignore[index]
 
-    def line(self, text: str) -> str:
+    def line(self, text: str, seconds: float = LINE_SECONDS_MAX) -> str:
         """Wait for the next line that contains `text`."""
         while True:
             try:
-                line = self._new.get(timeout=LINE_SECONDS_MAX)
+                line = self._new.get(timeout=seconds)
             except queue.Empty:
                 raise AssertionError(f"no line with {text!r} in:\n" + "".join(self.lines)) from None
             if text in line:
@@ -252,6 +252,26 @@ def test_mistakes_of_types_are_shown_and_stop_nothing(app: Path, run: Callable[.
     here.line("index.ts:2:7: TS2322")
     here.line("const n: number")
     assert here.ask().text == "one"
+
+
+@pytest.mark.slow
+def test_crons_are_fired_on_request(app: Path, run: Callable[..., Run]) -> None:
+    (app / "index.ts").write_text(
+        "export function tidy() { console.log('tidied'); }\n"
+        "const fetch = (r) => (console.log(r.method, r.headers.get('steady-cron')), new Response());\n"
+        "export default { fetch };\n"
+    )
+    (app / "steady.json").write_text('{"crons": [{"schedule": "* * * * *", "path": "/tick"}, "wrong"]}')
+    here = run(str(app), "--port", "0", "--crons")
+    here.line("No crons")
+    crons = '{"crons": [{"schedule": "* * * * *", "path": "/tick"}, {"schedule": "* * * * *", "export": "tidy"}]}'
+    (app / "steady.json").write_text(crons)
+    here.line("Crons: tick (* * * * *), tidy (* * * * *)")
+    here.line("done in", seconds=75)
+    here.line("done in")
+    lines = "".join(here.lines)
+    assert "POST tick" in lines
+    assert "tidied" in lines
 
 
 def test_a_folder_that_is_broken_from_the_start_waits_too(app: Path, run: Callable[..., Run]) -> None:

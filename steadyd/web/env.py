@@ -173,7 +173,7 @@ def _unwrapped(said: dict[str, Any]) -> dict[str, Any]:
 
 def _told(change: Change) -> str:
     """Names only."""
-    done = {"set": [], "removed": []}  # type: dict[str, list[str]]
+    done: dict[str, list[str]] = {"set": [], "removed": []}
     for (context, name), value in sorted(change.values.items()):
         where = "" if context == PRODUCTION else f" ({context})"
         done["set" if value is not None else "removed"].append(f"{name}{where}")

@@ -26,7 +26,8 @@ class Launched:
 
     @property
     def notes(self) -> list[str]:
-        return [*self.upload.notes, *self.deployed.notes]
+        offer = f"“.env” was left out. For its variables: steadyd env {self.deployed.app.name} import .env"
+        return [*self.upload.notes, *([offer] if ".env" in self.upload.left_out else []), *self.deployed.notes]
 
     @property
     def left_out(self) -> list[schema.LeftOut]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 
 import pytest
 
@@ -301,5 +303,23 @@ def test_a_rollback_brings_back_the_variables_that_a_version_ran_with(web: Web) 
             assert await find(stage) == {"A": "1"}  # its own, whatever it ran with after the first rollback
             assert (await client.post(rollback, json={"version": 2, "env": True})).status_code == 201
             assert await find(stage) == {"A": "4"}
+
+    web(body)
+
+
+def test_a_dotenv_file_in_an_archive_is_offered_and_not_kept(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name, content in (("index.ts", ECHO.encode()), (".env", b"API_KEY=hush")):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        async with stage.client(stage.operator_token, **{"content-type": "application/gzip"}) as client:
+            made = await client.put("/api/apps/hello", content=packed.getvalue())
+            assert made.status_code == 201, made.text
+            assert "“.env” was left out. For its variables: steadyd env hello import .env" in made.json()["notes"]
+            assert await find(stage) == {}
+        assert not [path for path in stage.folder.rglob("*") if path.is_file() and b"hush" in path.read_bytes()]
 
     web(body)

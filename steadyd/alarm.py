@@ -24,8 +24,10 @@ TITLES: Mapping[str, str] = {
     "processes": "{} wanted more processes than it may have",
     "disk": "{} has used up its disk space",
     "network": "{} has used up its network for today",
+    "bun_refused": "{} does not run with this Bun",
     "auto_rollback": "{} is back at an earlier version",
     "cron": "A cron of {} failed",
+    "host_bun": "An app on {} does not run with its new Bun",
     "host_disk": "The disk of {} is nearly full",
     "test": "A test notice about {}",
 }
@@ -43,7 +45,7 @@ class Alarm:
 
     def kinds(self, app_id: str, event: Event, now: float) -> list[str]:
         """The kinds of notice that `event` asks for, mostly none."""
-        if event.kind in ("failed", "auto_rollback"):
+        if event.kind in ("failed", "auto_rollback", "bun_refused"):
             return [event.kind]
         if event.kind == "cron_failed":
             return ["cron"]

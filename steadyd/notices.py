@@ -32,6 +32,8 @@ RETRY_SECONDS = (5.0, 30.0, 120.0)
 MESSAGE_CHARACTERS_MAX = 1_000
 HOST = ""
 """In place of an app's id: a notice about this host."""
+OPERATORS_TOO = {"bun_refused": "host_bun"}
+"""What of an app is the operator's doing as well, and the kind of their notice."""
 
 logger = logging.getLogger("steadyd.notices")
 
@@ -102,6 +104,8 @@ class Notices:
         """Look at an app's event. Never waits, never raises."""
         for kind in self._alarm.kinds(app_id, event, time.monotonic()):
             self._begin(app_id, kind, self._about_app(app_id, kind, event))
+            if kind in OPERATORS_TOO:
+                self.host_happened(OPERATORS_TOO[kind], event.message)
 
     def host_happened(self, kind: str, message: str) -> None:
         """Tell the operator about this host."""

@@ -261,6 +261,18 @@ def test_the_operator_hears_of_the_host(run: Run) -> None:
     run(body)
 
 
+def test_the_operator_hears_of_an_app_that_a_new_bun_cannot_run(run: Run) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.owner(stage.there.url)
+        app = await stage.app()
+        stage.notices.happened(app.id, Event(0.0, "bun_refused", "It fails its trial."))
+        await stage.settled()
+        titles = ["An app on test-host does not run with its new Bun", "hello does not run with this Bun"]
+        assert sorted(stage.titles) == titles
+
+    run(body)
+
+
 def test_a_test_says_what_became_of_it(run: Run) -> None:
     async def body(stage: Stage) -> None:
         owner, app = await stage.owner(), await stage.app()

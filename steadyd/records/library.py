@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from steadyd.records.accounts import Accounts
 from steadyd.records.apps import Apps
 from steadyd.records.crons import Crons
+from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
 from steadyd.records.journal import Journal
 from steadyd.records.names import Names
@@ -36,6 +37,7 @@ class Library:
     crons: Crons
     tokens: Tokens
     accounts: Accounts
+    engines: Engines
 
 
 def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
@@ -52,4 +54,5 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         crons=Crons(database),
         tokens=Tokens(database),
         accounts=Accounts(database),
+        engines=Engines(database),
     )

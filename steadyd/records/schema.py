@@ -188,6 +188,11 @@ STEADY = (
     ALTER TABLE versions ADD COLUMN live_at REAL;
     ALTER TABLE versions ADD COLUMN positions TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    CREATE TABLE engines (
+        app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE, version INTEGER NOT NULL, bun TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 TELEMETRY = (

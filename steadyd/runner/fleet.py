@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +27,7 @@ from steadyd.runner.instance import Instance, pause, pids_of
 from steadyd.runner.networks import Networks
 from steadyd.runner.pressure import Resting, is_short, to_stop
 from steadyd.runner.quota import Watched
+from steadyd.runner.start import Plan
 
 TICK_SECONDS = 1.0
 STOPS_AT_ONCE_MAX = 64
@@ -70,6 +71,8 @@ class Fleet:
         self._memory = memory or host_memory
         self.on_failed: Callable[[str], None] = lambda app_id: None
         """Told the id of an app that is given up."""
+        self.prepare: Callable[[str], Awaitable[Plan]] = ground.prepare
+        """What goes before an app's first start."""
         self._runtimes: dict[str, AppRuntime] = {}
         self._notes: set[asyncio.Task[None]] = set()
         if ground.starter.networks is not None:
@@ -87,7 +90,7 @@ class Fleet:
         runtime = self._runtimes.get(app.id)
         if runtime is None:
             tell = Tell(self._happened, self._died, lambda app_id, seconds: self.note(app_id, _woken(seconds)))
-            runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.ground.prepare, tell)
+            runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.prepare, tell)
             runtime.settings = app.settings
             self._runtimes[app.id] = runtime
             if app.held or app.suspended:

@@ -14,6 +14,7 @@ from steadyd.runner.operation import Operations
 from steadyd.runner.recovery import recover
 from steadyd.runner.removal import Removal
 from steadyd.runner.retreat import Retreats
+from steadyd.runner.upgrade import Upgrades
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +46,6 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials) -> Worksho
     controller = Controller(fleet, operations)
     removal = Removal(fleet, operations, Shelf(ground.blobs, ground.versions.contents_in_use))
     deployer = Deployer(controller, installer, trials, removal)
+    fleet.prepare = Upgrades(fleet, trials).prepare
     fleet.on_failed = Retreats(fleet, operations, deployer).failed
     return Workshop(fleet, operations, controller, removal, deployer, trials)

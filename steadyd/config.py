@@ -81,6 +81,10 @@ class Config:
     cpus_ceiling: float = field(default_factory=cpus_ceiling)
     processes_ceiling: int = 1_024
     disk_bytes_ceiling: int = 10 << 30
+    guest_apps: int = 5
+    creations_per_hour: int = 60
+    temporary_days: float = 7.0
+    deleted_days: float = 30.0
     name_quarantine_days: float = 30.0
     versions_kept: int = 100
 
@@ -90,12 +94,17 @@ class Config:
         limits = Limits(self.memory_bytes, self.cpus, self.processes, self.disk_bytes)
         guest = replace(limits, memory_bytes=self.guest_memory_bytes, disk_bytes=self.guest_disk_bytes)
         ceilings = Limits(self.memory_bytes_ceiling, self.cpus_ceiling, self.processes_ceiling, self.disk_bytes_ceiling)
-        return Policy(limits, guest, ceilings, self.idle_seconds)
+        return Policy(limits, guest, ceilings, self.idle_seconds, self.guest_apps)
 
     @property
     def terms(self) -> Terms:
         """How long what nobody keeps is kept."""
-        return Terms(name_seconds=self.name_quarantine_days * DAY_SECONDS, versions_kept=self.versions_kept)
+        return Terms(
+            temporary_seconds=self.temporary_days * DAY_SECONDS,
+            deleted_seconds=self.deleted_days * DAY_SECONDS,
+            name_seconds=self.name_quarantine_days * DAY_SECONDS,
+            versions_kept=self.versions_kept,
+        )
 
     @property
     def database(self) -> Path:

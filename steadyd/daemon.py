@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import signal
@@ -45,9 +44,10 @@ from steadyd.runner import engine, process
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
+from steadyd.runner.collection import Collection
 from steadyd.runner.crons import Scheduler
 from steadyd.runner.errand import Errands, Told
-from steadyd.runner.fleet import Fleet, Routes, watched
+from steadyd.runner.fleet import Fleet, Routes
 from steadyd.runner.ground import PLUMBER_UID, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
@@ -57,7 +57,6 @@ from steadyd.runner.networks import Networks
 from steadyd.runner.plumbing import Plumbing
 from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.query import Databases
-from steadyd.runner.quota import Quota
 from steadyd.runner.registry import Registry
 from steadyd.runner.repl import Repls
 from steadyd.runner.start import Starter
@@ -71,6 +70,7 @@ from steadyd.store import Database
 from steadyd.telemetry import Telemetry
 from steadyd.urls import Urls
 from steadyd.web.app import build
+from steadyd.web.rate import RateLimit
 from steadyd.web.rooms import Rooms
 
 STOP_SECONDS_MAX = 12.0
@@ -152,7 +152,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         )
         notices = _notices(stack, config, ground)
         fleet, crons = _fleet(stack, ground, notices, ring, partial(_set_routes, listener, neighbours, control, urls))
-        workshop = open_workshop(fleet, installer, Trials(fleet, tools))
+        workshop = open_workshop(fleet, installer, Trials(fleet, tools), spawn)
         stack.push_async_callback(workshop.close)
         await workshop.recover()
         await asyncio.gather(fleet.load(), crons.recover())
@@ -162,8 +162,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         rooms = replace(told, missing=(problem,) * bool(problem))
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
-        quota = Quota(config.apps, spawn, functools.partial(watched, fleet))
-        _start_work(stack, fleet, telemetry, Sampler(metrics, fleet.readings), quota, crons)
+        _start_work(stack, workshop, telemetry, Sampler(metrics, fleet.readings), crons)
         await listener.open_sockets(sockets)
         stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
         await _introduce(config, library.people, operator, urls)
@@ -273,15 +272,15 @@ def _fleet(
 
 def _start_work(
     stack: contextlib.AsyncExitStack,
-    fleet: Fleet,
+    workshop: Workshop,
     telemetry: Telemetry,
     sampler: Sampler,
-    quota: Quota,
     crons: Scheduler,
 ) -> None:
     """The daemon's loops, until its end."""
     stack.push_async_callback(sampler.close)
-    for work in (fleet.run(), telemetry.run(), sampler.run(), quota.run(), crons.run()):
+    fleet, quota, collection = workshop.fleet, workshop.quota, Collection(workshop.fleet, workshop.removal)
+    for work in (fleet.run(), telemetry.run(), sampler.run(), quota.run(), crons.run(), collection.run()):
         stack.callback(asyncio.create_task(work).cancel)
 
 
@@ -316,6 +315,7 @@ def _rooms(
         crons=crons,
         body_bytes_max=config.request_body_bytes,
         env_value_bytes=config.env_value_bytes,
+        creations=RateLimit(config.creations_per_hour, "apps made"),
     )
 
 

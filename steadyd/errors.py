@@ -16,6 +16,7 @@ STATUS: Mapping[str, int] = {
     "unauthorized": 401,
     "cross_site": 403,
     "forbidden": 403,
+    "app_limit": 403,
     "not_found": 404,
     "unknown_host": 404,
     "method_not_allowed": 405,

@@ -43,6 +43,8 @@ class Policy:
     """What a guest's app gets, and no more."""
     ceilings: Limits = NONE
     idle_seconds: float = 15 * 60.0
+    guest_apps: int = 5
+    """Apps that a guest has at the same time, deleted ones left out."""
 
     def defaults(self, owner: Kind) -> Settings:
         """What an app has of which nobody said anything."""

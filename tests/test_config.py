@@ -56,4 +56,5 @@ def test_data_lies_with_the_system_as_root_and_else_with_the_user() -> None:
 
 def test_terms_are_told_in_days() -> None:
     assert Config(Path("/x")).terms == Terms()
-    assert Config(Path("/x"), name_quarantine_days=0.5).terms == Terms(name_seconds=43_200)
+    told = Config(Path("/x"), temporary_days=1, deleted_days=2, name_quarantine_days=0.5)
+    assert told.terms == Terms(86_400, 172_800, 43_200)

@@ -54,9 +54,9 @@ ALLOWED: Mapping[str, str] = {
     "statement": "",
     "excerpt": "",
     "linux": "errors model reach",
-    "runner": "errors excerpt model names reach schedule settings manifest tree urls feed store records linux "
+    "runner": "errors excerpt model names reach schedule settings terms manifest tree urls feed store records linux "
     "statement variables",
-    "web": "crontab edits patch errors model notices quantity reach settings tree urls feed store records runner "
+    "web": "crontab edits patch errors model notices quantity reach settings terms tree urls feed store records runner "
     "variables envfile passwords",
     "control": "errors",
     "hostdisk": "",

@@ -1,4 +1,4 @@
-"""The commands that change an app's life: `start`, `stop`, `restart`, `rename`, `delete`, `undelete`, `rollback`."""
+"""The commands that change an app's life, its name and its owner."""
 
 from __future__ import annotations
 
@@ -79,6 +79,25 @@ def rename(client: Client, name: str, new: str, as_json: bool) -> None:
     """Give an app another name; the old one leads on to it for a while."""
     answer = _post(client, name, "rename", {"name": new})
     client.tokens.rename(client.url, name, new)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(url_of(answer))
+
+
+@click.command(cls=Verb)
+@click.argument("name")
+@click.option("--guest-token", metavar="TOKEN", help="The token that edits the app.  [default: what was kept]")
+@uses_server
+@json_option
+def claim(client: Client, name: str, guest_token: str | None, as_json: bool) -> None:
+    """Keep a temporary app: it becomes yours and stays, at the same URL."""
+    from steadyd.cli.client import app_path
+
+    kept = guest_token or client.tokens.of_guest(client.url, name)
+    # As oneself, and not as the guest whose token was kept for this app.
+    answer = client.call("POST", app_path(name, "/claim"), {"token": kept} if kept else {}, seconds=START_SECONDS_MAX)
+    client.tokens.drop(client.url, name)
     if as_json:
         print_json(answer)
     else:

@@ -8,7 +8,7 @@ from steadyd import __version__
 from steadyd.cli.allow import allow, refuse
 from steadyd.cli.apps import apps, open_app, show, versions
 from steadyd.cli.appsettings import settings
-from steadyd.cli.change import delete, rename, restart, rollback, start, stop, undelete
+from steadyd.cli.change import claim, delete, rename, restart, rollback, start, stop, undelete
 from steadyd.cli.crons import crons
 from steadyd.cli.deploy import deploy
 from steadyd.cli.diff import diff
@@ -28,7 +28,10 @@ from steadyd.cli.verb import config_option
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, top, show, logs, requests, versions, diff, operations, open_app),
-    "Change": (start, stop, restart, rollback, rename, settings, env, crons, notify, allow, refuse, delete, undelete),
+    "Change": (
+        *(start, stop, restart, rollback, rename, claim, settings, env, crons, notify),
+        *(allow, refuse, delete, undelete),
+    ),
     "Reach in": (repl, sql),
     "Check": (doctor, secrets),
 }

@@ -69,6 +69,28 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--disk-max", type=size, default="10GiB", show_default=True, help="The same for what it may write.")
 @click.option("--guest-memory", type=size, default="128MiB", show_default=True, help="A guest's app has this at most.")
 @click.option("--guest-disk", type=size, default="100MiB", show_default=True, help="The same for what it may write.")
+@click.option("--guest-apps", type=click.IntRange(min=0), default=5, show_default=True, help="Of one guest; 0: any.")
+@click.option(
+    "--creations-per-hour",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    help="Apps that one client address makes; 0: any. Loopback and the operator make any.",
+)
+@click.option(
+    "--temporary-days",
+    type=click.FloatRange(min=0),
+    default=7.0,
+    show_default=True,
+    help="A temporary app lives so long after its last edit, and is kept as long again; 0: for ever.",
+)
+@click.option(
+    "--deleted-days",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="A deleted app is kept for so long; 0: until it is purged.",
+)
 @click.option(
     "--name-quarantine-days",
     type=click.FloatRange(min=0),
@@ -126,6 +148,10 @@ def config_from(options: dict[str, Any]) -> Config:
         cpus_ceiling=_ceiling(options["cpus_max"], cpus_ceiling(), options["cpus"]),
         processes_ceiling=options["processes_max"],
         disk_bytes_ceiling=options["disk_max"],
+        guest_apps=options["guest_apps"],
+        creations_per_hour=options["creations_per_hour"],
+        temporary_days=options["temporary_days"],
+        deleted_days=options["deleted_days"],
         name_quarantine_days=options["name_quarantine_days"],
         versions_kept=options["versions_kept"],
     )

@@ -43,6 +43,21 @@ class Tokens:
         everything[server] = {"guest": token, "apps": {**(apps if isinstance(apps, dict) else {}), app: token}}
         self._write(everything)
 
+    def of_guest(self, server: str, app: str) -> str:
+        """The token that a guest got for `app`, else the guest's last one, else ""."""
+        kept = self._read().get(server)
+        apps = kept.get("apps") if isinstance(kept, dict) else None
+        token = apps.get(app) if isinstance(apps, dict) else None
+        return str(token or (kept.get("guest") if isinstance(kept, dict) else "") or "")
+
+    def drop(self, server: str, app: str) -> None:
+        """Forget the token for `app`: it is no guest's any more."""
+        everything = self._read()
+        kept = everything.get(server)
+        apps = kept.get("apps") if isinstance(kept, dict) else None
+        if isinstance(apps, dict) and apps.pop(app, None) is not None:
+            self._write(everything)
+
     def rename(self, server: str, app: str, name: str) -> None:
         """`app` on `server` is called `name` from now on."""
         everything = self._read()

@@ -9,6 +9,7 @@ from steadyd.model import Kind, Principal
 from steadyd.records import links, people
 from steadyd.records.apps import moved
 from steadyd.records.links import Purpose
+from steadyd.records.names import inherit
 from steadyd.store import Connection, Database, Row, one
 
 COLUMNS = (
@@ -163,6 +164,7 @@ def _id(db: Connection, username: str) -> str:
 def _adopt(db: Connection, user: Principal, guest: Principal, now: float) -> None:
     for (app_id,) in db.execute("SELECT id FROM apps WHERE owner_id = ?", (guest.id,)).fetchall():
         moved(str(app_id), user, now)(db)
+    inherit(db, guest.id, user.id)
     notify = "UPDATE principals SET notify = (SELECT notify FROM principals WHERE id = ?) WHERE id = ? AND notify = ''"
     db.execute(notify, (guest.id, user.id))
     db.execute("DELETE FROM principals WHERE id = ? AND kind = 'guest'", (guest.id,))

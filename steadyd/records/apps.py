@@ -23,7 +23,7 @@ from steadyd.model import (
 from steadyd.records.names import hand_over, is_free, release, take, taken
 from steadyd.settings import Policy, from_json, to_json
 from steadyd.store import Connection, ConstraintError, Database, Row, Write, one
-from steadyd.terms import Terms
+from steadyd.terms import Fate, Terms
 
 RANDOM_NAME_TRIES_MAX = 20
 COLUMNS = (
@@ -52,7 +52,7 @@ class Apps:
         """A new app without a version. Without a name it gets a readable random one.
 
         Raises:
-            SteadyError: `invalid_name`, or `name_taken` with `details.yours`.
+            SteadyError: `invalid_name`, `name_taken` with `details.yours`, or `app_limit` for a guest.
         """
         if name is not None:
             check_name(name)
@@ -60,6 +60,7 @@ class Apps:
 
         def write(db: Connection) -> App:
             expires_at = self.terms.expires_at(temporary, now)
+            check_room(db, owner.id, owner.kind, self.policy)
             app_id = _create(db, name, owner, temporary, expires_at, now)
             app = _app(one(db, sql, (app_id,)), self.policy)
             assert app is not None
@@ -116,6 +117,39 @@ class Apps:
 
         await self._database.write(write)
 
+    def still(self, app_id: str, fate: Fate, now: float) -> Write:
+        """Nothing, if that is what time does to the app; for who looked before and acts now.
+
+        Raises:
+            SteadyError: when it is written, `conflict` if somebody kept the app meanwhile.
+        """
+
+        def write(db: Connection) -> None:
+            app = _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.id = ?", (app_id,)), self.policy)
+            if app is None or self.terms.fate(app, now) is not fate:
+                raise SteadyError("conflict", "It is kept after all.")
+
+        return write
+
+    def bringing_back(self, app_id: str, now: float) -> Write:
+        """A deleted app is there again; a temporary one for as long as after an edit.
+
+        Raises:
+            SteadyError: when it is written, `not_found` if it is purged at this moment, `app_limit` for a guest.
+        """
+
+        def write(db: Connection) -> None:
+            sql = "SELECT 1 FROM operations WHERE app_id = ? AND kind = 'purge' AND committed AND finished_at IS NULL"
+            app = _app(one(db, f"SELECT {COLUMNS} {FROM} WHERE a.id = ?", (app_id,)), self.policy)
+            if app is None or one(db, sql, (app_id,)) is not None:
+                raise SteadyError("not_found", "The app does not exist any more.")
+            if app.deleted_at is not None:
+                check_room(db, app.owner_id, app.owner_kind, self.policy)
+            expires_at = self.terms.expires_at(app.temporary, now)
+            db.execute("UPDATE apps SET deleted_at = NULL, expires_at = ? WHERE id = ?", (expires_at, app_id))
+
+        return write
+
     async def set_death(self, app_id: str, death: Death) -> None:
         """The newest death card."""
         values = (json.dumps(asdict(death)), app_id)
@@ -126,6 +160,22 @@ class Apps:
         if row is None or row[0] is None:
             return None
         return _death(json.loads(row[0]))
+
+
+def check_room(db: Connection, owner_id: str, kind: Kind, policy: Policy) -> None:
+    """Inside a transaction: whether that owner may have one more app.
+
+    Raises:
+        SteadyError: `app_limit` with `details` {limit}.
+    """
+    if kind is not Kind.GUEST or not policy.guest_apps:
+        return
+    row = one(db, "SELECT count(*) FROM apps WHERE owner_id = ? AND deleted_at IS NULL", (owner_id,))
+    if row is not None and row[0] >= policy.guest_apps:
+        said = (
+            f"A guest has {policy.guest_apps} apps at most, and you have {row[0]}. Delete one, or sign up to have more."
+        )
+        raise SteadyError("app_limit", said, {"limit": policy.guest_apps})
 
 
 def moved(app_id: str, to: Principal, now: float) -> Write:
@@ -168,9 +218,10 @@ def suspending(app_id: str, reason: str | None) -> Write:
     return lambda db: db.execute("UPDATE apps SET suspended = ? WHERE id = ?", (reason, app_id))
 
 
-def deleting(app_id: str, at: float | None) -> Write:
-    """Delete (`at` a time) or bring back (`None`). Code, data and name stay."""
-    return lambda db: db.execute("UPDATE apps SET deleted_at = ? WHERE id = ?", (at, app_id))
+def deleting(app_id: str, at: float) -> Write:
+    """It is deleted from that moment on, if it was not before. Code, data and name stay."""
+    sql = "UPDATE apps SET deleted_at = coalesce(deleted_at, ?) WHERE id = ?"
+    return lambda db: db.execute(sql, (at, app_id))
 
 
 # Private

@@ -114,6 +114,11 @@ def hand_over(db: Connection, app_id: str, to: Principal) -> None:
     db.execute("UPDATE former_names SET owner_id = ? WHERE app_id = ?", (to.id, app_id))
 
 
+def inherit(db: Connection, from_id: str, to_id: str) -> None:
+    """Inside a transaction: whatever names one person's apps gave up are another's, also of apps that are gone."""
+    db.execute("UPDATE former_names SET owner_id = ? WHERE owner_id = ?", (to_id, from_id))
+
+
 def taken(db: Connection, name: str, owner_id: str) -> SteadyError:
     """Why an app cannot have that name; if it is `owner_id`'s own, what to do instead."""
     row = one(db, "SELECT owner_id, deleted_at FROM apps WHERE name = ?", (name,))

@@ -100,6 +100,13 @@ class Versions:
             return set()
         return await self._database.write(write)
 
+    async def contents_of(self, owner_id: str) -> dict[str, int]:
+        """Address → bytes of every content that a version of one owner's apps needs, deleted apps included."""
+        sql = (
+            "SELECT DISTINCT f.sha256, f.size FROM version_files f JOIN apps a ON a.id = f.app_id WHERE a.owner_id = ?"
+        )
+        return await self._database.read(lambda db: {str(row[0]): int(row[1]) for row in db.execute(sql, (owner_id,))})
+
     async def contents_in_use(self, among: Collection[str] | None = None) -> set[str]:
         """The address of every content that some version needs, or of those `among` some."""
         sql = "SELECT DISTINCT sha256 FROM version_files"

@@ -101,6 +101,17 @@ class Controller:
                     raise
         return tuple(aside)
 
+    async def swap_live(self, turn: Turn, plan: Plan, *writes: Write) -> None:
+        """The same for the version that is live already.
+
+        Raises:
+            SteadyError: `deploy_failed` where it does not start that way; nothing is changed.
+        """
+        try:
+            await self.swap(turn, turn.version, plan, *writes)
+        except Failure as failure:
+            raise _unchanged(failure, turn.app.name) from failure
+
     async def change(
         self, by: Principal, app: App, kind: str, plan: Callable[[App, Version], Awaitable[Plan]], *writes: Write
     ) -> App:
@@ -118,10 +129,7 @@ class Controller:
                     await turn.operation.commit(*writes)
                     turn.runtime.plan = wanted
                 else:
-                    try:
-                        await self.swap(turn, turn.version, wanted, *writes)
-                    except Failure as failure:
-                        raise _unchanged(failure, app.name) from failure
+                    await self.swap_live(turn, wanted, *writes)
             return await self._changed(turn.app, kind, by)
 
         return await self.operations.to_the_end(work())
@@ -237,10 +245,7 @@ class Controller:
             if runtime.plan is not None:
                 runtime.plan = plan
             return
-        try:
-            await self.swap(turn, turn.version, plan, write)
-        except Failure as failure:
-            raise _unchanged(failure, turn.app.name) from failure
+        await self.swap_live(turn, plan, write)
 
     async def _changed(self, app: App, kind: str, by: Principal) -> App:
         self.fleet.note(app.id, Event(time.time(), kind, f"Changed by {by.name}: {kind}."))

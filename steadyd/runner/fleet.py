@@ -20,13 +20,11 @@ from steadyd.model import App, AppState, Death, Event
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AppRuntime, Tell
-from steadyd.runner.failure import DISK
 from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground
-from steadyd.runner.instance import Instance, pause, pids_of
+from steadyd.runner.instance import Instance
 from steadyd.runner.networks import Networks
 from steadyd.runner.pressure import Resting, is_short, to_stop
-from steadyd.runner.quota import Watched
 from steadyd.runner.start import Plan
 
 TICK_SECONDS = 1.0
@@ -74,6 +72,7 @@ class Fleet:
         self.prepare: Callable[[str], Awaitable[Plan]] = ground.prepare
         """What goes before an app's first start."""
         self._runtimes: dict[str, AppRuntime] = {}
+        self._places: dict[str, Place] = {}
         self._notes: set[asyncio.Task[None]] = set()
         if ground.starter.networks is not None:
             ground.starter.networks.on_spent = lambda app_id, told: self.note(app_id, _spent(told))
@@ -92,7 +91,7 @@ class Fleet:
             tell = Tell(self._happened, self._died, lambda app_id, seconds: self.note(app_id, _woken(seconds)))
             runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.prepare, tell)
             runtime.settings = app.settings
-            self._runtimes[app.id] = runtime
+            self._runtimes[app.id], self._places[app.id] = runtime, self.ground.place(app)
             if app.held or app.suspended:
                 await runtime.sleep(app.held, bool(app.suspended))
         return runtime
@@ -112,9 +111,16 @@ class Fleet:
 
     async def remove(self, app_id: str) -> None:
         """Stop an app and forget it; its routes are the caller's to publish."""
+        self._places.pop(app_id, None)
         runtime = self._runtimes.pop(app_id, None)
         if runtime is not None:
             await runtime.close()
+
+    def places(self, owner_id: str) -> dict[str, Place]:
+        """App id → where it lives, of one owner's apps."""
+        return {
+            app_id: self._places[app_id] for app_id, runtime in self._runtimes.items() if runtime.owner_id == owner_id
+        }
 
     def runtime(self, app_id: str) -> AppRuntime | None:
         return self._runtimes.get(app_id)
@@ -255,24 +261,3 @@ def _relieve(runtimes: Mapping[str, AppRuntime], available: int, total: int) -> 
     ]
     for app_id in to_stop(available, total, idle):
         runtimes[app_id].sleep_early()
-
-
-def watched(fleet: Fleet) -> list[Watched]:
-    """Every instance that may be writing now, for its disk limit, which settings may have changed."""
-    found = []
-    for instance, plan in fleet.ground.starter.running.items():
-        if instance.frozen or instance.killed_for or plan.local:
-            continue
-        runtime, place = fleet.runtime(plan.app_id), Place(plan.folder.parent, plan.uid)
-        limits = runtime.settings.limits if runtime is not None else plan.limits
-        found.append(
-            Watched(
-                folders=(str(place.app), str(place.aside)),
-                uid=plan.uid,
-                limit_bytes=limits.disk_bytes,
-                pids=functools.partial(pids_of, instance),
-                pause=functools.partial(pause, instance),
-                stop=functools.partial(instance.kill, DISK),
-            )
-        )
-    return found

@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +39,15 @@ logger = logging.getLogger("steadyd.quota")
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What several apps may hold together: each as much as the others leave."""
+
+    whose: str
+    """The same word for all of them."""
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watched:
     """An instance that may write, and where. The first folder is what tells one app (or trial) from another."""
 
@@ -49,6 +59,9 @@ class Watched:
     """Called with whether to pause it, or to let it go on."""
     stop: Callable[[str], None]
     """Called with why, as one sentence about “it”."""
+    share: Share | None = None
+    rests: bool = False
+    """It does not run: it is measured once, for what it leaves to those it shares with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,10 @@ class Quota:
         self._gauge = Gauge()
         self._accounts: dict[str, Account] = {}
         self._written: dict[str, int] = {}
+        self._shares: dict[str, str] = {}
+        """Who shares → with whom."""
+        self._together: Counter[str] = Counter()
+        """Bytes that all of one share hold, as of this look."""
         self._measuring: dict[str, asyncio.Task[None]] = {}
         self._tidied = 0.0
 
@@ -90,7 +107,9 @@ class Quota:
         """Look at the host's free space, and begin to measure who may have passed a limit."""
         found = os.statvfs(self._folder)
         self._gauge = self._gauge.look(Amount(found.f_bfree * found.f_frsize, found.f_ffree))
-        due = [watched for watched in self._watched() if self._is_due(watched, now)]
+        found_apps = list(self._watched())
+        self._add_up(found_apps)
+        due = [watched for watched in found_apps if self._is_due(watched, now)]
         free = MEASURES_MAX - len(self._measuring)
         if len(due) > free:
             due.sort(key=self._has_written, reverse=True)
@@ -105,17 +124,49 @@ class Quota:
         account = self._accounts.get(str(folder))
         return account.used if account is not None and account.last is not None else None
 
+    async def held(self, watched: Watched) -> int:
+        """Bytes that an app holds, as of the last look; where there was none, as of now."""
+        folder = Path(watched.folders[0])
+        if self.used(folder) is None:
+            await self._look(watched)
+        used = self.used(folder)
+        return used.bytes if used is not None else 0
+
     # Private
 
     def _is_due(self, watched: Watched, now: float) -> bool:
         key = watched.folders[0]
-        if watched.limit_bytes <= 0 or key in self._measuring:
+        limit, account = self._limit(watched), self._accounts.get(key, Account())
+        if key in self._measuring or (limit.bytes == UNLIMITED and not watched.rests):
             return False
-        return self._accounts.get(key, Account()).due(now, self._gauge.taken, allowance(watched.limit_bytes))
+        if watched.rests:
+            return account.last is None
+        return account.due(now, self._gauge.taken, limit)
+
+    def _add_up(self, found: Iterable[Watched]) -> None:
+        for watched in found:
+            key = watched.folders[0]
+            if watched.share is not None:
+                self._shares[key] = watched.share.whose
+            else:
+                self._shares.pop(key, None)
+        self._together = Counter()
+        for key, whose in self._shares.items():
+            if key in self._accounts:
+                self._together[whose] += self._accounts[key].used.bytes
+
+    def _limit(self, watched: Watched) -> Amount:
+        """What it may hold now: its own limit, and what the others of its share leave of theirs."""
+        share, own = watched.share, watched.limit_bytes
+        if share is None or share.limit_bytes <= 0 or watched.rests:
+            return allowance(own)
+        used = self._accounts.get(watched.folders[0], Account()).used.bytes
+        left = max(1, share.limit_bytes - self._together[share.whose] + used)
+        return allowance(min(own, left) if own > 0 else left)
 
     async def _look(self, watched: Watched) -> None:
         """Measure one, and stop it if it holds too much."""
-        key, limit = watched.folders[0], allowance(watched.limit_bytes)
+        key, limit = watched.folders[0], self._limit(watched)
         account, taken, began = self._accounts.get(key, Account()), self._gauge.taken, time.monotonic()
         try:
             found = await self._measured(watched, account.ceiling(limit) or Amount(UNLIMITED, UNLIMITED))
@@ -128,7 +179,7 @@ class Quota:
             return
         self._accounts[key], over = account.after(Amount(found.bytes, found.inodes), limit, look)
         if over:
-            watched.stop(too_much(found, limit))
+            watched.stop(too_much(found, limit, watched.share if limit != allowance(watched.limit_bytes) else None))
 
     async def _measured(self, watched: Watched, ceiling: Amount) -> Measured | None:
         """Measured as it runs; who moves its folders about meanwhile is paused for it."""
@@ -155,6 +206,7 @@ class Quota:
             if not os.path.isdir(key):
                 self._accounts.pop(key)
                 self._written.pop(key, None)
+                self._shares.pop(key, None)
 
 
 async def measure(
@@ -203,12 +255,14 @@ def written(pids: Iterable[int]) -> int:
     return total
 
 
-def too_much(found: Measured, limit: Amount) -> str:
-    """Why an app was stopped: what it holds, of how much, where most of it is."""
+def too_much(found: Measured, limit: Amount, share: Share | None = None) -> str:
+    """Why an app was stopped: what it holds, of how much, where most of it is. `share` is what limited it."""
     if found.inodes > limit.inodes:
         what = f"it has more than {limit.inodes:,} files and folders, which is what {size(limit.bytes)} of disk allow."
     else:
         what = f"it holds {size(found.bytes)} on the disk, more than its {size(limit.bytes)}."
+    if share is not None:
+        what += f" A guest's apps may hold {size(share.limit_bytes)} together: delete one for good, or sign up."
     if found.held_bytes > found.bytes // 2:
         what += f" {size(found.held_bytes)} of it are in deleted files that it still has open."
     elif found.largest and found.largest_bytes > found.bytes // 2:

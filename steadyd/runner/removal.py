@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from steadyd.model import App, Event, Principal
@@ -11,6 +12,7 @@ from steadyd.records.apps import deleting
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.operation import Operations
+from steadyd.store import Write
 
 PURGE = "purge"
 
@@ -24,21 +26,26 @@ class Removal:
         self.shelf = shelf
         self._ground = fleet.ground
 
-    async def delete(self, by: Principal, app: App) -> None:
-        """Stop it at once. Code, data and name stay for an undelete."""
-        await self._operations.to_the_end(self._delete(by, app))
+    async def delete(self, by: Principal, app: App, *writes: Write, told: str = "") -> None:
+        """Stop it at once. Code, data and name stay for an undelete. `writes` come first, and may say no; its history
+        says what `told` says."""
+        await self._operations.to_the_end(self._delete(by, app, writes, told or f"Deleted by {by.name}."))
 
     async def undelete(self, by: Principal, app: App) -> None:
-        """Bring a deleted app back, asleep."""
+        """Bring a deleted app back, asleep.
+
+        Raises:
+            SteadyError: `app_limit` for a guest, `not_found` while it is purged.
+        """
         async with self._operations.open(app, "undelete", by) as operation:
-            await operation.commit(deleting(app.id, None))
+            await operation.commit(self._ground.apps.bringing_back(app.id, time.time()))
             await self._fleet.add(replace(app, deleted_at=None))
             await self._fleet.publish_routes()
         self._fleet.note(app.id, Event(time.time(), "undelete", f"Brought back by {by.name}."))
 
-    async def purge(self, by: Principal, app: App) -> None:
-        """Stop it and keep nothing: no process, file, log line or row, and its name is free."""
-        await self._operations.to_the_end(self._purge(by, app))
+    async def purge(self, by: Principal, app: App, *writes: Write) -> None:
+        """Stop it and keep nothing: no process, file, log line or row. `writes` come first, and may say no."""
+        await self._operations.to_the_end(self._purge(by, app, writes))
 
     async def forget(self, app: App) -> None:
         """Nothing is kept of the app; its row goes last, so that an interrupted end is found and finished."""
@@ -50,21 +57,21 @@ class Removal:
 
     # Private
 
-    async def _delete(self, by: Principal, app: App) -> None:
+    async def _delete(self, by: Principal, app: App, writes: Iterable[Write], told: str) -> None:
         async with self._operations.open(app, "delete", by) as operation:
             runtime = await self._fleet.add(app)
             async with runtime.operation, operation.step("stop"):
-                await operation.commit(deleting(app.id, time.time()))
+                await operation.commit(*writes, deleting(app.id, time.time()))
                 await self._fleet.remove(app.id)
                 await self._fleet.publish_routes()
-        self._fleet.note(app.id, Event(time.time(), "delete", f"Deleted by {by.name}."))
+        self._fleet.note(app.id, Event(time.time(), "delete", told))
 
-    async def _purge(self, by: Principal, app: App) -> None:
+    async def _purge(self, by: Principal, app: App, writes: Iterable[Write]) -> None:
         async with self._operations.open(app, PURGE, by) as operation:
             runtime = await self._fleet.add(app)
             async with runtime.operation:
                 async with operation.step("stop"):
-                    await operation.commit(deleting(app.id, time.time()))
+                    await operation.commit(*writes, deleting(app.id, time.time()))
                     await self._fleet.remove(app.id)
                     await self._fleet.publish_routes()
                 async with operation.step("remove"):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
+from steadyd.runner.household import Household, watched
+from steadyd.runner.identity import Identity
 from steadyd.runner.install import Installer
 from steadyd.runner.operation import Operations
+from steadyd.runner.process import Spawn, spawn
+from steadyd.runner.quota import Quota
 from steadyd.runner.recovery import recover
 from steadyd.runner.removal import Removal
 from steadyd.runner.retreat import Retreats
@@ -24,9 +29,12 @@ class Workshop:
     fleet: Fleet
     operations: Operations
     controller: Controller
+    identity: Identity
     removal: Removal
     deployer: Deployer
     trials: Trials
+    quota: Quota
+    household: Household
 
     async def recover(self) -> None:
         """After a start, before anything runs: settle what the last daemon left half done."""
@@ -39,7 +47,7 @@ class Workshop:
         await self.fleet.ground.trash.close()
 
 
-def open_workshop(fleet: Fleet, installer: Installer, trials: Trials) -> Workshop:
+def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spawn = spawn) -> Workshop:
     """The rooms over `fleet`."""
     ground = fleet.ground
     operations = Operations(ground.journal, fleet.events.publish)
@@ -48,4 +56,15 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials) -> Worksho
     deployer = Deployer(controller, installer, trials, removal)
     fleet.prepare = Upgrades(fleet, trials).prepare
     fleet.on_failed = Retreats(fleet, operations, deployer).failed
-    return Workshop(fleet, operations, controller, removal, deployer, trials)
+    quota = Quota(ground.folder, spawn, partial(watched, fleet))
+    return Workshop(
+        fleet=fleet,
+        operations=operations,
+        controller=controller,
+        identity=Identity(controller),
+        removal=removal,
+        deployer=deployer,
+        trials=trials,
+        quota=quota,
+        household=Household(ground, quota),
+    )

@@ -24,6 +24,7 @@ from steadyd.web import (
     names,
     notify,
     operations,
+    ownership,
     pages,
     people,
     repl,
@@ -78,6 +79,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
     calls = (
         *apps.ENDPOINTS,
         *names.ENDPOINTS,
+        *ownership.ENDPOINTS,
         *deploys.ENDPOINTS,
         *versions.ENDPOINTS,
         *diffs.ENDPOINTS,

@@ -98,7 +98,7 @@ PUBLIC_LISTED_MAX = 100
 """Apps on one page."""
 UPLOAD_ERRORS = (
     "bad_request invalid invalid_name invalid_path invalid_archive no_entry too_large unsupported_media_type "
-    "deploy_failed name_taken rate_limited overloaded cross_site disk_full not_implemented"
+    "deploy_failed name_taken app_limit rate_limited overloaded cross_site disk_full not_implemented"
 ).split()
 ONE = "/api/apps/{name}"
 ENDPOINTS = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal, check_name
 from steadyd.runner.deploy import Deployed, Manner
+from steadyd.terms import has_expired
 from steadyd.variables import PRODUCTION, change_in
 from steadyd.web import background, schema
 from steadyd.web.auth import Caller
@@ -55,9 +56,10 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
     owner = caller.principal or await _new_guest(rooms)
     temporary = upload.temporary or owner.kind is Kind.GUEST
     try:
+        await rooms.household.check_room(owner, tree.values())
         again = await _overwritten(rooms, owner, upload.name, temporary)
         if again is not None:
-            deployed = await rooms.deployer.deploy(owner, again, tree, upload.origin, manner=going)
+            deployed = await _deploy_over(rooms, owner, again, upload, going)
         else:
             deployed = await rooms.deployer.create(owner, upload.name, tree, upload.origin, temporary, going)
     except BaseException as error:
@@ -78,6 +80,7 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
     """
     if upload.name not in (None, app.name):
         raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{app.name}”.", {"field": "name"})
+    await rooms.household.check_room(by, (content for content in upload.files.values() if content is not None))
     going = _manner(rooms, upload)
     if upload.merge:
         changes, origin = upload.files, upload.origin
@@ -138,10 +141,23 @@ def _refuse_deploy_wishes(upload: Upload) -> None:
 
 
 async def _overwritten(rooms: Rooms, owner: Principal, name: str | None, temporary: bool) -> App | None:
-    """A temporary app gives way to its owner's next temporary app of that name."""
+    """A temporary app gives way to its owner's next temporary app of that name, also when its time is over. What its
+    owner deleted is theirs to bring back, or to purge."""
     found = await rooms.apps.by_name(name) if name and temporary else None
     yours = found is not None and found.owner_id == owner.id and found.temporary
-    return found if found is not None and yours and found.deleted_at is None else None
+    return found if found is not None and yours and (found.deleted_at is None or has_expired(found)) else None
+
+
+async def _deploy_over(rooms: Rooms, owner: Principal, app: App, upload: Upload, going: Manner) -> Deployed:
+    """One that had expired is there again, and is deleted again if the deploy fails."""
+    if app.deleted_at is not None:
+        await rooms.removal.undelete(owner, app)
+    try:
+        return await rooms.deployer.deploy(owner, app, upload.tree(), upload.origin, manner=going)
+    except BaseException:
+        if app.deleted_at is not None:
+            await rooms.removal.delete(owner, app)
+        raise
 
 
 def _taken_for_a_stranger(rooms: Rooms, error: SteadyError) -> SteadyError:

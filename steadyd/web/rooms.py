@@ -21,6 +21,8 @@ from steadyd.runner.controller import Controller
 from steadyd.runner.crons import Scheduler
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
+from steadyd.runner.household import Household
+from steadyd.runner.identity import Identity
 from steadyd.runner.logs import Logs
 from steadyd.runner.query import Databases
 from steadyd.runner.removal import Removal
@@ -102,6 +104,14 @@ class Rooms:
     @property
     def controller(self) -> Controller:
         return self.workshop.controller
+
+    @property
+    def household(self) -> Household:
+        return self.workshop.household
+
+    @property
+    def identity(self) -> Identity:
+        return self.workshop.identity
 
     @property
     def removal(self) -> Removal:

@@ -42,6 +42,7 @@ def environment() -> jinja2.Environment:
         "clock": clock,
         "size": size,
         "span": span,
+        "left": left,
         "took": took,
         "visible": visible,
     }
@@ -100,6 +101,14 @@ def size(count: int) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} GiB"
+
+
+def left(seconds: float) -> str:
+    """How much time is left, in the largest unit of which there are two or more: `6 days`, `90 minutes`."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return "a minute"
 
 
 def span(milliseconds: float) -> str:

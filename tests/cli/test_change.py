@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from steadyd.cli.tokens import Tokens
 from tests.cli.conftest import Api, Steadyd
 
 
@@ -45,3 +47,15 @@ def test_rename(api: Api, steadyd: Steadyd) -> None:
     assert steadyd("rename", "hello", "other", "--server", api.url).stdout == "http://other.localhost\n"
     assert api.asked[0].body == {"name": "other"}
     assert json.loads(steadyd("rename", "hello", "other", "--server", api.url, "--json").stdout)["app"]
+
+
+def test_claim_shows_the_kept_token_of_the_guest_and_goes_as_oneself(api: Api, steadyd: Steadyd, home: Path) -> None:
+    tokens = Tokens(home / "config" / "steadyd")
+    tokens.keep(api.url, "hello", "steady_guest")
+    api.answers["POST /api/apps/hello/claim"] = (200, {"app": {"url": "http://hello.localhost"}})
+    result = steadyd("claim", "hello", "--server", api.url, "--token", "steady_mine")
+    assert result.stdout == "http://hello.localhost\n"
+    assert (api.asked[0].body, api.asked[0].authorization) == ({"token": "steady_guest"}, "Bearer steady_mine")
+    tokens.keep(api.url, "other", "steady_last")
+    steadyd("claim", "hello", "--server", api.url, "--token", "steady_mine", "--guest-token", "steady_told", "--json")
+    assert api.asked[1].body == {"token": "steady_told"}

@@ -41,7 +41,8 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
         --start-deadline 10 --hold 2s --drain 500ms --grace 1min --logs 1M --request-body 5MiB --env-value 1KiB
         --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
-        --name-quarantine-days 2 --versions-kept 20"""
+        --guest-apps 9 --creations-per-hour 8 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
+        --versions-kept 20"""
     assert steadyd("serve", *words.split()).exit_code == 3
     assert served == [
         Config(
@@ -72,6 +73,10 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             cpus_ceiling=3,
             processes_ceiling=200,
             disk_bytes_ceiling=0,
+            guest_apps=9,
+            creations_per_hour=8,
+            temporary_days=1,
+            deleted_days=0,
             name_quarantine_days=2,
             versions_kept=20,
         )

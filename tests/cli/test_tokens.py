@@ -30,6 +30,17 @@ def test_a_renamed_app_keeps_its_token(tmp_path: Path) -> None:
     assert (tokens.find("http://a", "two"), tokens.find("http://a", "one")) == ("t1", "t2")
 
 
+def test_a_claimed_app_s_token_is_dropped(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path)
+    tokens.drop("http://a", "one")
+    assert tokens.of_guest("http://a", "one") == ""
+    tokens.keep("http://a", "one", "t1")
+    tokens.keep("http://a", "two", "t2")
+    assert (tokens.of_guest("http://a", "one"), tokens.of_guest("http://a", "other")) == ("t1", "t2")
+    tokens.drop("http://a", "one")
+    assert tokens.of_guest("http://a", "one") == "t2"
+
+
 def test_nobody_else_may_read_them(tmp_path: Path) -> None:
     tokens = Tokens(tmp_path / "new")
     tokens.keep("http://a", "one", "t")

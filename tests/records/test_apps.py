@@ -121,13 +121,10 @@ def test_a_deleted_app_keeps_its_name_and_loses_its_host_name(run: Callable[[Bod
     async def body(apps: Apps, owner: Principal) -> None:
         app = await apps.create("hello", owner, False, NOW)
         await apps.write(deleting(app.id, NOW + 5))
-        assert (await Names(apps._database).hostnames(), await apps.everything(), await apps.of_owner(owner.id)) == (
-            {},
-            [],
-            [],
-        )
+        assert await Names(apps._database).hostnames() == {}
+        assert (await apps.everything(), await apps.of_owner(owner.id)) == ([], [])
         assert [gone.deleted_at for gone in await apps.of_owner(owner.id, deleted=True)] == [NOW + 5]
-        await apps.write(deleting(app.id, None))
+        await apps.write(apps.bringing_back(app.id, NOW))
         assert await apps.everything() == [app]
         assert await Names(apps._database).hostnames() == {"hello": app.id}
 
@@ -158,6 +155,23 @@ def test_an_app_that_changes_hands_stays(run: Callable[[Body], None]) -> None:
         now = await apps.by_id(app.id)
         assert now is not None
         assert (now.name, now.owner_id, now.temporary, now.expires_at) == ("hello", heir.id, False, None)
+
+    run(body)
+
+
+def test_a_guest_has_so_many_apps(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        made = [await apps.create(None, owner, True, NOW) for _ in range(apps.policy.guest_apps)]
+        error = await refusal(apps.create(None, owner, True, NOW))
+        assert (error.code, error.details) == ("app_limit", {"limit": 5})
+        assert "sign up" in error.message
+        at_once = [apps.create(None, await People(apps._database).add_guest(NOW), True, NOW) for _ in range(6)]
+        assert len(await asyncio.gather(*at_once)) == 6, "of one guest, not of all"
+        await apps.write(deleting(made[0].id, NOW))
+        await apps.create(None, owner, True, NOW)
+        operator = await People(apps._database).operator(NOW)
+        for _ in range(apps.policy.guest_apps + 1):
+            await apps.create(None, operator, False, NOW)
 
     run(body)
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal
+from steadyd.records.accounts import Accounts, NewAccount
 from steadyd.records.apps import Apps, deleting, going_live, moved
 from steadyd.records.names import Names
 from steadyd.records.people import People
@@ -124,7 +125,7 @@ def test_a_deleted_app_is_not_led_on_to(records: Records) -> None:
     records.rename(app, "two")
     records.do(records.apps.write(deleting(app.id, NOW)))
     assert records.do(records.names.redirects(NOW)) == {}
-    records.do(records.apps.write(deleting(app.id, None)))
+    records.do(records.apps.write(records.apps.bringing_back(app.id, NOW)))
     assert records.do(records.names.redirects(NOW)) == {"one": "two"}
 
 
@@ -135,6 +136,15 @@ def test_who_gets_the_app_gets_its_names(records: Records) -> None:
     records.do(records.apps.write(moved(app.id, heir, NOW)))
     assert records.refusal(records.apps.create("one", owner, False, NOW)).code == "name_taken"
     records.app("one", heir)
+
+
+def test_who_signs_up_keeps_the_names_of_what_is_gone(records: Records) -> None:
+    guest, account = records.guest(), NewAccount("ada", "", "hash", None)
+    app = records.app("one", guest)
+    records.do(records.apps.remove(app.id, NOW))
+    user = records.do(Accounts(records.database).sign_up(account, guest, NOW))
+    assert records.refusal(records.apps.create("one", records.guest(), False, NOW)).code == "name_taken"
+    records.app("one", user)
 
 
 def test_a_bad_or_taken_name_changes_nothing(records: Records) -> None:

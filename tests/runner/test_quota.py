@@ -17,7 +17,7 @@ from steadyd.errors import SteadyError
 from steadyd.runner import quota
 from steadyd.runner.allowance import UNLIMITED, Amount
 from steadyd.runner.process import UNCONFINED, Confinement, Process, spawn
-from steadyd.runner.quota import Measured, Quota, Watched, measure, too_much
+from steadyd.runner.quota import Measured, Quota, Share, Watched, measure, too_much
 from tests.runner.conftest import run, until
 
 MIB = 1 << 20
@@ -170,6 +170,26 @@ def test_what_cannot_be_measured_in_time_is_asked_again_later(tmp_path: Path, mo
     found = run(late())
     assert found is not None
     assert not found.whole
+
+
+def test_who_shares_may_hold_what_the_others_leave(tmp_path: Path) -> None:
+    first, second, asleep = (Doors(tmp_path / name, limit_bytes=20 * MIB) for name in ("first", "second", "asleep"))
+    share = Share("guest", 24 * MIB)
+    asleep.write("old", 12)
+    apps = [replace(doors.watched, share=share) for doors in (first, second)]
+    apps.append(replace(asleep.watched, share=share, rests=True))
+    watching = Quota(tmp_path, spawn, lambda: [app for app in apps if not (second.why and app is apps[1])])
+
+    async def body() -> None:
+        loop = asyncio.create_task(watching.run())
+        await until(lambda: all(watching.used(doors.folder) for doors in (first, second, asleep)), "a first look")
+        second.write("large", 16)  # within its own limit, and more than the others leave
+        await until(lambda: second.why, "the stop")
+        loop.cancel()
+
+    run(body())
+    assert "A guest's apps may hold 24 MiB together" in second.why
+    assert (first.done, asleep.done) == ([], [])
 
 
 def test_why_in_a_sentence() -> None:

@@ -135,6 +135,8 @@ CALLS: Mapping[str, Row] = {
     f"POST {APP}/suspend": Row(OPERATOR, {}, path={"name": "elsewhere"}),
     f"POST {APP}/resume": Row(OPERATOR, {}, path={"name": "elsewhere"}),
     f"POST {APP}/rename": Row(OWNER_DOES, {"name": "theirs"}),
+    # Owned by somebody with an account, who alone may keep it; a guest's app is claimed in test_ownership.py.
+    f"POST {APP}/claim": Row({**ONESELF, "operator": 403, "other": 403, "guest": 403}, {}),
     f"GET {APP}/databases": Row(OWNER_LOOKS),
     f"POST {APP}/databases/{{file}}/query": Row(OWNER_DOES, {"sql": "SELECT 1"}, path={"file": "data.sqlite"}),
     f"GET {APP}/metrics": Row(OWNER_LOOKS),

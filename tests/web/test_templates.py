@@ -6,7 +6,7 @@ import pytest
 from markupsafe import Markup
 
 from steadyd.model import Deploy
-from steadyd.web.templates import clock, environment, iso, shape, size, span, took, when
+from steadyd.web.templates import clock, environment, iso, left, shape, size, span, took, when
 
 
 def test_times() -> None:
@@ -26,6 +26,13 @@ def test_sizes(count: int, words: str) -> None:
 @pytest.mark.parametrize(("ms", "words"), [(0.04, "0.0 ms"), (4.25, "4.2 ms"), (43.2, "43 ms"), (12_340, "12.3 s")])
 def test_spans(ms: float, words: str) -> None:
     assert span(ms) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(7 * 86_400, "7 days"), (100_000, "27 hours"), (7_199, "119 minutes"), (-5, "a minute")]
+)
+def test_what_is_left(seconds: float, words: str) -> None:
+    assert left(seconds) == words
 
 
 def test_how_long_a_deploy_took() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import random
 import signal
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.served import Daemon, data_folder, pids, remove, until
+from tests.served import NOBODY, Daemon, as_ordinary_user, data_folder, pids, remove, until
 
 pytestmark = pytest.mark.sandbox
 
@@ -38,12 +39,18 @@ export default { fetch: () => new Response(found.join("\\n")) };
 """
 
 
-@pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    monkeypatch.setenv("OF_THE_DAEMON", PLANTED[0])  # what it has itself is no app's either
+@pytest.fixture(params=["root", "user", "bare"])
+def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """One of root's, one of an ordinary user's, where all apps share one uid, and one without a sandbox. What it has in
+    its own environment is no app's either."""
+    before: tuple[str, ...] = ("env", f"OF_THE_DAEMON={PLANTED[0]}")
     data = data_folder()
-    started = Daemon(data)
-    monkeypatch.delenv("OF_THE_DAEMON")
+    if request.param == "user" and os.geteuid() == 0:
+        before = (*as_ordinary_user()[:-4], f"OF_THE_DAEMON={PLANTED[0]}", *as_ordinary_user()[-4:])
+        os.chown(data.parent, NOBODY, NOBODY)
+    elif request.param == "root" and os.geteuid() != 0:
+        pytest.skip("needs root")
+    started = Daemon(data, *(("--sandbox", "off") if request.param == "bare" else ()), before=before)
     try:
         yield started
         assert started.stop() == 0
@@ -105,7 +112,7 @@ def test_a_planted_value_is_in_the_app_s_own_process_and_nowhere_else(daemon: Da
         if path.is_file():
             assert not holds(path.read_bytes()), path
     found = [pid for pid in pids() if pid != daemon.process.pid and seen_in(pid)]
-    assert all(b"/steady/bun" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found), found
+    assert all(b"/bun" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found), found
     assert len(found) <= 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,9 +126,14 @@ class Client:
         return response.content.decode("utf-8", "replace")
 
     def stream(
-        self, path: str, params: Mapping[str, Any], app: str, method: str = "GET"
+        self,
+        path: str,
+        params: Mapping[str, Any],
+        app: str,
+        method: str = "GET",
+        opened: Callable[[], None] = lambda: None,
     ) -> Generator[dict[str, Any], None, None]:
-        """The objects of an NDJSON answer as they come; ends when the server ends it.
+        """The objects of an NDJSON answer as they come; ends when the server ends it. `opened` is called as it begins.
 
         Raises:
             Refused: the server's error answer.
@@ -141,6 +146,7 @@ class Client:
                 if not response.is_success:
                     response.read()
                     raise _refusal(self.url, response)
+                opened()
                 for line in _lines(response):
                     item = json.loads(line)
                     if isinstance(item, dict):
@@ -149,6 +155,10 @@ class Client:
             raise self._unreachable(error) from None
         except ValueError:
             raise Failure(f"{self.url} sent something that is not JSON") from None
+
+    def has_token(self, app: str) -> bool:
+        """Whether the server is shown who we are."""
+        return bool(self._token or self.tokens.find(self.url, app))
 
     def _send(self, method: str, path: str, seconds: float, **content: Any) -> httpx.Response:
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS_MAX)

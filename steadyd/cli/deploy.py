@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 import click
 
+from steadyd.cli.live import Live, find_live, say_what_changes
+from steadyd.cli.progress import Steps, following
 from steadyd.cli.server import uses_server
 from steadyd.cli.terminal import milliseconds, note, print_json, size
 from steadyd.cli.verb import Verb, json_option
@@ -35,6 +37,7 @@ JSON_BYTES_MAX = 8 << 20
 @click.option("--env-file", metavar="FILE", help="Variables that go live with it; -: from standard input.")
 @click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
 @click.option("--test", is_flag=True, help="Run the app's own tests on the copy of its data first.")
+@click.option("--force", is_flag=True, help="Deploy it even if no file has changed.")
 @uses_server
 @json_option
 def deploy(
@@ -46,11 +49,13 @@ def deploy(
     env_file: str | None,
     no_trial: bool,
     test: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Deploy a folder (or one .ts/.js file) and print its URL.
 
-    .git, node_modules, .env*, SQLite databases and what .gitignore and .steadyignore name stay here.
+    .git, node_modules, .env*, SQLite databases and what .gitignore and .steadyignore name stay here. If nothing has
+    changed since the live version, nothing is deployed.
     """
     from steadyd.cli.client import DEPLOY_SECONDS_MAX, Refused, app_path
     from steadyd.cli.folder import collect
@@ -61,7 +66,12 @@ def deploy(
     collected = collect(path)
     name = check_name(name or collected.name)
     say_what_goes("Deploying", name, collected)
+    live = find_live(client, name)
+    say_what_changes(live, collected.tree)
     env = _variables(name, path, env_file)
+    if live is not None and live.is_settled and not (force or env or live.changes(collected.tree)):
+        _say_unchanged(live, collected, as_json)
+        return
     flags = ({"temporary": True} if temporary else {}) | ({"trial": False} if no_trial else {})
     flags |= {"test": True} if test else {}
     about = flags | describe(path, message)
@@ -72,17 +82,18 @@ def deploy(
             raise SteadyError("too_large", f"--env-file goes with at most {JSON_BYTES_MAX >> 20} MiB of files")
         body = pack(collected.tree)
         path_and_query += "?" + query_of(about)
+    steps = Steps()
     try:
-        answer = client.call("PUT", path_and_query, body, app=name, seconds=DEPLOY_SECONDS_MAX)
+        with following(client, name, steps):
+            answer = client.call("PUT", path_and_query, body, app=name, seconds=DEPLOY_SECONDS_MAX)
     except Refused as refusal:
         say_why_not(refusal)
         raise
     if answer.get("token"):
         client.tokens.keep(client.url, name, str(answer["token"]))
-    _say_what_happened(answer)
+    _say_what_happened(answer, steps)
     if as_json:
-        left_out = [{"path": out.path, "reason": out.reason} for out in collected.left_out]
-        print_json(answer | {"left_out": left_out})
+        print_json(answer | {"left_out": _left_out(collected)})
     else:
         click.echo(url_of(answer))
 
@@ -169,14 +180,24 @@ def say_what_goes(doing: str, name: str, collected: Collected) -> None:
         note(f"  left out  {len(collected.left_out) - LEFT_OUT_SHOWN} more (--json lists them all)")
 
 
-def _say_what_happened(answer: dict[str, Any]) -> None:
+def _left_out(collected: Collected) -> list[dict[str, str]]:
+    return [{"path": out.path, "reason": out.reason} for out in collected.left_out]
+
+
+def _say_unchanged(live: Live, collected: Collected, as_json: bool) -> None:
+    note(f"Nothing has changed since version {live.number}, which is live (--force deploys it again)")
+    if as_json:
+        print_json({"app": live.app, "unchanged": True, "left_out": _left_out(collected)})
+    else:
+        click.echo(url_of({"app": live.app}))
+
+
+def _say_what_happened(answer: dict[str, Any], told: Steps) -> None:
     deployed = answer.get("deploy")
     deployed = deployed if isinstance(deployed, dict) else {}
     steps = [step for step in deployed.get("steps") or [] if isinstance(step, dict)]
-    width = max((len(str(step.get("name"))) for step in steps), default=0)
     for step in steps:
-        failed = "" if step.get("ok", True) else "  failed"
-        note(f"  {str(step.get('name')).ljust(width)}  {milliseconds(step.get('ms')):>8}{failed}")
+        told.ended(step)
     for sentence in answer.get("notes") or []:
         note(f"  note: {sentence}")
     total = sum(step["ms"] for step in steps if isinstance(step.get("ms"), int | float))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -79,6 +80,53 @@ def test_the_life_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> Non
     assert operator("delete", "typed").exit_code == 0
     assert operator("show", "typed", "--json").exit_code == 1 or "deleted" in operator("apps", "--deleted").stdout
     assert operator("undelete", "typed").exit_code == 0
+
+
+def test_what_changed_is_said_and_what_did_not_change_is_not_deployed(
+    operator: Steadyd, daemon: Daemon, app: Path
+) -> None:
+    words = ("deploy", str(app), "--name", "changing")
+    assert operator(*words).exit_code == 0
+    again = operator(*words)
+    assert (again.exit_code, again.stdout) == (0, f"http://changing.localhost:{daemon.port}\n")
+    assert "Nothing has changed since version 1" in again.stderr
+    assert json.loads(operator(*words, "--json").stdout)["unchanged"] is True
+    (app / "index.ts").write_text(SOURCE % ("two", "two"))
+    (app / "new.txt").write_text("new")
+    (app / "logo.bin").unlink()
+    changed = operator(*words)
+    for said in (
+        "  M  index.ts\n",
+        "  A  new.txt\n",
+        "  D  logo.bin\n",
+        "1 added, 1 modified, 1 deleted",
+        "Version 2 is",
+    ):
+        assert said in changed.stderr
+    assert "Version 3 is live" in operator(*words, "--force").stderr
+    assert operator("stop", "changing", "--hold").exit_code == 0
+    assert "Version 4 is live" in operator(*words).stderr, "it ends a hold"
+
+
+def test_steps_are_told_as_they_happen(daemon: Daemon, app: Path) -> None:
+    (app / "index.ts").write_text("await Bun.sleep(1500);\n" + SOURCE % ("slow", "slow"))
+    command = [sys.executable, "-m", "steadyd", "deploy", str(app), "--name", "slow", "--force"]
+    command += ["--server", daemon.url, "--token", daemon.token]
+    for _ in ("new", "the next"):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        heard: dict[str, float] = {}
+        assert process.stderr is not None
+        with process.stderr as lines:
+            for line in lines:
+                heard.setdefault(line.split()[0], time.monotonic())
+        assert process.wait(timeout=20) == 0
+        assert process.stdout is not None
+        with process.stdout as written:
+            assert written.read().startswith("http://slow.localhost")
+        assert heard["Version"] - heard["install"] > 1.0
+        assert heard["Version"] - heard["trial"] > 1.0
+        order = [word for word in heard if word in ("install", "stage", "trial", "switch", "Version")]
+        assert order == ["install", "stage", "trial", "switch", "Version"]
 
 
 def test_a_large_folder_goes_as_an_archive(operator: Steadyd, daemon: Daemon, app: Path) -> None:

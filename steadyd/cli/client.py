@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import ipaddress
 import json
 import os
@@ -19,6 +21,8 @@ from steadyd.cli.tokens import Tokens
 from steadyd.cli.verb import Failure
 from steadyd.config import default_data
 
+TOKEN_ID_CHARACTERS = 16
+"""A token is listed under the head of its SHA-256."""
 DEFAULT_SERVER = "http://localhost:8080"
 CONNECT_SECONDS_MAX = 10.0
 ANSWER_SECONDS_MAX = 60.0
@@ -47,7 +51,8 @@ class Server:
 
 
 def find_server(server: str | None, data: Path | None, token: str | None) -> Server:
-    """The server to use: the one named, else the local daemon with its operator's token, else localhost:8080.
+    """The server to use: the one named, else the local daemon, as who logged in there, else as its operator; else
+    localhost:8080.
 
     Raises:
         Failure: if `server` is not an http or https URL.
@@ -58,7 +63,9 @@ def find_server(server: str | None, data: Path | None, token: str | None) -> Ser
     url = _line_of(folder / "url")
     if not url:
         return Server(DEFAULT_SERVER, token or "", True)
-    return Server(checked_url(url), token or _line_of(folder / "operator.token"), True)
+    url = checked_url(url)
+    kept = Tokens(config_folder(os.environ)).user(url)
+    return Server(url, token or kept or _line_of(folder / "operator.token"), True)
 
 
 def checked_url(text: str) -> str:
@@ -112,6 +119,36 @@ class Client:
             headers=self._headers(app) | ({"Content-Type": "application/gzip"} if packed else {}),
         )
         return _object(self.url, response) if response.content else {}
+
+    def log_in(self, username: str, password: str, label: str) -> dict[str, Any]:
+        """Who has this name and password; from now on commands show a new token of theirs to this server.
+
+        The session that this takes is ended. What was made here as a guest becomes the user's.
+        """
+        guest = self.tokens.guest(self.url)
+        if guest and not self._is_valid(guest):
+            guest = ""
+        name = {"username": username, "password": password}
+        answer = self._send("POST", "/sessions", ANSWER_SECONDS_MAX, json=name, headers=_headers(guest))
+        made = self._send("POST", "/tokens", ANSWER_SECONDS_MAX, json={"label": label}, headers=_headers(""))
+        self._send("DELETE", "/sessions/current", ANSWER_SECONDS_MAX, headers=_headers(""))
+        self.tokens.log_in(self.url, str(_object(self.url, made).get("secret")))
+        return _object(self.url, answer)
+
+    def log_out(self) -> bool:
+        """Revoke the token that `log_in` made, and forget it; false if nobody is logged in.
+
+        Raises:
+            Failure: no answer; it is not forgotten then.
+        """
+        token = self.tokens.user(self.url)
+        if not token:
+            return False
+        number = hashlib.sha256(token.encode()).hexdigest()[:TOKEN_ID_CHARACTERS]
+        with contextlib.suppress(Refused):  # it was worthless before
+            self._send("DELETE", f"/tokens/{number}", ANSWER_SECONDS_MAX, headers=_headers(token))
+        self.tokens.log_out(self.url)
+        return True
 
     def text(self, path: str, accept: str, app: str) -> str:
         """What a call answers as text of the type `accept`.
@@ -172,9 +209,14 @@ class Client:
         return response
 
     def _headers(self, app: str) -> dict[str, str]:
-        token = self._token or self.tokens.find(self.url, app)
-        headers = {"User-Agent": f"steadyd/{__version__}"}
-        return headers | {"Authorization": f"Bearer {token}"} if token else headers
+        return _headers(self._token or self.tokens.find(self.url, app))
+
+    def _is_valid(self, token: str) -> bool:
+        try:
+            self._send("GET", "/me", ANSWER_SECONDS_MAX, headers=_headers(token))
+        except Refused:
+            return False
+        return True
 
     def _unreachable(self, error: httpx.HTTPError) -> Failure:
         if isinstance(error, httpx.ConnectError):
@@ -191,6 +233,11 @@ def app_path(name: str, rest: str = "") -> str:
 
 
 # Private
+
+
+def _headers(token: str) -> dict[str, str]:
+    headers = {"User-Agent": f"steadyd/{__version__}"}
+    return headers | {"Authorization": f"Bearer {token}"} if token else headers
 
 
 def _line_of(path: Path) -> str:

@@ -15,6 +15,7 @@ from steadyd.cli.diff import diff
 from steadyd.cli.doctor import doctor
 from steadyd.cli.env import env
 from steadyd.cli.follow import logs, requests
+from steadyd.cli.login import login, logout, whoami
 from steadyd.cli.notify import notify
 from steadyd.cli.operations import operations
 from steadyd.cli.repl import repl
@@ -22,7 +23,9 @@ from steadyd.cli.run import run
 from steadyd.cli.secrets import secrets
 from steadyd.cli.serve import serve
 from steadyd.cli.sql import sql
+from steadyd.cli.token import token
 from steadyd.cli.top import top
+from steadyd.cli.users import resume, suspend, users
 from steadyd.cli.verb import config_option
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
@@ -33,6 +36,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         *(allow, refuse, delete, undelete),
     ),
     "Reach in": (repl, sql),
+    "People": (login, logout, whoami, token, users, suspend, resume),
     "Check": (doctor, secrets),
 }
 EPILOG = "Every option also reads STEADYD_<OPTION>, and the config file (flag, environment, file, default)."

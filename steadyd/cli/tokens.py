@@ -1,6 +1,6 @@
-"""Tokens that a guest was given by a server, kept in the person's config folder for the next command.
+"""Tokens that servers gave to a guest or a user, kept in the person's config folder for the next command.
 
-One JSON file, mode 0600: `{server: {"guest": token, "apps": {name: token}}}`.
+One JSON file, mode 0600: `{server: {"user": token, "guest": token, "apps": {name: token}}}`.
 """
 
 from __future__ import annotations
@@ -27,21 +27,39 @@ class Tokens:
         return self.folder / TOKENS_FILE
 
     def find(self, server: str, app: str = "") -> str:
-        """The token for `app` on `server`, else the last one a guest got there, else ""."""
-        kept = self._read().get(server)
-        if not isinstance(kept, dict):
-            return ""
+        """The token for `app` on `server`, else that of who logged in there, else the last one a guest got, else ""."""
+        kept = self._of(server)
         apps = kept.get("apps")
         token = apps.get(app) if isinstance(apps, dict) else None
-        return str(token or kept.get("guest") or "")
+        return str(token or kept.get("user") or kept.get("guest") or "")
+
+    def user(self, server: str) -> str:
+        """The token of who logged in at `server`, else ""."""
+        return str(self._of(server).get("user") or "")
+
+    def guest(self, server: str) -> str:
+        """The last token a guest got at `server`, else ""."""
+        return str(self._of(server).get("guest") or "")
+
+    def log_in(self, server: str, token: str) -> None:
+        """Show `token` from now on. What the guest of before had is the user's now, and the guest's token worthless."""
+        kept = self._of(server)
+        guest, apps = kept.get("guest"), kept.get("apps")
+        others = {app: one for app, one in apps.items() if one != guest} if isinstance(apps, dict) else {}
+        self._write({**self._read(), server: {"user": token, "apps": others}})
+
+    def log_out(self, server: str) -> None:
+        """Show nothing of a user's any more."""
+        kept = self._of(server)
+        if kept.pop("user", None) is not None:
+            self._write({**self._read(), server: kept})
 
     def keep(self, server: str, app: str, token: str) -> None:
         """Remember `token` for `app`, and as what this guest shows `server` from now on."""
-        everything = self._read()
-        kept = everything.get(server)
-        apps = kept.get("apps") if isinstance(kept, dict) else None
-        everything[server] = {"guest": token, "apps": {**(apps if isinstance(apps, dict) else {}), app: token}}
-        self._write(everything)
+        kept = self._of(server)
+        apps = kept.get("apps")
+        kept |= {"guest": token, "apps": {**(apps if isinstance(apps, dict) else {}), app: token}}
+        self._write({**self._read(), server: kept})
 
     def of_guest(self, server: str, app: str) -> str:
         """The token that a guest got for `app`, else the guest's last one, else ""."""
@@ -60,14 +78,17 @@ class Tokens:
 
     def rename(self, server: str, app: str, name: str) -> None:
         """`app` on `server` is called `name` from now on."""
-        everything = self._read()
-        kept = everything.get(server)
-        apps = kept.get("apps") if isinstance(kept, dict) else None
+        kept = self._of(server)
+        apps = kept.get("apps")
         if isinstance(apps, dict) and app in apps:
             apps[name] = apps.pop(app)
-            self._write(everything)
+            self._write({**self._read(), server: kept})
 
     # Private
+
+    def _of(self, server: str) -> dict[str, Any]:
+        kept = self._read().get(server)
+        return kept if isinstance(kept, dict) else {}
 
     def _write(self, everything: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

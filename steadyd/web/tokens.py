@@ -28,7 +28,8 @@ class TokenBody(schema.Strict):
 
 
 class Token(schema.Strict):
-    """A token without its secret. `app` is the one app that it is for, or null."""
+    """A token without its secret. `id` is the head of the secret's SHA-256 in hexadecimal; `app` is the one app that it
+    is for, or null."""
 
     id: str
     label: str

@@ -56,3 +56,17 @@ def test_a_damaged_file_counts_as_none(tmp_path: Path, content: str) -> None:
     assert tokens.find("http://a", "one") == ""
     tokens.keep("http://a", "one", "t")
     assert tokens.find("http://a", "one") == "t"
+
+
+def test_who_logs_in_takes_the_place_of_the_guest(tmp_path: Path) -> None:
+    tokens = Tokens(tmp_path)
+    tokens.keep("http://a", "one", "old guest")
+    tokens.keep("http://a", "two", "guest")
+    tokens.log_in("http://a", "user")
+    assert (tokens.user("http://a"), tokens.guest("http://a")) == ("user", "")
+    assert [tokens.find("http://a", app) for app in ("one", "two", "")] == ["old guest", "user", "user"]
+    tokens.keep("http://a", "three", "another")
+    assert tokens.user("http://a") == "user"
+    tokens.log_out("http://a")
+    assert (tokens.user("http://a"), tokens.find("http://a", "three")) == ("", "another")
+    assert tokens.user("http://b") == ""

@@ -263,8 +263,9 @@ def _fleet(
         crons.poke()
 
     fleet = Fleet(ground, on_routes, happened)
-    errands = Errands(fleet.runtime, ground.urls.app, partial(_log_errand, ring), ground.logs.say)
-    crons = Scheduler(ground.library.crons, errands.run, fleet.note)
+    records, log = ground.library.crons, partial(_log_errand, ring)
+    errands = Errands(fleet.runtime, ground.urls.app, log, ground.logs.say, records.key)
+    crons = Scheduler(records, errands.run, fleet.note)
     stack.push_async_callback(fleet.close)
     stack.push_async_callback(crons.close)
     return fleet, crons

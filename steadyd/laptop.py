@@ -48,6 +48,8 @@ LIMITS = Limits(body_bytes_max=0, answer_seconds_max=0)
 """A developer may stop at a breakpoint."""
 DRAIN_SECONDS_MAX = 2.0
 REQUESTS_EVERY_SECONDS = 0.1
+CRON_KEY = "local"
+"""What crons are signed with here, where nobody else asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ async def _app(
         "STEADY_APP": name,
         "STEADY_URL": urls.app(name),
         "STEADY_ENV": "local",
+        "STEADY_CRON_KEY": CRON_KEY,
     }
     starter = Starter(engine_in(scratch / "engine"), sockets, logs, sandboxed=False)
     app = LocalApp(laptop.source, starter, logs, environ)
@@ -197,7 +200,13 @@ async def _fire_crons(app: LocalApp, urls: Urls) -> None:
     from steadyd.runner.clock import Clock
     from steadyd.runner.errand import Errands
 
-    errands = Errands(lambda app_id: app, urls.app, lambda told: None, lambda app_id, version, said: app.say(said))
+    async def key(app_id: str) -> str:
+        return CRON_KEY
+
+    def say(app_id: str, version: int, said: str) -> None:
+        app.say(said)
+
+    errands = Errands(lambda app_id: app, urls.app, lambda told: None, say, key)
     await Clock(app.id, app.source.folder, errands.run, app.say).run()
 
 

@@ -7,6 +7,7 @@ the same transaction, and a rollback needs no step of its own.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from steadyd.store import Connection, Database, Row, Write, one
 
 RUNS_PER_CRON_MAX = 100
 RUNS_PER_APP_MAX = 5_000
+KEY_BYTES = 32
 
 LIVE = (
     "SELECT a.id AS app_id, v.id AS id, v.said AS said, 0 AS made FROM apps a "
@@ -27,8 +29,9 @@ LIVE = (
 """What there is: an owner's cron goes before one of that id in the version's file."""
 JOBS = (
     "SELECT l.app_id, l.said, l.made, coalesce(c.enabled, 1), coalesce(c.follows, ''), c.next_at, c.last_at, "
-    "c.retry_at, c.retry_of, c.retry_attempt, a.held, a.deleted_at IS NOT NULL, a.name FROM live l "
-    "JOIN apps a ON a.id = l.app_id LEFT JOIN crons c ON c.app_id = l.app_id AND c.id = l.id"
+    "c.retry_at, c.retry_of, c.retry_attempt, a.held, a.deleted_at IS NOT NULL, a.name, "
+    "a.suspended IS NOT NULL FROM live l JOIN apps a ON a.id = l.app_id "
+    "LEFT JOIN crons c ON c.app_id = l.app_id AND c.id = l.id"
 )
 RUN_COLUMNS = (
     "id, app_id, cron_id, scheduled_at, attempt, by_hand, started_at, finished_at, outcome, version, status, ms, "
@@ -61,6 +64,7 @@ class Job:
     """The last moment that was dealt with."""
     retry: Retry | None = None
     held: bool = False
+    suspended: bool = False
     deleted: bool = False
     app_name: str = ""
 
@@ -116,6 +120,16 @@ class Result:
     error: str = ""
     version: int = 0
     ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an instance is given for its crons."""
+
+    key: str
+    """That their requests are signed with; "" where it has none."""
+    calls: bool
+    """Whether functions are called that it exports."""
 
 
 class Crons:
@@ -177,15 +191,26 @@ class Crons:
 
         return await self._database.write(write)
 
-    async def calls(self, app_id: str, version: int) -> bool:
-        """Whether a cron of that version, or of its owner, names an exported function."""
-        named = "json_extract(said, '$.export') != ''"
-        sql = (
-            f"SELECT EXISTS (SELECT 1 FROM version_crons WHERE app_id = ?1 AND number = ?2 AND {named}) "
-            f"OR EXISTS (SELECT 1 FROM crons WHERE app_id = ?1 AND said IS NOT NULL AND {named})"
+    async def needs(self, app_id: str, version: int) -> Needs:
+        """What an instance of that version is given, so that its crons, and those of its owner, can ask it."""
+        said = (
+            "SELECT said FROM version_crons WHERE app_id = ?1 AND number = ?2 UNION ALL "
+            "SELECT said FROM crons WHERE app_id = ?1 AND said IS NOT NULL"
         )
+        sql = f"SELECT count(*), coalesce(max(json_extract(said, '$.export') != ''), 0) FROM ({said})"
         found = await self._database.read(lambda db: one(db, sql, (app_id, version)))
-        return found is not None and bool(found[0])
+        assert found is not None
+        return Needs(await self.key(app_id) if found[0] else "", bool(found[1]))
+
+    async def key(self, app_id: str) -> str:
+        """What the requests of an app's crons are signed with; made when it is first wanted, and kept."""
+        sql = "SELECT cron_key FROM apps WHERE id = ?"
+        found = await self._database.read(lambda db: one(db, sql, (app_id,)))
+        if found is not None and found[0]:
+            return str(found[0])
+        sql = "UPDATE apps SET cron_key = coalesce(cron_key, ?) WHERE id = ? RETURNING cron_key"
+        made = await self._database.write(lambda db: one(db, sql, (secrets.token_hex(KEY_BYTES), app_id)))
+        return str(made[0]) if made is not None else ""
 
     async def tidy(self) -> None:
         """Let go of where a version's cron stood that is live no more: when it comes back, it has missed nothing."""
@@ -286,6 +311,7 @@ def _job(row: Row) -> Job:
         held=bool(row[10]),
         deleted=bool(row[11]),
         app_name=row[12],
+        suspended=bool(row[13]),
     )
 
 

@@ -193,6 +193,9 @@ STEADY = (
         app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE, version INTEGER NOT NULL, bun TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE apps ADD COLUMN cron_key TEXT;
+    """,
 )
 
 TELEMETRY = (

@@ -25,6 +25,7 @@ MISSED_COUNT_MAX = 1_000
 
 BUSY = "The run before it was not over."
 HELD = "The app is held."
+SUSPENDED = "The app is suspended."
 DELETED = "The app is deleted."
 
 
@@ -102,7 +103,7 @@ def _due(job: Job, schedule: Schedule, busy: bool, now: float) -> Step:
 
 def _reason(job: Job, busy: bool) -> str:
     """Why it is not run now; "" if it is."""
-    return DELETED if job.deleted else HELD if job.held else BUSY if busy else ""
+    return DELETED if job.deleted else SUSPENDED if job.suspended else HELD if job.held else BUSY if busy else ""
 
 
 def _follows(job: Job) -> str:

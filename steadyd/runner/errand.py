@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ ANSWER_BYTES_MAX = 1 << 20
 """Of an answer's body; the attempt is over there."""
 TOLD_CHARACTERS_MAX = 500
 """Of what a failed answer said."""
+CRON_KEY = "STEADY_CRON_KEY"
+"""The variable in which an app finds the key of its crons' signatures."""
 CLAIMS_MAX = 3
 """Claims for one attempt: an instance may be gone the moment that it is asked."""
 NO_BODY = (204, 205, 304)
@@ -67,7 +70,7 @@ class Told:
 
 class Errands:
     """Sends them. `find` is who runs an app, `origin` the URL of an app by its name, `log` the request log, `say` an
-    app's own log."""
+    app's own log, `key` what an app's errands are signed with."""
 
     def __init__(
         self,
@@ -75,12 +78,14 @@ class Errands:
         origin: Callable[[str], str],
         log: Callable[[Told], None],
         say: Callable[[str, int, str], None],
+        key: Callable[[str], Awaitable[str]],
         seconds: float = RUN_SECONDS_MAX,
     ) -> None:
         self._find = find
         self._origin = origin
         self._log = log
         self._say = say
+        self._key = key
         self._seconds = seconds
 
     async def run(self, errand: Errand) -> Result:
@@ -88,7 +93,7 @@ class Errands:
         service = self._find(errand.app_id)
         if service is None:
             return Result("skipped", error="The app has no live version.")
-        began, claim = time.monotonic(), _Claim(errand)
+        began, claim = time.monotonic(), _Claim(errand, await self._key(errand.app_id))
         error = ""
         try:
             async with asyncio.timeout(self._seconds):
@@ -114,12 +119,13 @@ class Errands:
 class _Claim:
     """A claim's holder, and the exchange under it."""
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, errand: Errand, key: str) -> None:
         self.status = self.version = self.answer_bytes = 0
         self.granted_at = 0.0
         self.request_id = f"cron-{secrets.token_hex(6)}"
         self.answer = b""
         self._errand = errand
+        self._key = key
         self._turn: asyncio.Future[Upstream] = asyncio.get_running_loop().create_future()
         self._work: asyncio.Task[None] | None = None
         self._cut = False
@@ -197,7 +203,7 @@ class _Claim:
         address = str(Path(upstream.address).with_name(CALLS)) if self._errand.cron.export else upstream.address
         reader, writer = await asyncio.open_unix_connection(address, limit=HEAD_BYTES_MAX)
         try:
-            writer.write(_request(self._errand, origin, self.request_id))
+            writer.write(_request(self._errand, origin, self.request_id, self._key))
             await self._read(reader)
         finally:
             writer.close()
@@ -245,7 +251,7 @@ class _Claim:
 # Private
 
 
-def _request(errand: Errand, origin: str, request_id: str) -> bytes:
+def _request(errand: Errand, origin: str, request_id: str, key: str) -> bytes:
     """The head and, for a function, what it is called with."""
     cron = errand.cron
     scheme, _, host = origin.partition("://")
@@ -272,10 +278,17 @@ def _request(errand: Errand, origin: str, request_id: str) -> bytes:
         f"Steady-Cron-Scheduled-At: {at}",
         f"Steady-Cron-Run: {errand.run_id}",
         f"Steady-Cron-Attempt: {errand.attempt}",
+        f"Steady-Cron-Signature: {_sign(errand, at, key)}",
         f"Content-Length: {len(body)}",
         "Connection: close",
     ]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _sign(errand: Errand, at: str, key: str) -> str:
+    """HMAC-SHA256 of id, moment, run and attempt, each a line; in hexadecimal digits."""
+    told = f"{errand.cron.id}\n{at}\n{errand.run_id}\n{errand.attempt}"
+    return hmac.new(key.encode(), told.encode(), "sha256").hexdigest()
 
 
 def _judge(errand: Errand, claim: _Claim) -> tuple[str, str]:

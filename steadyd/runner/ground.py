@@ -17,6 +17,7 @@ from steadyd.records.versions import Versions
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.bundle import find_bundle
+from steadyd.runner.errand import CRON_KEY
 from steadyd.runner.folder import Folder, Place
 from steadyd.runner.install import Installer
 from steadyd.runner.logs import Logs
@@ -116,6 +117,8 @@ class Ground:
             "STEADY_VERSION": str(version.number),
             "STEADY_ENV": environment,
         }
+        needs = await self.library.crons.needs(app.id, version.number)
+        environ |= {CRON_KEY: needs.key} if needs.key else {}
         # A trial may not touch the world: what a candidate sends or changes out there cannot be taken back.
         settings = self.settings(app, version)
         network = Network.NONE if environment == "trial" else settings.network
@@ -134,7 +137,7 @@ class Ground:
             reach=Reach(network, app.owner_id, app.by_guest),
             limits=settings.limits,
             tier="guests" if app.by_guest else "accounts",
-            calls=await self.library.crons.calls(app.id, version.number),
+            calls=needs.calls,
         )
 
     async def link(self, app: App, version: Version, place: Place | None = None) -> list[str]:

@@ -10,11 +10,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
+from steadyd import model
 from steadyd.crontab import CRONS_MAX, KEYS, read_cron
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
 from steadyd.records.crons import Job, Run, enabling, putting, removing
 from steadyd.runner.agenda import upcoming
+from steadyd.runner.errand import CRON_KEY
 from steadyd.runner.start import Plan
 from steadyd.store import Write
 from steadyd.web import schema, shown
@@ -116,7 +118,7 @@ async def put_cron(call: Call) -> Response:
         raise SteadyError("conflict", f"“{cron_id}” is said by the live version's own file. {way}")
     else:
         cron = read_cron({**said, "id": cron_id})
-        await _change(call, putting(call.app.id, cron, enabled, CRONS_MAX), bool(cron.export))
+        await _change(call, putting(call.app.id, cron, enabled, CRONS_MAX), cron)
     found = await _find(call)
     if found is None:
         raise _no_such_cron(call)
@@ -200,14 +202,17 @@ async def _find(call: Call) -> Job | None:
     return next((job for job in jobs if job.cron.id == call.request.path_params["id"]), None)
 
 
-async def _change(call: Call, write: Write, calls: bool = False) -> None:
-    """Make it true. An instance that is not ready to be called gives way to one that is, which must start."""
+async def _change(call: Call, write: Write, new: model.Cron | None = None) -> None:
+    """Make it true. An instance that `new` could not ask gives way to one that it can, which must start."""
     rooms, app = call.rooms, call.app
 
     async def plan(app: App, version: Version) -> Plan:
-        return replace(await rooms.fleet.ground.plan(app, version), calls=True)
+        made = await rooms.fleet.ground.plan(app, version)
+        environ = {**made.environ, CRON_KEY: await rooms.library.crons.key(app.id)}
+        return replace(made, environ=environ, calls=made.calls or (new is not None and bool(new.export)))
 
-    if calls and not await rooms.library.crons.calls(app.id, app.version):
+    needs = await rooms.library.crons.needs(app.id, app.version)
+    if new is not None and (not needs.key or (new.export and not needs.calls)):
         await rooms.controller.change(call.principal, app, KIND, plan, write)
     else:
         await rooms.controller.record(call.principal, app, KIND, write)

@@ -12,7 +12,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.model import App, Cron, Draft, Origin
 from steadyd.records import crons
-from steadyd.records.crons import Crons, Job, Result, Retry, Step, enabling, putting, removing
+from steadyd.records.crons import Crons, Job, Needs, Result, Retry, Step, enabling, putting, removing
 from steadyd.records.library import Library, open_library
 from steadyd.records.schema import STEADY
 from steadyd.store import Database
@@ -166,11 +166,17 @@ def test_of_all_an_apps_crons_together_so_much_is_kept(tmp_path: Path) -> None:
     over(tmp_path, body, TICK)
 
 
-def test_whether_functions_are_called(tmp_path: Path) -> None:
+def test_what_an_instance_is_given_for_its_crons(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
-        assert [await library.crons.calls(app.id, version) for version in (1, 2)] == [True, False]
+        records = library.crons
+        key = await records.key(app.id)
+        assert len(key) == 2 * crons.KEY_BYTES
+        assert [await records.needs(app.id, version) for version in (1, 2)] == [Needs(key, True), Needs("", False)]
+        await database.write(putting(app.id, Cron("mine", "@daily", path="/"), True, 50))
+        assert await records.needs(app.id, 2) == Needs(key, False)
         await database.write(putting(app.id, Cron("mine", "@daily", export="mine"), True, 50))
-        assert await library.crons.calls(app.id, 2)
+        assert await records.needs(app.id, 2) == Needs(key, True)
+        assert await records.key("nobody") == ""
 
     over(tmp_path, body, TICK, Cron("nightly", "@daily", export="nightly"))
 

@@ -17,6 +17,7 @@ from steadyd.runner.agenda import (
     LATE_SECONDS_MAX,
     MISSED_COUNT_MAX,
     RETRY_SECONDS,
+    SUSPENDED,
     decide,
     retry_after,
     upcoming,
@@ -73,7 +74,8 @@ def test_missed_moments_are_counted_so_far() -> None:
     [
         (HOURLY, True, BUSY),
         (replace(HOURLY, held=True), False, HELD),
-        (replace(HOURLY, held=True, deleted=True), True, DELETED),
+        (replace(HOURLY, held=True, suspended=True), False, SUSPENDED),
+        (replace(HOURLY, suspended=True, deleted=True), True, DELETED),
     ],
 )
 def test_why_one_is_skipped(job: Job, busy: bool, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import socket
 from pathlib import Path
@@ -26,6 +27,7 @@ from steadyd.runner.errand import (
 )
 from tests.runner.conftest import HELLO, ask, run, stage, until
 
+SIGNED = b"tick\n2026-01-01T00:00:00Z\n7\n2"
 MOMENT = 1_767_225_600.0  # 2026-01-01
 ECHO = """
 export let calls: any[] = [];
@@ -99,6 +101,10 @@ class Door:
         self.held -= 1
 
 
+async def key(app_id: str) -> str:
+    return "secret"
+
+
 class Sender:
     """Errands to one app, and what the logs were told."""
 
@@ -107,7 +113,7 @@ class Sender:
         self.said: list[str] = []
         self.errands = Errands(
             lambda _: runtime, lambda name: f"http://{name}.localhost:8080", self.told.append,
-            lambda app_id, version, text: self.said.append(text), seconds,
+            lambda app_id, version, text: self.said.append(text), key, seconds,
         )  # fmt: skip
 
 
@@ -137,6 +143,7 @@ def test_a_path_is_asked_of_a_sleeping_app_with_what_it_is_about(root: Path, bun
                 "steady-cron-attempt": "2",
                 "steady-cron-run": "7",
                 "steady-cron-scheduled-at": "2026-01-01T00:00:00Z",
+                "steady-cron-signature": hmac.new(b"secret", SIGNED, "sha256").hexdigest(),
             }
             (told,) = sender.told
             assert (told.method, told.path, told.status, told.version, told.error) == ("POST", "/tick", 200, 1, "")

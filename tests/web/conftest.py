@@ -155,7 +155,7 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     )
     notices = Notices(library.apps, people, urls, Post(), "test-host", lambda app_id, text: logs.say(app_id, 0, text))
     told = (library, requests, metrics, logs)
-    errands = Errands(fleet.runtime, urls.app, lambda told: None, logs.say)
+    errands = Errands(fleet.runtime, urls.app, lambda told: None, logs.say, library.crons.key)
     crons = Scheduler(library.crons, errands.run, fleet.note)
     more: dict[str, Any] = {"databases": Databases(ground, tools), "repls": Repls(fleet), "crons": crons}
     rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", **more)

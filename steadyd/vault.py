@@ -77,13 +77,6 @@ class Vault:
         except (InvalidTag, ValueError):
             raise _locked("what is stored is damaged, or was sealed for another place.") from None
 
-    def opens(self, sealed: bytes, place: bytes) -> bool:
-        """Whether `open` would succeed."""
-        with contextlib.suppress(SteadyError):
-            self.open(sealed, place)
-            return True
-        return False
-
     def fingerprint(self, value: bytes, place: bytes) -> bytes:
         """32 bytes that are equal for equal values of one place, and tell nothing to whom has no key. They change when
         the key does.

@@ -7,6 +7,7 @@ question, and a change costs only what it changes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -241,7 +242,7 @@ class Environment:
             found = one(db, "SELECT app_id, context, name, sealed FROM variables WHERE id = ?", row)
             assert found is not None
             app_id, context, name, sealed = found
-            if self.vault.opens(sealed, _bytes(app_id, (context, name))):
+            with contextlib.suppress(SteadyError):  # what cannot be read stays as it is
                 value = self.vault.open(sealed, _bytes(app_id, (context, name)))
                 anew = self._sealed(app_id, (context, name), value)
                 db.execute("UPDATE variables SET sealed = ?, fingerprint = ? WHERE id = ?", (*anew, row[0]))

@@ -120,6 +120,8 @@ async def rotate_secrets(call: Call) -> Response:
 
 
 KIND = "environment"
+NAMES_TOLD_MAX = 20
+"""Of each kind, in the event that tells of a change."""
 ONE = "/api/apps/{name}/env"
 ERRORS = tuple(
     "bad_request unauthorized not_found conflict invalid unsupported_media_type too_large deploy_failed secrets_locked "
@@ -177,9 +179,13 @@ def _told(change: Change) -> str:
     for (context, name), value in sorted(change.values.items()):
         where = "" if context == PRODUCTION else f" ({context})"
         done["set" if value is not None else "removed"].append(f"{name}{where}")
-    parts = [f"{verb}: {', '.join(names)}" for verb, names in done.items() if names]
+    parts = [f"{verb}: {', '.join(names[:NAMES_TOLD_MAX])}{_more(names)}" for verb, names in done.items() if names]
     parts += [f"all others of {', '.join(sorted(change.whole))} removed"] if change.whole else []
     return f"Variables {'; '.join(parts)}."
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - NAMES_TOLD_MAX} more" if len(names) > NAMES_TOLD_MAX else ""
 
 
 async def _answer(call: Call, only: Context | None) -> Response:

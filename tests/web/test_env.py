@@ -10,6 +10,7 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.variables import Change, Value
+from steadyd.web.env import NAMES_TOLD_MAX
 from tests.runner.conftest import Visitor, exchange
 from tests.web.conftest import HELLO, Stage, Web, code
 
@@ -138,6 +139,18 @@ def test_what_is_set_is_what_the_app_finds_and_nothing_of_ours(web: Web, monkeyp
             await stage.settled()
             events = (await client.get("/api/apps/hello/events")).text
             assert "Variables set: A, B_KEY; removed: API_KEY." in events
+
+    web(body)
+
+
+def test_an_event_names_so_many(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            await client.put(PATH, json={f"A{number:02}": "1" for number in range(NAMES_TOLD_MAX + 3)})
+            await stage.settled()
+            events = (await client.get("/api/apps/hello/events")).text
+            assert "A18, A19 and 3 more; all others of production removed." in events
 
     web(body)
 

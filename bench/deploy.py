@@ -3,7 +3,8 @@
     python -m bench.deploy [ROUNDS]
 
 Each round does, in turn: start bare `bun index.ts` until the first answer; deploy a changed file to an app without
-dependencies; the same to an app with a database; create an app. Every deploy has its trial. Prints p50 and p95, those
+dependencies; the same to an app with a small database, with one of 200 MB that was written to, and with one that was
+not; create an app. Every deploy has its trial. Prints p50 and p95, those
 of each step as the answers tell them, and the CPU of the daemon with all that it started, which is the figure to judge
 by where others use the machine too. The exit code is 1 if a bar is missed.
 """
@@ -35,7 +36,22 @@ db.run("CREATE TABLE IF NOT EXISTS visits (at TEXT)");
 db.run("INSERT INTO visits VALUES ('now')");
 export default { fetch: () => Response.json(db.query("SELECT count(*) AS count FROM visits").get()) };
 """
+LARGE = """
+import { Database } from "bun:sqlite";
+const db = new Database("large.sqlite");
+db.run("PRAGMA journal_mode = WAL");
+db.run("CREATE TABLE IF NOT EXISTS rows (x BLOB)");
+const fill = () => { for (let n = 0; n < 200; n++) db.run("INSERT INTO rows VALUES (randomblob(1e6))"); };
+export default {
+  fetch(request) {
+    if (request.method === "PUT") { fill(); db.run("PRAGMA wal_checkpoint(TRUNCATE)"); }
+    if (request.method === "POST") db.run("INSERT INTO rows VALUES (1)");
+    return new Response("written");
+  },
+};
+"""
 DEPLOY, DEPLOY_DATABASE, CREATE = "deploy", "deploy with a database", "create"
+WRITTEN, UNWRITTEN = "200 MB, written to", "200 MB, not written to"
 
 
 class Posts:
@@ -66,18 +82,28 @@ class Posts:
         return took
 
 
-def measure(client: httpx.Client, folder: Path, rounds: int) -> tuple[dict[str, list[float]], Posts]:
+def measure(daemon: Daemon, client: httpx.Client, folder: Path, rounds: int) -> tuple[dict[str, list[float]], Posts]:
     """Milliseconds of every round, and the posts' steps."""
     client.put("/api/apps/plain", json={"files": {"index.ts": BUN}}).raise_for_status()
     client.put("/api/apps/data", json={"files": {"index.ts": DATABASE}}).raise_for_status()
+    for name in ("written", "unwritten"):
+        client.put(f"/api/apps/{name}", json={"files": {"index.ts": LARGE}}).raise_for_status()
+        daemon.ask(name, method="PUT").raise_for_status()
     bare, posts = contestants(folder)["bare bun"], Posts(client)
     steps: dict[str, Callable[[], float]] = {
         "bare bun": lambda: start(bare, folder),
         DEPLOY: lambda: posts.deploy(DEPLOY, "plain"),
         DEPLOY_DATABASE: lambda: posts.deploy(DEPLOY_DATABASE, "data"),
+        WRITTEN: lambda: after(daemon.ask("written", method="POST"), lambda: posts.deploy(WRITTEN, "written")),
+        UNWRITTEN: lambda: posts.deploy(UNWRITTEN, "unwritten"),
         CREATE: posts.create,
     }
     return interleaved(steps, rounds), posts
+
+
+def after(answer: httpx.Response, step: Callable[[], float]) -> float:
+    answer.raise_for_status()
+    return step()
 
 
 def report(figures: dict[str, list[float]], posts: Posts) -> None:
@@ -93,7 +119,7 @@ def main() -> int:
     daemon = Daemon(data)
     try:
         with tempfile.TemporaryDirectory(prefix="steadyd-bench-") as folder, daemon.client as client:
-            figures, posts = measure(client, Path(folder), rounds)
+            figures, posts = measure(daemon, client, Path(folder), rounds)
     finally:
         daemon.stop()
         remove(data)

@@ -19,6 +19,7 @@ from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import Folder, Place, scratch_path
 from steadyd.runner.health import check_health
 from steadyd.runner.instance import Instance
+from steadyd.runner.kept import Copy
 from steadyd.runner.sightings import Sightings
 from steadyd.runner.start import Plan
 from steadyd.runner.suite import run_suite
@@ -35,7 +36,7 @@ class Trials:
         self.ground = fleet.ground
         self.tools = tools
         self.bundler = Bundler(tools, fleet.ground.blobs)
-        self.copies = Copies(tools, fleet.ground.blobs)
+        self.copies = Copies(tools, fleet.ground.blobs, fleet.ground.trash)
         self._leaving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -59,12 +60,22 @@ class Trials:
         while self._leaving:
             await asyncio.wait(self._leaving)
 
-    def dismiss(self, instance: Instance, scratch: Place) -> None:
+    async def close(self) -> None:
+        """As `settled`, for good."""
+        await self.settled()
+        self.copies.close()
+
+    async def throw(self, staged: Staged) -> None:
+        """Let go of a folder in which nothing runs, and keep of the data what the next trial need not copy again."""
+        await self.copies.keep(staged.place, staged.scratch, staged.copies)
+        await self.ground.trash.throw(staged.scratch.root)
+
+    def dismiss(self, instance: Instance, staged: Staged) -> None:
         """It served nobody, and its data goes: there is nothing to end well, and nobody needs to wait for it."""
 
         async def leave() -> None:
             await instance.gone()
-            await self.ground.trash.throw(scratch.root)
+            await self.throw(staged)
 
         instance.kill()
         task = asyncio.ensure_future(leave())
@@ -73,12 +84,22 @@ class Trials:
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """A folder as a candidate will find its own, and the large databases that were copied into it."""
+
+    place: Place
+    """The app's own."""
+    scratch: Place
+    copies: Sequence[Copy] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A candidate that listens, in a folder of its own."""
 
     instance: Instance
     plan: Plan
-    scratch: Place
+    staged: Staged
     sightings: Sightings
 
 
@@ -98,7 +119,7 @@ class Candidate:
         self._live = live
         self._version = version
         self._rules = rules
-        self._staged: asyncio.Task[Place] | None = None
+        self._staged: asyncio.Task[Staged] | None = None
         self._started: asyncio.Task[Started] | None = None
 
     def prepare(self) -> None:
@@ -150,7 +171,7 @@ class Candidate:
         with contextlib.suppress(asyncio.CancelledError, Failure, SteadyError, OSError):
             if staged is not None:
                 staged.cancel()
-                await self._ground.trash.throw((await staged).root)
+                await self._trials.throw(await staged)
             if started is not None:
                 started.cancel()
                 self._dismiss(await started)
@@ -239,19 +260,19 @@ class Candidate:
 
     async def _launch(self, network: Network | None) -> Started:
         staged, self._staged = self._staged, None
-        scratch, sightings, ground = await (staged or self._stage()), Sightings(), self._ground
+        found, sightings, ground = await (staged or self._stage()), Sightings(), self._ground
         try:
-            plan = await ground.plan(self._app, self._version, scratch, environment="trial")
+            plan = await ground.plan(self._app, self._version, found.scratch, environment="trial")
             plan = _reaching(plan, network, sightings)
             instance = await ground.starter.start(plan, ground.timing.start_seconds)
         except BaseException:
             self._remember(sightings)
-            await ground.trash.throw(scratch.root)
+            await self._trials.throw(found)
             raise
-        return Started(instance, plan, scratch, sightings)
+        return Started(instance, plan, found, sightings)
 
     def _dismiss(self, started: Started) -> None:
-        self._trials.dismiss(started.instance, started.scratch)
+        self._trials.dismiss(started.instance, started.staged)
 
     async def _ask(self, started: Started) -> Failure | None:
         instance, path = started.instance, self._rules.health
@@ -271,14 +292,14 @@ class Candidate:
 
     async def _test(self) -> None:
         """On a copy of its own: tests may write what they like."""
-        scratch, ground = await self._stage(), self._ground
+        staged, ground = await self._stage(), self._ground
         try:
-            plan = await ground.plan(self._app, self._version, scratch, environment="trial")
+            plan = await ground.plan(self._app, self._version, staged.scratch, environment="trial")
             await run_suite(self._trials.tools, ground.blobs, self._version, plan)
         finally:
-            await ground.trash.throw(scratch.root)
+            await self._trials.throw(staged)
 
-    async def _stage(self) -> Place:
+    async def _stage(self) -> Staged:
         """A folder as the candidate will find its own: a copy of what was written, and the version's files.
 
         Raises:
@@ -286,14 +307,15 @@ class Candidate:
         """
         place = self._ground.place(self._app)
         scratch = Place(scratch_path(place, "trial"), place.uid)
+        copies: Sequence[Copy] = ()
         try:
             if self._live is not None and self._rules.mode is TrialMode.FULL:
-                await self._trials.copies.make(place, scratch, self._live)
+                copies = await self._trials.copies.make(place, scratch, self._live)
             await self._ground.link(self._app, self._version, scratch)
         except BaseException:
             await self._ground.trash.throw(scratch.root)
             raise
-        return scratch
+        return Staged(place, scratch, copies)
 
 
 # Private

@@ -39,11 +39,12 @@ class Workshop:
     async def recover(self) -> None:
         """After a start, before anything runs: settle what the last daemon left half done."""
         await recover(self.fleet.ground, self.removal)
+        await self.trials.copies.clear(self.fleet.ground.folder)
 
     async def close(self) -> None:
         """Wait for the operations under way."""
         await self.operations.close()
-        await self.trials.settled()
+        await self.trials.close()
         await self.fleet.ground.trash.close()
 
 

@@ -206,3 +206,33 @@ def test_usage(app: Path, words: list[str]) -> None:
     ended = run_script("snapshot.ts", *words, folder=app)
     assert ended.returncode == 2
     assert ended.stderr.startswith("snapshot: ")
+
+
+def test_what_is_there_already_is_counted_and_not_copied(app: Path, tmp_path: Path) -> None:
+    for name in ("kept.sqlite", "other.sqlite"):
+        with closing(sqlite3.connect(app / name)) as db:
+            db.execute("PRAGMA journal_mode = wal")
+            db.execute("CREATE TABLE t (x)")
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "kept.sqlite").write_text("as it was")
+    (tmp_path / "kept.json").write_text('["kept.sqlite", "no.sqlite"]')
+    told = snapshot(app, tmp_path / "copy", "--kept", tmp_path / "kept.json")
+    assert sorted(told["databases"]) == ["kept.sqlite", "other.sqlite"]
+    assert told["bytes"] >= 2 * 4096
+    assert (tmp_path / "copy" / "kept.sqlite").read_text() == "as it was"
+
+
+def test_a_large_database_is_copied_as_a_small_one_is(app: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(app / "large.sqlite")) as db:
+        db.execute("PRAGMA journal_mode = wal")
+        db.execute("CREATE TABLE t (x)")
+        for size in (20 << 20, 18 << 20):  # more than 16 MiB in the file, and in its log
+            db.execute("INSERT INTO t VALUES (randomblob(?))", (size,))
+            db.commit()
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)" if size == 20 << 20 else "SELECT 1")
+        snapshot(app, tmp_path / "copy")
+        wanted = db.execute("SELECT sum(length(x)), group_concat(hex(substr(x, 1, 8))) FROM t").fetchone()
+    with closing(sqlite3.connect(tmp_path / "copy" / "large.sqlite")) as copy:
+        found = copy.execute("SELECT sum(length(x)), group_concat(hex(substr(x, 1, 8))) FROM t").fetchone()
+        assert found == wanted
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)

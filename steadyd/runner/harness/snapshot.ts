@@ -1,9 +1,9 @@
 // Run in an app's sandbox, as the app, in its folder: copies what the app has written to another folder.
 //
-//   bun --no-install snapshot.ts DEST [--shipped LIST.json] [--max-bytes N] [--max-files N]
+//   bun --no-install snapshot.ts DEST [--shipped LIST.json] [--kept LIST.json] [--max-bytes N] [--max-files N]
 //
-// LIST.json is an array of the version's own paths, which are left out; a database among them has been the app's since
-// it was first opened and is copied. Links, pipes, sockets, devices and node_modules are left out, too.
+// The first LIST.json is an array of the version's own paths, which are left out; a database among them has been the
+// app's since it was first opened and is copied. The second names databases that are in DEST already. Links, pipes, sockets, devices and node_modules are left out, too.
 // Exit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached: DEST is incomplete and worth nothing.
 
 import { accessSync, constants, copyFileSync, lstatSync, mkdirSync } from "node:fs";
@@ -18,7 +18,7 @@ const PATH_BYTES_MAX = 4_000; // the kernel takes 4,096 (path_resolution(7)), an
 
 type Skipped = { path: string; reason: string };
 
-const { destination, shipped, maxBytes, maxFiles } = parse();
+const { destination, shipped, kept, maxBytes, maxFiles } = parse();
 const shippedFolders = new Set([...shipped].flatMap(parentsOf));
 const databases: string[] = [];
 const skipped: Skipped[] = [];
@@ -55,6 +55,10 @@ function take(path: string, found: Stats): void {
     const database = isDatabase(path);
     if (shipped.has(path) && !(database && writable(path))) return;
     count(found.size + (database ? (look(path + "-wal")?.size ?? 0) : 0));
+    if (database && kept.has(path)) {
+      databases.push(path);
+      return;
+    }
     const target = join(destination, path);
     mkdirSync(dirname(target), { recursive: true });
     if (database) takeDatabase(path, target);
@@ -135,19 +139,24 @@ function parse() {
   try {
     const { values, positionals } = parseArgs({
       args: process.argv.slice(2),
-      options: { shipped: text, "max-bytes": text, "max-files": text },
+      options: { shipped: text, kept: text, "max-bytes": text, "max-files": text },
       allowPositionals: true,
     });
     if (positionals.length !== 1) throw new Error("one DEST is expected");
     return {
       destination: resolve(positionals[0]),
-      shipped: new Set<string>(values.shipped ? JSON.parse(readFileSync(values.shipped, "utf8")) : []),
+      shipped: listed(values.shipped),
+      kept: listed(values.kept),
       maxBytes: limit(values["max-bytes"]),
       maxFiles: limit(values["max-files"]),
     };
   } catch (error: any) {
     return fail(2, error.message);
   }
+}
+
+function listed(path: string | undefined): Set<string> {
+  return new Set<string>(path ? JSON.parse(readFileSync(path, "utf8")) : []);
 }
 
 function limit(text: string | undefined): number {

@@ -68,6 +68,7 @@ class Config:
     hold_seconds: float = 10.0
     drain_seconds: float = 5.0
     grace_seconds: float = 5.0
+    cron_seconds: float = 300.0
     log_bytes: int = 100 << 20
     request_body_bytes: int = 100 << 20
     env_value_bytes: int = 64 << 10

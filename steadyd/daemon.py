@@ -151,7 +151,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             only_owner="" if sandboxed else operator.id,
         )
         notices = _notices(stack, config, ground)
-        fleet, crons = _fleet(stack, ground, notices, ring, partial(_set_routes, listener, neighbours, control, urls))
+        routing = partial(_set_routes, listener, neighbours, control, urls)
+        fleet, crons = _fleet(stack, config, ground, notices, ring, routing)
         workshop = open_workshop(fleet, installer, Trials(fleet, tools), spawn)
         stack.push_async_callback(workshop.close)
         await workshop.recover()
@@ -250,6 +251,7 @@ def _notices(stack: contextlib.AsyncExitStack, config: Config, ground: Ground) -
 
 def _fleet(
     stack: contextlib.AsyncExitStack,
+    config: Config,
     ground: Ground,
     notices: Notices,
     ring: RequestRing,
@@ -264,7 +266,7 @@ def _fleet(
 
     fleet = Fleet(ground, on_routes, happened)
     records, log = ground.library.crons, partial(_log_errand, ring)
-    errands = Errands(fleet.runtime, ground.urls.app, log, ground.logs.say, records.key)
+    errands = Errands(fleet.runtime, ground.urls.app, log, ground.logs.say, records.key, config.cron_seconds)
     crons = Scheduler(records, errands.run, fleet.note)
     stack.push_async_callback(fleet.close)
     stack.push_async_callback(crons.close)

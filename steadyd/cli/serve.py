@@ -46,6 +46,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--hold", type=duration, default="10s", show_default=True, help="How long a swap may hold requests.")
 @click.option("--drain", type=duration, default="5s", show_default=True, help="For requests in flight at a swap.")
 @click.option("--grace", type=duration, default="5s", show_default=True, help="Between SIGTERM and SIGKILL.")
+@click.option("--cron-deadline", type=duration, default="5min", show_default=True, help="For one run of a cron.")
 @click.option("--logs", type=size, default="100MiB", show_default=True, help="Log kept per app.")
 @click.option("--request-body", type=size, default="100MiB", show_default=True, help="Largest request body.")
 @click.option("--env-value", type=size, default="64KiB", show_default=True, help="Largest value of a variable.")
@@ -134,6 +135,7 @@ def config_from(options: dict[str, Any]) -> Config:
         start_seconds=options["start_deadline"],
         hold_seconds=options["hold"],
         drain_seconds=options["drain"],
+        cron_seconds=options["cron_deadline"],
         grace_seconds=options["grace"],
         log_bytes=options["logs"],
         request_body_bytes=options["request_body"],

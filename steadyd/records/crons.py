@@ -30,8 +30,8 @@ LIVE = (
 JOBS = (
     "SELECT l.app_id, l.said, l.made, coalesce(c.enabled, 1), coalesce(c.follows, ''), c.next_at, c.last_at, "
     "c.retry_at, c.retry_of, c.retry_attempt, a.held, a.deleted_at IS NOT NULL, a.name, "
-    "a.suspended IS NOT NULL FROM live l JOIN apps a ON a.id = l.app_id "
-    "LEFT JOIN crons c ON c.app_id = l.app_id AND c.id = l.id"
+    "a.suspended IS NOT NULL, p.kind = 'guest' FROM live l JOIN apps a ON a.id = l.app_id "
+    "JOIN principals p ON p.id = a.owner_id LEFT JOIN crons c ON c.app_id = l.app_id AND c.id = l.id"
 )
 RUN_COLUMNS = (
     "id, app_id, cron_id, scheduled_at, attempt, by_hand, started_at, finished_at, outcome, version, status, ms, "
@@ -66,6 +66,7 @@ class Job:
     held: bool = False
     suspended: bool = False
     deleted: bool = False
+    by_guest: bool = False
     app_name: str = ""
 
     @property
@@ -312,6 +313,7 @@ def _job(row: Row) -> Job:
         deleted=bool(row[11]),
         app_name=row[12],
         suspended=bool(row[13]),
+        by_guest=bool(row[14]),
     )
 
 

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 from steadyd.errors import SteadyError
 from steadyd.model import Event
@@ -20,7 +22,11 @@ from steadyd.runner import agenda
 from steadyd.runner.errand import Errand
 
 RUNS_AT_ONCE_MAX = 16
-"""Runs on this host; what is due beyond that waits for its turn."""
+"""Runs on this host of apps of accounts; what is due beyond that waits for its turn."""
+GUESTS_RUNS_AT_ONCE_MAX = 4
+"""Of guests' apps, which take no turn from the others."""
+APPS_RUNS_AT_ONCE_MAX = 4
+"""Of one app, so that one whose runs hang leaves turns to others."""
 SLEEP_SECONDS_MAX = 30.0
 """So late it notices that the wall clock was set."""
 LOOK_SECONDS_MIN = 0.2
@@ -49,6 +55,8 @@ class Scheduler:
         self._busy: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(RUNS_AT_ONCE_MAX)
+        self._guests_slots = asyncio.Semaphore(GUESTS_RUNS_AT_ONCE_MAX)
+        self._apps_slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._asked = asyncio.Event()
         self._turn = asyncio.Lock()
         """Held while it is decided who runs."""
@@ -140,7 +148,7 @@ class Scheduler:
         job, moment = step.job, step.moment
         assert moment is not None
         try:
-            async with self._slots:
+            async with self._slot(job):
                 result = await self._fired(Errand(job.app_id, job.cron, moment, step.attempt, run_id))
             now = self._clock()
             retry = None if by_hand else agenda.retry_after(result, step.attempt, moment, step.next_at, now)
@@ -152,6 +160,13 @@ class Scheduler:
             said = f"Cron “{job.cron.id}” of {_written(moment)} failed, attempt {step.attempt}: {result.error}"
             details = {"cron": job.cron.id, "run": run_id}
             self._tell(job.app_id, Event(now, FAILED, said, details))
+
+    @asynccontextmanager
+    async def _slot(self, job: Job) -> AsyncIterator[None]:
+        """A place to run in: first among the app's own runs, then among those of the host."""
+        apps_own = self._apps_slots.setdefault(job.app_id, asyncio.Semaphore(APPS_RUNS_AT_ONCE_MAX))
+        async with apps_own, self._guests_slots if job.by_guest else self._slots:
+            yield
 
     async def _fired(self, errand: Errand) -> Result:
         try:

@@ -24,8 +24,6 @@ from steadyd.proxy.service import Service, Upstream
 from steadyd.records.crons import Result
 from steadyd.runner.start import CALLS
 
-RUN_SECONDS_MAX = 300.0
-"""For one attempt, the wait for the app among it."""
 HEAD_BYTES_MAX = 64 << 10
 ANSWER_BYTES_MAX = 1 << 20
 """Of an answer's body; the attempt is over there."""
@@ -70,7 +68,8 @@ class Told:
 
 class Errands:
     """Sends them. `find` is who runs an app, `origin` the URL of an app by its name, `log` the request log, `say` an
-    app's own log, `key` what an app's errands are signed with."""
+    app's own log, `key` what an app's errands are signed with. An attempt
+    takes `seconds` at most, the wait for the app among it; 0 is no limit."""
 
     def __init__(
         self,
@@ -79,7 +78,7 @@ class Errands:
         log: Callable[[Told], None],
         say: Callable[[str, int, str], None],
         key: Callable[[str], Awaitable[str]],
-        seconds: float = RUN_SECONDS_MAX,
+        seconds: float = 300.0,
     ) -> None:
         self._find = find
         self._origin = origin
@@ -96,7 +95,7 @@ class Errands:
         began, claim = time.monotonic(), _Claim(errand, await self._key(errand.app_id))
         error = ""
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds or None):
                 await claim.ask(service, self._origin(service.name))
             outcome, said = _judge(errand, claim)
         except TimeoutError:

@@ -38,7 +38,8 @@ def test_defaults(home: Path, steadyd: Steadyd, served: list[Config]) -> None:
 def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
     words = """--listen 0.0.0.0:0 --data /srv/s --app-domain Apps.example --control-domain steady.example
         --public-url https://steady.example --sandbox required --guests on --signup closed --freeze 30 --idle 0
-        --start-deadline 10 --hold 2s --drain 500ms --grace 1min --logs 1M --request-body 5MiB --env-value 1KiB
+        --start-deadline 10 --hold 2s --drain 500ms --grace 1min --cron-deadline 30s --logs 1M
+        --request-body 5MiB --env-value 1KiB
         --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
         --guest-apps 9 --creations-per-hour 8 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
@@ -59,6 +60,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             start_seconds=10,
             hold_seconds=2,
             drain_seconds=0.5,
+            cron_seconds=30.0,
             grace_seconds=60,
             log_bytes=1 << 20,
             request_body_bytes=5 << 20,

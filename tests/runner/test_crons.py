@@ -7,7 +7,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import Cron, Draft, Event, Origin
+from steadyd.model import Cron, Draft, Event, Origin, Principal
 from steadyd.records.crons import Job, Result, Run, putting
 from steadyd.records.library import Library, open_library
 from steadyd.records.schema import STEADY
@@ -83,16 +83,21 @@ class Stage:
         return (await self.library.crons.of(self.app_id))[0]
 
 
+async def add_app(library: Library, database: Database, owner: Principal, *said: Cron) -> str:
+    """An app of `owner` whose live version says `said`; its id."""
+    app = await library.apps.create(None, owner, False, 0.0)
+    await library.versions.add(app, owner, Draft("index.ts", Origin("paste"), (), crons=said), 0.0)
+    await database.write(lambda db: db.execute("UPDATE apps SET version = 1 WHERE id = ?", (app.id,)))
+    return app.id
+
+
 @asynccontextmanager
 async def stage(folder: Path, *said: Cron) -> AsyncIterator[Stage]:
     """An app whose live version says `said`."""
     database = Database(folder / "steady.db", STEADY, durable=False)
     library = open_library(database)
     owner = await library.people.operator(0.0)
-    app = await library.apps.create("hello", owner, False, 0.0)
-    await library.versions.add(app, owner, Draft("index.ts", Origin("paste"), (), crons=said), 0.0)
-    await database.write(lambda db: db.execute("UPDATE apps SET version = 1"))
-    made = Stage(library, database, app.id)
+    made = Stage(library, database, await add_app(library, database, owner, *said))
     try:
         yield made
     finally:
@@ -234,16 +239,26 @@ def test_a_run_still_going_lets_the_next_moment_pass(tmp_path: Path) -> None:
 
 
 def test_only_so_many_run_at_once(tmp_path: Path) -> None:
-    said = [Cron(f"c{number}", "0 * * * *", path="/") for number in range(2 * crons.RUNS_AT_ONCE_MAX)]
+    """Of one app, of all apps of accounts, and of guests, who take no turn from those."""
+    said = [replace(TICK, id=f"c{number}") for number in range(2 * crons.APPS_RUNS_AT_ONCE_MAX)]
 
     async def body() -> None:
         async with stage(tmp_path, *said) as made:
+            guest = await made.library.people.add_guest(0.0)
+            owner = await made.library.people.operator(0.0)
             due, made.hangs = await made.look(), True
             await made.look(due)
-            await until(lambda: made.under_way == crons.RUNS_AT_ONCE_MAX)
+            await until(lambda: made.under_way == crons.APPS_RUNS_AT_ONCE_MAX)
+            for _ in range(crons.RUNS_AT_ONCE_MAX // crons.APPS_RUNS_AT_ONCE_MAX + 1):
+                for whose in (owner, guest):
+                    await add_app(made.library, made.database, whose, *said)
+            await made.look()
+            await made.look(due + HOUR)
+            most = crons.RUNS_AT_ONCE_MAX + crons.GUESTS_RUNS_AT_ONCE_MAX
+            await until(lambda: made.under_way == most)
             made.hangs = False
             await made.scheduler.idle()
-            assert (len(made.fired), made.most) == (len(said), crons.RUNS_AT_ONCE_MAX)
+            assert (len(made.fired), made.most) == (11 * len(said), most)
 
     run(body())
 

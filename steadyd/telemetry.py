@@ -7,7 +7,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from steadyd.errors import SteadyError
-from steadyd.proxy.ring import RequestRecord, RequestRing
+from steadyd.proxy.ring import RECORD_PATH_BYTES_MAX, RequestRecord, RequestRing
 from steadyd.records.requests import Request, Requests
 
 FLUSH_SECONDS = 0.05
@@ -83,4 +83,5 @@ def _request(record: RequestRecord) -> Request:
         gate_us=record.gate_us,
         app_us=record.upstream_us,
         total_us=record.total_us,
+        repeatable=record.repeatable and len(record.path.encode()) < RECORD_PATH_BYTES_MAX,
     )

@@ -38,6 +38,14 @@ JSON_BYTES_MAX = 8 << 20
 @click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
 @click.option("--test", is_flag=True, help="Run the app's own tests on the copy of its data first.")
 @click.option("--force", is_flag=True, help="Deploy it even if no file has changed.")
+@click.option(
+    "--rehearse",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Ask the version what the app was asked lately, and tell what it answers otherwise.",
+)
+@click.option("--strict", is_flag=True, help="Go live only if the rehearsal finds no difference.")
 @uses_server
 @json_option
 def deploy(
@@ -50,6 +58,8 @@ def deploy(
     no_trial: bool,
     test: bool,
     force: bool,
+    rehearse: int,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Deploy a folder (or one .ts/.js file) and print its URL.
@@ -63,6 +73,8 @@ def deploy(
 
     if test and no_trial:
         raise click.UsageError("--test is a part of the trial, which --no-trial leaves out")
+    if strict and not rehearse:
+        raise click.UsageError("--strict is about a rehearsal: say --rehearse N too")
     collected = collect(path)
     name = check_name(name or collected.name)
     say_what_goes("Deploying", name, collected)
@@ -72,8 +84,8 @@ def deploy(
     if live is not None and live.is_settled and not (force or env or live.changes(collected.tree)):
         _say_unchanged(live, collected, as_json)
         return
-    flags = ({"temporary": True} if temporary else {}) | ({"trial": False} if no_trial else {})
-    flags |= {"test": True} if test else {}
+    wished = {"temporary": temporary, "test": test, "rehearse": rehearse, "strict": strict}
+    flags = {name: value for name, value in wished.items() if value} | ({"trial": False} if no_trial else {})
     about = flags | describe(path, message)
     body: Any = {"files": encode(collected.tree), **about, **({"env": env} if env else {})}
     path_and_query = app_path(name)

@@ -281,4 +281,5 @@ def _record(exchange: Exchange, now: float, upstream: Upstream | None) -> None:
             exchange.request_id,
             exchange._error,
         ),
+        request.repeatable,
     )

@@ -34,11 +34,14 @@ METHODS = frozenset(
     b"GET HEAD POST PUT DELETE PATCH OPTIONS PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH QUERY PURGE "
     b"LINK UNLINK MKCALENDAR ACL BIND REBIND UNBIND CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE".split()
 )
+SAFE = frozenset((b"GET", b"HEAD"))
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e\x80-\xff]+) HTTP/1\.([01])\r\n")
 _KEY = re.compile(rb"[0-9A-Za-z+/]{21}[AQgw]==")
 _FORWARDED = (b"x-forwarded-", b"steady-")
+_TELLS_WHO = re.compile(rb"cookie|auth|token|secret|session|credential|api-?key")
+"""Names of headers that may say who asks."""
 _DROPPED = HOP_BY_HOP | {b"host", b"forwarded", b"x-real-ip", b"expect"}
 
 Line = tuple[bytes, bytes, bytes]
@@ -53,6 +56,7 @@ class RequestHead:
     """
 
     __slots__ = (
+        "anonymous",
         "block",
         "close",
         "expects_continue",
@@ -69,6 +73,7 @@ class RequestHead:
         self.raw_host = b""
         self.block = b""
         self.length = 0
+        self.anonymous = True
         self.close = False
         self.keep_alive = False
         self.wants_html = False
@@ -80,7 +85,19 @@ class ParsedRequest:
     """A whole request head, read: what is the same for equal bytes. `opening` is its request line and headers as they
     go upstream, but for what belongs to the single request."""
 
-    __slots__ = ("asks_head", "closes", "head", "host", "method", "minor", "opening", "path", "plain", "target")
+    __slots__ = (
+        "asks_head",
+        "closes",
+        "head",
+        "host",
+        "method",
+        "minor",
+        "opening",
+        "path",
+        "plain",
+        "repeatable",
+        "target",
+    )
 
     def __init__(self, line: Line, head: RequestHead) -> None:
         self.head = head
@@ -91,6 +108,13 @@ class ParsedRequest:
         self.closes = head.close or (self.minor == b"0" and not head.keep_alive)
         self.plain = self.minor == b"1" and not self.closes and not self.asks_head
         """Whether its answer goes out in the usual form."""
+        self.repeatable = (
+            self.method in SAFE
+            and head.anonymous
+            and not (head.length or head.websocket_key)
+            and (self.path == self.target)
+        )
+        """Whether asking again, by anybody, would ask for the same and change nothing."""
         self.opening = b"%b %b HTTP/1.1\r\n%b" % (line[0], self.target, head.block)
 
 
@@ -194,6 +218,8 @@ def read_block(block: bytes, limits: Limits) -> RequestHead:
     for name, lower, value in fields:
         if lower in _READ:
             _READ[lower](head, notes, value)
+        elif _TELLS_WHO.search(lower):
+            head.anonymous = False
         if lower not in _DROPPED and b"_" not in lower and not lower.startswith(_FORWARDED):
             kept.append(b"%b: %b\r\n" % (name, value))
     _finish(head, notes, kept)

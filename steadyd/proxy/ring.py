@@ -18,7 +18,7 @@ TEXTS_MAX = 4_096
 DRAIN_CHUNK_RECORDS = 256
 """Between two chunks the draining thread offers the interpreter to the loop."""
 
-_LAYOUT = struct.Struct("<QQQQQQQIH32p12p240p46p24p20p")
+_LAYOUT = struct.Struct("<QQQQQQQIH?32p12p240p46p24p20p")
 # Lengths above include the length byte of each string.
 _SIZE = _LAYOUT.size
 _pack = _LAYOUT.pack_into
@@ -29,7 +29,8 @@ class RequestRecord(NamedTuple):
     """One finished request. Times in microseconds; `started_at` counts from the epoch.
 
     `status` is what the client got, 499 if it left first. `path` has no query, which may hold secrets. `version` is 0
-    where no instance was involved.
+    where no instance was involved. `repeatable` says that it asked for something without changing anything, saying who
+    it is, or more than `path` has.
     """
 
     number: int
@@ -41,6 +42,7 @@ class RequestRecord(NamedTuple):
     answer_bytes: int
     version: int
     status: int
+    repeatable: bool
     service: str
     method: str
     path: str
@@ -74,11 +76,12 @@ class RequestRing:
         version: int,
         status: int,
         names: tuple[bytes, bytes, bytes, bytes, bytes, bytes],
+        repeatable: bool = False,
     ) -> None:
         """Add one record: (started_at, gate, upstream, total), (request, answer), and (service, method, path, client,
         request id, error): the order of RequestRecord. Too long strings are cut."""
         number = self._written
-        _pack(self._memory, number % self._slots * _SIZE, number, *times, *sizes, version, status, *names)
+        _pack(self._memory, number % self._slots * _SIZE, number, *times, *sizes, version, status, repeatable, *names)
         self._written = number + 1
 
     def drain(self) -> list[RequestRecord]:
@@ -107,9 +110,9 @@ class RequestRing:
             if fields[0] != number:
                 self.lost += 1  # overwritten meanwhile
                 continue
-            service, method, path, client, request_id, error = fields[9:]
+            service, method, path, client, request_id, error = fields[10:]
             names = (texts[service], texts[method], texts[path], texts[client], str(request_id, "ascii"), texts[error])
-            rows.append(_new_record(RequestRecord, fields[:9] + names))
+            rows.append(_new_record(RequestRecord, fields[:10] + names))
         self._drained = first + count
 
 

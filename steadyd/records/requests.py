@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 OPEN_FILES_MAX = 32
 ROWS_PER_APP_MAX = 100_000
+LOOKED_THROUGH_MAX = 20_000
+"""Of an app's newest requests, for those that may be asked again."""
 TRIM_EVERY_ROWS = 1_000
 TELEMETRY_FILE = "telemetry.db"
 
@@ -41,10 +43,12 @@ class Request:
     gate_us: int
     app_us: int
     total_us: int
+    repeatable: bool = False
+    """Whether anybody may ask the same again, and changes nothing by it; its `path` is whole then."""
 
 
 COLUMNS = ", ".join(field.name for field in fields(Request))
-INSERT = f"INSERT INTO requests ({COLUMNS}) VALUES ({', '.join('?' * 13)})"
+INSERT = f"INSERT INTO requests ({COLUMNS}) VALUES ({', '.join('?' * len(fields(Request)))})"
 
 
 class Requests:
@@ -68,6 +72,18 @@ class Requests:
         sql = f"SELECT {COLUMNS} FROM requests WHERE id > ? ORDER BY id DESC LIMIT ?"
         found = await self.read(app_id, lambda db: [Request(*row) for row in db.execute(sql, (after, count))])
         return (found or [])[::-1]
+
+    async def repeatable(self, app_id: str, count: int) -> list[tuple[str, str]]:
+        """Method and path of the last `count` different requests that may be asked again, the oldest first: of those
+        that the app answered, among the newest LOOKED_THROUGH_MAX."""
+        sql = (
+            "SELECT method, path FROM (SELECT max(id) AS last, method, path FROM requests "
+            "WHERE id > (SELECT max(id) FROM requests) - ? AND repeatable AND error = '' AND status < 499 "
+            "GROUP BY method, path ORDER BY last DESC LIMIT ?) ORDER BY last"
+        )
+        values = (LOOKED_THROUGH_MAX, count)
+        found = await self.read(app_id, lambda db: [(str(row[0]), str(row[1])) for row in db.execute(sql, values)])
+        return found or []
 
     def write_now(self, app_id: str, transaction: Callable[[Connection], T]) -> T | None:
         """Run `transaction` on the app's telemetry file; None if the app is gone. Blocks: not for the event loop."""

@@ -213,4 +213,5 @@ TELEMETRY = (
         processes INTEGER NOT NULL, sent_bytes INTEGER NOT NULL
     ) STRICT;
     """,
+    "ALTER TABLE requests ADD COLUMN repeatable INTEGER NOT NULL DEFAULT 0",
 )

@@ -27,6 +27,7 @@ from steadyd.runner.install import Installed, Installer
 from steadyd.runner.lockfile import LOCK
 from steadyd.runner.pack import pack
 from steadyd.runner.positions import databases, positions
+from steadyd.runner.rehearsal import NO_REHEARSAL, Wish, rehearsed
 from steadyd.runner.removal import Removal
 from steadyd.runner.reserve import is_full
 from steadyd.tree import Tree, check_tree, find_entry
@@ -56,6 +57,7 @@ class Manner:
     variables: Change = UNCHANGED
     test: bool = False
     """Run the app's own tests, whatever its settings say."""
+    rehearsal: Wish = NO_REHEARSAL
     because: str = ""
     """Why, where nobody asked for it."""
 
@@ -254,6 +256,7 @@ class Deployer:
                     async with operation.step("trial") as told:
                         told["hosts"] = candidate.hosts
                         notes += await candidate.run()
+            notes += await rehearsed(self._trials, turn, version, manner.rehearsal)
             plan = await self._ground.plan(app, version)
             now, folder = time.time(), self._ground.place(app).app
             stood = partial(positions, folder, await asyncio.to_thread(databases, folder))

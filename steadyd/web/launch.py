@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal, check_name
 from steadyd.runner.deploy import Deployed, Manner
+from steadyd.runner.rehearsal import NO_REHEARSAL, Wish
 from steadyd.terms import has_expired
 from steadyd.variables import PRODUCTION, change_in
 from steadyd.web import background, schema
@@ -81,7 +82,7 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
     if upload.name not in (None, app.name):
         raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{app.name}”.", {"field": "name"})
     await rooms.household.check_room(by, (content for content in upload.files.values() if content is not None))
-    going = _manner(rooms, upload)
+    going = replace(_manner(rooms, upload), rehearsal=await _rehearsal(rooms, app, upload))
     if upload.merge:
         changes, origin = upload.files, upload.origin
         deployed = await rooms.deployer.merge(by, app, changes, origin, upload.base_version, going)
@@ -126,6 +127,15 @@ def _manner(rooms: Rooms, upload: Upload) -> Manner:
     if upload.test and not upload.trial:
         raise SteadyError("invalid", "“test” is a part of the trial, which “trial” leaves out.", {"field": "test"})
     return Manner(upload.trial, change_in(PRODUCTION, read(upload.env, rooms.env_value_bytes)), upload.test)
+
+
+async def _rehearsal(rooms: Rooms, app: App, upload: Upload) -> Wish:
+    """Raises `invalid` for a strictness about nothing."""
+    if upload.strict and not upload.rehearse:
+        raise SteadyError("invalid", "“strict” is about a rehearsal: say “rehearse” too.", {"field": "strict"})
+    if not upload.rehearse:
+        return NO_REHEARSAL
+    return Wish(tuple(await rooms.requests.repeatable(app.id, upload.rehearse)), upload.strict, True)
 
 
 async def _new_guest(rooms: Rooms) -> Principal:

@@ -15,7 +15,7 @@ from python_multipart.multipart import parse_options_header
 from steadyd.errors import SteadyError
 from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX
 
-OPTIONS = ("name", "temporary", "merge", "base_version", "trial", "test", "message")
+OPTIONS = ("name", "temporary", "merge", "base_version", "trial", "test", "rehearse", "strict", "message")
 OPTION_BYTES_MAX = 2_000
 
 

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from steadyd.model import AppState, Network, TrialMode, TrialNetwork, Visibility
+from steadyd.runner.rehearsal import REQUESTS_MAX
 from steadyd.settings import Source
 
 TAIL_LINES_MAX = 10_000
 
 Tail = Annotated[int, Meta(ge=0, le=TAIL_LINES_MAX, description="How many of the newest to begin with.")]
+Rehearsed = Annotated[int, Meta(ge=0, le=REQUESTS_MAX, description="So many of the last requests are asked again.")]
 VersionNumber = Annotated[int, Meta(ge=1, le=2**53)]
 
 
@@ -82,6 +84,8 @@ class DeployBody(AboutBody, kw_only=True):
     base_version: VersionNumber | UnsetType | None = UNSET
     trial: bool = True
     test: bool = False
+    rehearse: Rehearsed = 0
+    strict: bool = False
 
 
 class RollbackBody(Strict):
@@ -154,6 +158,8 @@ class UploadQuery(CreateQuery):
     base_version: VersionNumber | UnsetType = UNSET
     trial: bool = True
     test: bool = False
+    rehearse: Rehearsed = 0
+    strict: bool = False
 
 
 class ListQuery(Strict):
@@ -333,12 +339,13 @@ class Next(Strict):
 
 
 class Step(Strict):
-    """`hosts`, of a trial, are those that it asked for and did not reach."""
+    """`hosts`, of a trial, are those that it asked for and did not reach; `differences` are a rehearsal's."""
 
     name: str
     ms: float
     ok: bool
     hosts: list[str] | UnsetType = UNSET
+    differences: list[str] | UnsetType = UNSET
 
 
 class Deploy(Strict):

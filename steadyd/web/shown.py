@@ -130,6 +130,7 @@ def step(done: dict[str, Any]) -> schema.Step:
         ms=round(float(done.get("ms", 0.0)), 3),
         ok=bool(done.get("ok", True)),
         hosts=[clean(host) for host in done["hosts"]] if "hosts" in done else UNSET,
+        differences=[clean(said) for said in done["differences"]] if "differences" in done else UNSET,
     )
 
 

@@ -49,6 +49,8 @@ class Upload:
     base_version: int | None = None
     trial: bool = True
     test: bool = False
+    rehearse: int = 0
+    strict: bool = False
     env: Mapping[str, str | EnvValue | None] = field(default_factory=dict)
     """Variables that go live with it, as they were sent."""
     notes: list[str] = field(default_factory=list)
@@ -126,6 +128,7 @@ def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
         upload.merge = body.merge
         upload.base_version = body.base_version or None
         upload.trial, upload.test = body.trial, body.test
+        upload.rehearse, upload.strict = body.rehearse, body.strict
         if not body.merge and None in files.values():
             path = next(path for path, content in files.items() if content is None)
             raise SteadyError("invalid", f"“{path}” is null, which deletes a file only with “merge”.", {"path": path})
@@ -220,3 +223,5 @@ def _apply(upload: Upload, query: CreateQuery) -> None:
         upload.base_version = query.base_version
     upload.trial = upload.trial and query.trial
     upload.test = upload.test or query.test
+    upload.rehearse = upload.rehearse or query.rehearse
+    upload.strict = upload.strict or query.strict

@@ -129,6 +129,31 @@ def test_steps_are_told_as_they_happen(daemon: Daemon, app: Path) -> None:
         assert order == ["install", "stage", "trial", "switch", "Version"]
 
 
+PAGES = """export default { fetch: (request) => {
+  const { pathname } = new URL(request.url);
+  return new Response(`page ${pathname}`, { status: pathname === "/old" ? STATUS : 200 });
+} };
+"""
+
+
+def test_a_deploy_is_rehearsed_with_what_visitors_asked(operator: Steadyd, daemon: Daemon, app: Path) -> None:
+    (app / "index.ts").write_text(PAGES.replace("STATUS", "200"))
+    assert operator("deploy", str(app), "--name", "rehearsed").exit_code == 0
+    for path in ("/", "/old", "/old?secret=1", "/mine"):
+        headers = {"cookie": "who=me"} if path == "/mine" else {}
+        assert daemon.ask("rehearsed", path, headers=headers).status_code == 200
+    until(lambda: "/mine" in operator("requests", "rehearsed").stdout)
+    (app / "index.ts").write_text(PAGES.replace("STATUS", "410"))
+    words = ("deploy", str(app), "--name", "rehearsed", "--rehearse", "50")
+    refused = operator(*words, "--strict")
+    assert refused.exit_code == 1
+    assert "1 of 2 requests would be answered otherwise" in refused.stderr
+    assert daemon.ask("rehearsed", "/old").status_code == 200
+    told = operator(*words)
+    assert told.exit_code == 0, told.stderr
+    assert "GET /old: status 410 instead of 200" in told.stderr
+
+
 def test_a_large_folder_goes_as_an_archive(operator: Steadyd, daemon: Daemon, app: Path) -> None:
     """More than JSON may hold, in files of more than text."""
     content = os.urandom(9 << 20)

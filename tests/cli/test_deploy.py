@@ -52,6 +52,13 @@ def test_the_apps_own_tests_can_be_asked_for(app: Path, api: Api, steadyd: Stead
     assert steadyd("deploy", str(app), "--test", "--no-trial", "--server", api.url).exit_code == 2
 
 
+def test_a_rehearsal_can_be_asked_for(app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    assert steadyd("deploy", str(app), "--rehearse", "20", "--strict", "--server", api.url).exit_code == 0
+    assert (api.asked[0].body["rehearse"], api.asked[0].body["strict"]) == (20, True)
+    assert steadyd("deploy", str(app), "--strict", "--server", api.url).exit_code == 2
+
+
 def test_a_guests_token_is_kept_for_the_next_command(home: Path, app: Path, api: Api, steadyd: Steadyd) -> None:
     api.answers["PUT /api/apps/hello"] = (201, LIVE | {"token": "guest"})
     api.answers["POST /api/apps/hello/stop"] = (200, {"app": {"name": "hello", "state": "stopped"}})

@@ -250,6 +250,30 @@ def test_a_repeated_request_and_a_repeated_block_are_found_again() -> None:
     assert other.opening == b"GET /other HTTP/1.1\r\n" + other.head.block
 
 
+@pytest.mark.parametrize(
+    ("line", "block", "repeatable"),
+    [
+        (b"GET / HTTP/1.1", b"Accept: */*\r\nUser-Agent: x\r\n", True),
+        (b"HEAD /a%20b HTTP/1.1", b"", True),
+        (b"GET /?token=1 HTTP/1.1", b"", False),
+        (b"POST / HTTP/1.1", b"", False),
+        (b"GET / HTTP/1.1", b"Content-Length: 1\r\n", False),
+        (b"GET / HTTP/1.1", b"Cookie: a=b\r\n", False),
+        (b"GET / HTTP/1.1", b"Authorization: Bearer x\r\n", False),
+        (b"GET / HTTP/1.1", b"X-Api-Key: x\r\n", False),
+        (b"GET / HTTP/1.1", b"x-session-id: x\r\n", False),
+        (
+            b"GET / HTTP/1.1",
+            b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n",
+            False,
+        ),
+    ],
+)
+def test_what_anybody_may_ask_again(line: bytes, block: bytes, repeatable: bool) -> None:
+    assert HeadCache(LIMITS).read(line + b"\r\nHost: x\r\n" + block).repeatable is repeatable
+
+
 def test_the_cache_is_bounded_in_entries_and_bytes() -> None:
     cache = HeadCache(LIMITS)
     for number in range(2 * CACHE_ENTRIES_MAX):

@@ -7,9 +7,9 @@ import threading
 from steadyd.proxy.ring import RECORD_PATH_BYTES_MAX, TEXTS_MAX, RequestRing
 
 
-def write(ring: RequestRing, path: bytes = b"/x", total: int = 9, status: int = 200) -> None:
+def write(ring: RequestRing, path: bytes = b"/x", total: int = 9, status: int = 200, repeatable: bool = False) -> None:
     names = (b"abcdefghijkl", b"GET", path, b"127.0.0.1", b"0123456789ab00000001", b"app_died")
-    ring.write((1_700_000_000_000_000, 1, 2, total), (10, 1 << 40), 7, status, names)
+    ring.write((1_700_000_000_000_000, 1, 2, total), (10, 1 << 40), 7, status, names, repeatable)
 
 
 def test_a_record_comes_back_whole() -> None:
@@ -26,6 +26,7 @@ def test_a_record_comes_back_whole() -> None:
         "total_us": 9,
         "version": 7,
         "status": 200,
+        "repeatable": False,
         "service": "abcdefghijkl",
         "method": "GET",
         "path": "/x",
@@ -34,6 +35,8 @@ def test_a_record_comes_back_whole() -> None:
         "error": "app_died",
     }
     assert ring.drain() == []
+    write(ring, repeatable=True)
+    assert ring.drain()[0].repeatable is True
 
 
 def test_long_and_odd_values_are_cut_not_refused() -> None:

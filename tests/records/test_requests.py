@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,22 @@ def test_the_log_keeps_only_so_many_rows(requests: Requests, monkeypatch: pytest
     for number in range(20):
         requests.store("a", [request(f"/{number}")] * 10)
     assert 50 <= len(tail(requests, 1_000)) < 60
+
+
+def test_what_may_be_asked_again_is_found_once_each_the_oldest_first(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(count: int) -> list[str]:
+        return [path for _, path in asyncio.run(requests.repeatable("a", count))]
+
+    assert found(5) == []
+    plain = [replace(request(path), repeatable=True) for path in ("/1", "/2", "/1", "/3")]
+    others = [request("/query"), replace(plain[0], path="/left", status=499), replace(plain[0], path="/x", error="x")]
+    requests.store("a", [*plain, *others, replace(plain[0], path="/gone", status=404)])
+    assert found(5) == ["/2", "/1", "/3", "/gone"]
+    assert found(2) == ["/3", "/gone"]
+    monkeypatch.setattr(module, "LOOKED_THROUGH_MAX", 5)
+    assert found(5) == ["/3", "/gone"]
 
 
 def test_only_so_many_files_are_open_at_once(requests: Requests, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from steadyd.records.requests import Request
+from steadyd.runner.rehearsal import REQUESTS_MAX
 from tests.web.conftest import BROKEN, HELLO, Stage, Web, code
 
 HTML = b"<script>window.stolen = 1</script>"
@@ -72,6 +74,27 @@ def test_a_failed_deploy_leaves_the_old_version_serving(web: Web) -> None:
             last = (await client.get("/api/apps/hello/deploys")).json()["deploys"][0]
             assert last["status"] == "failed"
             assert last["reason"]
+
+    web(body)
+
+
+def test_what_was_asked_lately_is_asked_again(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        app = await stage.app("hello")
+        asked = Request(0, 1.0, "id", "GET", "/", 200, "", "192.0.2.1", 1, 2, 3, 4, 5, True)
+        stage.rooms.requests.store(app.id, [asked])
+        async with stage.client(stage.operator_token) as client:
+            path, other = "/api/apps/hello/deploys", HELLO.replace(b"hello", b"good day")
+            told = await client.post(f"{path}?rehearse=10", content=other)
+            assert told.json()["notes"][1] == "GET /: size 8 bytes instead of 5 bytes."
+            [step] = [step for step in told.json()["deploy"]["steps"] if step["name"] == "rehearse"]
+            assert step["differences"] == ["GET /: size 8 bytes instead of 5 bytes"]
+            wish = {"files": {"index.ts": HELLO.decode()}, "rehearse": 1, "strict": True}
+            refused = await client.post(path, json=wish)
+            assert (code(refused), refused.json()["error"]["details"]["step"]) == ("deploy_failed", "rehearse")
+            assert (await client.get("/api/apps/hello")).json()["app"]["version"] == 2
+            for wrong in ({"strict": True, "rehearse": 0}, {"rehearse": REQUESTS_MAX + 1}, {"rehearse": -1}):
+                assert code(await client.post(path, json=wish | wrong)) == "invalid"
 
     web(body)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from steadyd.records.accounts import Accounts
 from steadyd.records.apps import Apps
+from steadyd.records.blanks import Blanks
 from steadyd.records.crons import Crons
 from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
@@ -34,6 +35,7 @@ class Library:
     journal: Journal
     targets: Targets
     environment: Environment
+    blanks: Blanks
     crons: Crons
     tokens: Tokens
     accounts: Accounts
@@ -50,6 +52,7 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         people=People(database),
         journal=Journal(database),
         targets=Targets(database),
+        blanks=Blanks(database),
         environment=Environment(database, Vault(database.path.with_name(KEY_FILE))),
         crons=Crons(database),
         tokens=Tokens(database),

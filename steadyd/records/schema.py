@@ -196,6 +196,13 @@ STEADY = (
     """
     ALTER TABLE apps ADD COLUMN cron_key TEXT;
     """,
+    # Names of variables without a value: what a remix has of its original's.
+    """
+    CREATE TABLE blanks (
+        app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, name TEXT NOT NULL, secret INTEGER NOT NULL,
+        at REAL NOT NULL, PRIMARY KEY (app_id, name)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 TELEMETRY = (

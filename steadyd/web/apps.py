@@ -11,12 +11,14 @@ from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.deploys import deployed_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, absent, json_of, renamed
 from steadyd.web.launch import Launched, create, deploy, next_steps
+from steadyd.web.remix import remix
 
 
 async def create_app(call: Call) -> Response:
-    upload = await call.upload()
-    launched = await create(call.rooms, call.caller, auth.client_address(call.request), upload)
-    return await _created(call, launched)
+    upload, address = await call.upload(), auth.client_address(call.request)
+    if upload.remix_of:
+        return await _created(call, await remix(call, address, upload))
+    return await _created(call, await create(call.rooms, call.caller, address, upload))
 
 
 async def put_app(call: Call) -> Response:
@@ -98,7 +100,7 @@ PUBLIC_LISTED_MAX = 100
 """Apps on one page."""
 UPLOAD_ERRORS = (
     "bad_request invalid invalid_name invalid_path invalid_archive no_entry too_large unsupported_media_type "
-    "deploy_failed name_taken app_limit rate_limited overloaded cross_site disk_full not_implemented"
+    "deploy_failed name_taken app_limit rate_limited overloaded cross_site disk_full"
 ).split()
 ONE = "/api/apps/{name}"
 ENDPOINTS = (
@@ -106,7 +108,7 @@ ENDPOINTS = (
         method="POST", path="/api/apps", handler=create_app, access=Access.ANYONE, status=201,
         summary="Create an app, start it, and answer when it serves. Without a token this makes a guest.",
         upload=schema.CreateBody, query=schema.CreateQuery, answers=json_of(schema.Created),
-        errors=(*UPLOAD_ERRORS, "unauthorized"),
+        errors=(*UPLOAD_ERRORS, "unauthorized", "not_found"),
     ),
     Endpoint(
         method="PUT", path=ONE, handler=put_app, access=Access.ANYONE, status=201,

@@ -33,7 +33,8 @@ Values = dict[str, str | EnvValue | None]
 
 
 class Variable(schema.Strict):
-    """`contexts` are those that have a value of their own; the others get production's."""
+    """`contexts` are those that have a value of their own; the others get production's. None at all: only the name is
+    known, from the app that this one is a remix of."""
 
     secret: bool
     updated_at: datetime
@@ -164,6 +165,7 @@ async def _change(call: Call, whole: bool) -> Response:
     values = read(said, call.rooms.env_value_bytes)
     change = change_in(PRODUCTION if context is UNSET else context, values, whole)
     await apply(call.rooms, call.principal, call.app, change)
+    await call.rooms.library.blanks.drop(call.app.id, values)
     return await _answer(call, None if context is UNSET else context)
 
 
@@ -194,4 +196,7 @@ async def _answer(call: Call, only: Context | None) -> Response:
         name: Variable(secret=told.secret, updated_at=shown.moment(told.updated_at), contexts=list(told.contexts))
         for name, told in found.items()
     }
+    blanks = await call.rooms.library.blanks.of(call.app.id) if only is None else {}
+    for name, blank in blanks.items():
+        env.setdefault(name, Variable(secret=blank.secret, updated_at=shown.moment(blank.at), contexts=[]))
     return json_answer(EnvAnswer(env=env))

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from starlette.requests import Request
 
 from steadyd.errors import SteadyError
-from steadyd.model import Commit, Origin, without_credentials
+from steadyd.model import Commit, Origin, check_name, without_credentials
 from steadyd.tree import FILE_BYTES_MAX, check_path, check_tree
 from steadyd.web.archive import is_archive, unpack
 from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
@@ -59,10 +59,14 @@ class Upload:
     claim: str = ""
     """Where the files come from, if the client says more than `source`."""
     commit: Commit | None = None
+    remix_of: str = ""
+    """The app whose code it is."""
 
     @property
     def origin(self) -> Origin:
         """What the version will say of itself."""
+        if self.remix_of:
+            return Origin("remix", self.message.strip(), of=self.remix_of)
         source = "merge" if self.merge else self.claim or self.source
         return Origin(source, self.message.strip(), self.commit)
 
@@ -115,7 +119,7 @@ def content_type(request: Request) -> str:
 def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     body = decode(content, kind)
     if isinstance(body, CreateBody) and body.from_ is not UNSET:
-        raise SteadyError("not_implemented", "Remixing (“from”) is not built yet. Send “files”.")
+        return _from_app(body, body.from_)
     if body.files is UNSET:
         raise SteadyError("invalid", "“files” is missing: an object of path to text.", {"field": "files"})
     files = {path: _content(path, value) for path, value in body.files.items()}
@@ -132,6 +136,17 @@ def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
         if not body.merge and None in files.values():
             path = next(path for path, content in files.items() if content is None)
             raise SteadyError("invalid", f"“{path}” is null, which deletes a file only with “merge”.", {"path": path})
+    return upload
+
+
+def _from_app(body: CreateBody, name: str) -> Upload:
+    """A remix, whose files are read once it is known who asks."""
+    if body.files is not UNSET or body.source or body.git:
+        said = "“from” takes the files of another app, so “files”, “source” and “git” have no place beside it."
+        raise SteadyError("invalid", said, {"field": "from"})
+    check_name(name)
+    upload = Upload({}, "json", name=body.name or None, temporary=body.temporary is True, message=body.message)
+    upload.env, upload.remix_of = body.env or {}, name
     return upload
 
 

@@ -178,7 +178,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "reserved name": ({"json": {"name": "api", "files": {"index.ts": ""}}}, 422, "invalid_name", "api"),
     "bad name": ({"json": {"name": "Hello!", "files": {"index.ts": ""}}}, 422, "invalid_name", "Hello!"),
     "variables": ({"json": {"files": {"index.ts": "1"}, "env": {"PORT": "1"}}}, 422, "invalid", "“PORT” cannot be set"),
-    "remix": ({"json": {"from": "other"}}, 501, "not_implemented", "from"),
+    "remix": ({"json": {"from": "other"}}, 404, "not_found", "“other”"),
     "merge into nothing": ({"json": {"files": {"index.ts": ""}, "merge": True}}, 422, "invalid", "merge"),
     "another type": (sent_as("image/png", LOGO), 415, "unsupported_media_type", "image/png"),
     "empty source": (sent_as("text/plain", b"  \n"), 422, "invalid", "empty"),

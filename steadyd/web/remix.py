@@ -1,0 +1,69 @@
+"""A remix: a new app from the code of one whose source may be read, with the names of its variables and no value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steadyd.errors import SteadyError
+from steadyd.model import App
+from steadyd.web.auth import Caller
+from steadyd.web.endpoint import Call, renamed
+from steadyd.web.launch import Launched, create
+from steadyd.web.rooms import Rooms
+from steadyd.web.upload import Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a remix begins with."""
+
+    app: App
+    variables: Mapping[str, bool]
+    """Name → whether it is secret, of those that the remix gives no value."""
+
+
+async def remix(call: Call, address: str, upload: Upload) -> Launched:
+    """Make the app that `upload` asks for, out of the live version of the one that it names.
+
+    Raises:
+        SteadyError: `not_found` where the caller may not read that one; everything a create call can answer.
+    """
+    rooms = call.rooms
+    original = await _open(rooms, call.caller, upload)
+    version = await rooms.versions.one(original.app.id, original.app.version)
+    for file in version.files if version is not None else ():
+        call.holding.take(file.size)
+        upload.files[file.path] = await rooms.deployer.content(file)
+    missing = ", ".join(original.variables)
+    try:
+        launched = await create(rooms, call.caller, address, upload)
+    except SteadyError as error:
+        if error.code == "deploy_failed" and missing:
+            error.message += (
+                f" It may lack variables, of which only the names were taken; send them as “env”: {missing}."
+            )
+        raise
+    app = launched.deployed.app
+    if missing:
+        await rooms.library.blanks.leave(app.id, original.variables, rooms.now())
+        upload.notes.append(
+            f"These variables have no value yet: {missing}. Set them: steadyd env {app.name} set NAME=…"
+        )
+    return launched
+
+
+# Private
+
+
+async def _open(rooms: Rooms, caller: Caller, upload: Upload) -> Original:
+    name = upload.remix_of
+    app = await rooms.apps.by_name(await renamed(rooms, name, caller) or name)
+    readable = app is not None and (app.is_open_source or (caller.owns(app) and app.deleted_at is None))
+    if app is None or not readable or app.version == 0:
+        said = f"There is no app called “{name}” whose source you may read."
+        raise SteadyError("not_found", said, {"name": name})
+    blanks = await rooms.library.blanks.of(app.id)
+    variables = {name: blank.secret for name, blank in blanks.items()}
+    variables |= {name: told.secret for name, told in (await rooms.library.environment.shown(app.id)).items()}
+    return Original(app, {name: secret for name, secret in sorted(variables.items()) if name not in upload.env})

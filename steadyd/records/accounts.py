@@ -10,6 +10,7 @@ from steadyd.records import links, people
 from steadyd.records.apps import moved
 from steadyd.records.links import Purpose
 from steadyd.records.names import inherit
+from steadyd.records.secret import hash_secret
 from steadyd.store import Connection, Database, Row, one
 
 COLUMNS = (
@@ -87,9 +88,19 @@ class Accounts:
         return await self._database.read(read)
 
     async def set_password(self, principal_id: str, password: str) -> None:
-        """The same password hashed otherwise, or another one."""
+        """The same password, hashed otherwise."""
         sql = "UPDATE accounts SET password = ? WHERE principal_id = ?"
         await self._database.write(lambda db: db.execute(sql, (password, principal_id)))
+
+    async def change_password(self, principal_id: str, password: str, session: str) -> None:
+        """Another password. Every session ends but the one with the secret `session`."""
+
+        def write(db: Connection) -> None:
+            db.execute("UPDATE accounts SET password = ? WHERE principal_id = ?", (password, principal_id))
+            others = "DELETE FROM sessions WHERE principal_id = ? AND hash != ?"
+            db.execute(others, (principal_id, hash_secret(session)))
+
+        await self._database.write(write)
 
     async def invite(self, by: Principal, now: float) -> tuple[str, float]:
         """The secret of an invitation, and when it expires."""

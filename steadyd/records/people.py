@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
-from steadyd.model import Kind, Principal, random_id, random_nickname
+from steadyd.model import Kind, Principal, Scope, random_id, random_nickname
 from steadyd.records import links, tokens
 from steadyd.records.links import Purpose
 from steadyd.records.secret import PUBLIC_ID, hash_secret, public_id
@@ -71,9 +71,11 @@ class People:
         sql = "DELETE FROM principals WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM apps WHERE owner_id = ?1)"
         await self._database.write(lambda db: db.execute(sql, (principal.id,)))
 
-    async def add_token(self, principal: Principal, label: str, now: float) -> str:
-        """A new bearer token for all that `principal` may do; this is the only time it can be read."""
-        return await self._database.write(lambda db: tokens.insert(db, principal.id, Wish(label), now))
+    async def add_token(self, principal: Principal, label: str, now: float, app_id: str | None = None) -> str:
+        """A new bearer token for all that `principal` may do, or only for changing one app; this is the only time that
+        it can be read."""
+        wish = Wish(label) if app_id is None else Wish(label, Scope.DEPLOY, app_id)
+        return await self._database.write(lambda db: tokens.insert(db, principal.id, wish, now))
 
     async def add_session(self, principal: Principal, now: float, agent: str = "") -> str:
         """A new session secret for a cookie. Above SESSIONS_PER_PERSON_MAX the oldest one ends."""

@@ -209,9 +209,12 @@ class Controller:
 
     async def suspension(self, by: Principal, app: App, kind: str, *writes: Write) -> App:
         """Take an app out of service (SUSPEND), or put it back, asleep (RESUME): as the records say once `writes` are
-        true, since its owner may be suspended too."""
+        true, since its owner may be suspended too. What is under way for an app that goes is cancelled, where it can
+        be: it does not go on serving until a build has ended."""
 
         async def work() -> App:
+            if kind == SUSPEND:
+                self.operations.cancel_all(app.id)
             if self.fleet.runtime(app.id) is None:
                 await self._ground.apps.write(*writes)
             else:

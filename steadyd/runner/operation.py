@@ -144,6 +144,12 @@ class Operations:
         await operation.over.wait()
         return True
 
+    def cancel_all(self, app_id: str) -> None:
+        """Cancel whatever of one app's is under way, or waits, and can still be."""
+        for operation in list(self._open.values()):
+            if operation.app_id == app_id:
+                operation.cancel()
+
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` even if whoever asked for it goes away."""
         task = asyncio.ensure_future(work)

@@ -16,6 +16,7 @@ from steadyd.web import (
     deploys,
     description,
     diffs,
+    entrance,
     env,
     forms,
     host,
@@ -58,6 +59,7 @@ def build(rooms: Rooms) -> Starlette:
             *pages.routes(rooms),
             *live.routes(rooms),
             *forms.routes(rooms, allowance),
+            *entrance.routes(rooms, allowance),
         ],
         # Outermost first.
         middleware=[

@@ -170,9 +170,10 @@ async def _created(call: Call, launched: Launched) -> Response:
     rooms, deployed = call.rooms, launched.deployed
     owner = launched.guest or call.caller.principal
     assert owner is not None
-    # A browser's session cannot be typed into a shell, so its curl line gets a token of its own.
+    # A browser's session cannot be typed into a shell, so its curl line gets a token of its own, for this app only.
     token = call.caller.secret if call.caller.via == "token" else background.guest_token()
-    token = token or await rooms.people.add_token(owner, f"curl for {deployed.app.name}", rooms.now())
+    app_id = None if launched.guest else deployed.app.id
+    token = token or await rooms.people.add_token(owner, f"curl for {deployed.app.name}", rooms.now(), app_id)
     answer = schema.Created(
         app=await shown.app(rooms, deployed.app),
         deploy=shown.deploy(deployed.deploy),

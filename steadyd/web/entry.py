@@ -86,6 +86,35 @@ async def log_in(rooms: Rooms, caller: Caller, address: str, username: str, pass
     return account.principal
 
 
+async def reset(rooms: Rooms, address: str, secret: str, password: str) -> Principal:
+    """Set a new password by a reset link; every session of the user's ends.
+
+    Raises:
+        SteadyError: `forbidden` for a link that is unknown, used or too old; `invalid`, `rate_limited`, `overloaded`.
+    """
+    rooms.logins.take(address, rooms.now())
+    hashed = await rooms.passwords.hash(password)
+    principal = await rooms.library.accounts.reset(secret, hashed, rooms.now())
+    rooms.attempts.forgive(principal.name)
+    return principal
+
+
+async def change_password(rooms: Rooms, caller: Caller, address: str, current: str, password: str) -> Principal:
+    """Set a new password by the old one; every other session of the user's ends.
+
+    Raises:
+        SteadyError: `unauthorized` for somebody without a password, or with another one; as `reset` for the rest.
+    """
+    principal = caller.principal
+    if principal is None or principal.kind is not Kind.USER:
+        raise SteadyError("unauthorized", "Only who has an account has a password: log in first, or use a reset link.")
+    check_password(password)
+    await log_in(rooms, Caller(), address, principal.name, current)
+    kept = caller.secret if caller.via == "session" else ""
+    await rooms.library.accounts.change_password(principal.id, await rooms.passwords.hash(password), kept)
+    return principal
+
+
 def guest_of(caller: Caller) -> Principal | None:
     """The guest who becomes a user, if one asks with all that they may."""
     principal = caller.principal

@@ -168,10 +168,10 @@ async def test_notice(visit: Visit) -> Response:
 
 
 async def make_token(visit: Visit) -> Response:
-    """A token for a terminal, shown once."""
-    app = await visit.app()
+    """A token for a terminal, for this app only, shown once."""
+    app, rooms = await visit.app(), visit.rooms
     assert visit.caller.principal is not None
-    token = await visit.rooms.people.add_token(visit.caller.principal, f"curl for {app.name}", visit.rooms.now())
+    token = await rooms.people.add_token(visit.caller.principal, f"curl for {app.name}", rooms.now(), app.id)
     return await appview.show(visit, app, Edit(token=token))
 
 

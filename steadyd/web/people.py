@@ -8,11 +8,12 @@ from typing import Annotated
 from msgspec import Meta
 from starlette.responses import Response
 
+from steadyd.errors import SteadyError
 from steadyd.model import Scope
 from steadyd.web import auth, schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
-from steadyd.web.entry import Newcomer, log_in, sign_up
+from steadyd.web.entry import Newcomer, change_password, log_in, reset, sign_up
 
 Secret = Annotated[str, Meta(max_length=200)]
 
@@ -32,10 +33,11 @@ class SessionBody(schema.Strict):
 
 
 class PasswordBody(schema.Strict):
-    """`reset` is the secret of a reset link."""
+    """`password` is the new one. Either `reset`, the secret of a reset link, or your `current` password allows it."""
 
-    reset: Secret
     password: str
+    reset: Secret | None = None
+    current: str | None = None
 
 
 class Session(schema.Strict):
@@ -103,11 +105,13 @@ async def end_session(call: Call) -> Response:
 
 
 async def set_password(call: Call) -> Response:
-    rooms, body = call.rooms, await call.body(PasswordBody)
-    rooms.logins.take(auth.client_address(call.request), rooms.now())
-    hashed = await rooms.passwords.hash(body.password)
-    principal = await rooms.library.accounts.reset(body.reset, hashed, rooms.now())
-    rooms.attempts.forgive(principal.name)
+    rooms, body, address = call.rooms, await call.body(PasswordBody), auth.client_address(call.request)
+    if (body.reset is None) == (body.current is None):
+        raise SteadyError("invalid", "Send “reset” or “current”, one of the two.", {"field": "reset"})
+    if body.reset is not None:
+        principal = await reset(rooms, address, body.reset, body.password)
+    else:
+        principal = await change_password(rooms, call.caller, address, body.current or "", body.password)
     return json_answer(schema.MeAnswer(user=shown.me(principal)))
 
 
@@ -137,7 +141,8 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="POST", path="/api/passwords", handler=set_password, access=Access.ANYONE, body=PasswordBody,
-        answers=json_of(schema.MeAnswer), summary="Set a new password by a reset link; every session of yours ends.",
-        errors=(*BODY_ERRORS, "forbidden", "rate_limited", "overloaded"),
+        answers=json_of(schema.MeAnswer),
+        summary="Set a new password by a reset link, or by the current one; your other sessions end.",
+        errors=(*BODY_ERRORS, "forbidden", "suspended", "rate_limited", "overloaded"),
     ),
 )  # fmt: skip

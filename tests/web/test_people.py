@@ -154,3 +154,42 @@ def test_a_closed_server_says_so(web: Web) -> None:
             assert "takes no new users" in refused.json()["error"]["message"]
 
     web(body)
+
+
+def test_who_knows_their_password_sets_another(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client() as here, stage.client() as elsewhere:
+            await here.post("/api/users", json=ADA)
+            await elsewhere.post("/api/sessions", json=ADA)
+            new = {"current": ADA["password"], "password": "battery staple"}
+            for wrong, code_of in (
+                ({**new, "current": "wrong horse"}, "unauthorized"), ({**new, "password": "short"}, "invalid"),
+                ({"password": "battery staple"}, "invalid"), ({**new, "reset": "both"}, "invalid"),
+            ):  # fmt: skip
+                assert code(await here.post("/api/passwords", json=wrong)) == code_of, wrong
+            assert (await here.post("/api/passwords", json=new)).status_code == 200
+            assert (await here.get("/api/me")).status_code == 200
+            assert code(await elsewhere.get("/api/me")) == "unauthorized"
+            assert code(await elsewhere.post("/api/sessions", json=ADA)) == "unauthorized"
+            assert (
+                await elsewhere.post("/api/sessions", json={**ADA, "password": "battery staple"})
+            ).status_code == 201
+        async with stage.client(await stage.guest()) as guest:
+            assert code(await guest.post("/api/passwords", json=new)) == "unauthorized"
+
+    web(body)
+
+
+def test_a_browsers_curl_line_is_for_its_app_only(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client() as browser:
+            await browser.post("/api/users", json=ADA)
+            for name in ("one", "two"):
+                made = await browser.post("/api/apps", json={"name": name, "files": {"index.ts": HELLO.decode()}})
+            secret = made.json()["next"]["redeploy"].partition("Bearer ")[2].partition("'")[0]
+        async with stage.client(secret) as program:
+            assert (await program.put("/api/apps/two", content=HELLO)).status_code == 201
+            assert code(await program.post("/api/apps/one/stop")) == "not_found"
+            assert code(await program.get("/api/tokens")) == "forbidden"
+
+    web(body)

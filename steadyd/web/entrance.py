@@ -1,0 +1,69 @@
+"""The pages where people come in for the first time, or again without their password: sign up, and reset."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from steadyd.errors import SteadyError
+from steadyd.web import auth
+from steadyd.web.body import Allowance
+from steadyd.web.entry import CLOSED, INVITED_ONLY, Newcomer, reset, sign_up
+from steadyd.web.page import Visit, form_route, page_route
+from steadyd.web.rooms import Rooms
+
+
+def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
+    found = []
+    for path, page, form in (
+        ("/signup", signup, make_user), ("/signup/{secret}", signup, make_user),
+        ("/reset/{secret}", reset_page, set_password),
+    ):  # fmt: skip
+        found += [page_route(path, page, rooms), form_route(path, form, rooms, allowance)]
+    return found
+
+
+async def signup(visit: Visit) -> Response:
+    return _signup(visit)
+
+
+async def make_user(visit: Visit) -> Response:
+    form = visit.form
+    new = Newcomer(
+        form.get("username", "").strip(), form.get("password", ""), form.get("email", "").strip(), _secret(visit)
+    )
+    try:
+        made = await sign_up(visit.rooms, visit.caller, auth.client_address(visit.request), new)
+    except SteadyError as error:
+        return _signup(visit, error)
+    response = visit.go("/apps")
+    await auth.begin_session(visit.rooms, visit.request, response, made)
+    return response
+
+
+async def reset_page(visit: Visit) -> Response:
+    return visit.html("reset.html", secret=_secret(visit), error=None)
+
+
+async def set_password(visit: Visit) -> Response:
+    secret, password = _secret(visit), visit.form.get("password", "")
+    try:
+        await reset(visit.rooms, auth.client_address(visit.request), secret, password)
+    except SteadyError as error:
+        return visit.html("reset.html", error.status, secret=secret, error=error)
+    return visit.html("login.html", next="/apps", error=None, reason="Your new password is set. Log in with it.")
+
+
+# Private
+
+
+def _secret(visit: Visit) -> str:
+    return str(visit.request.path_params.get("secret", ""))
+
+
+def _signup(visit: Visit, error: SteadyError | None = None) -> Response:
+    secret, rule = _secret(visit), visit.rooms.signup
+    refusal = CLOSED if rule == "closed" else INVITED_ONLY if rule == "invite" and not secret else ""
+    status = error.status if error else 403 if refusal else 200
+    action = f"/signup/{secret}" if secret else "/signup"
+    return visit.html("signup.html", status, action=action, refusal=refusal, error=error, typed=visit.form)

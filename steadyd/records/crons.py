@@ -203,6 +203,15 @@ class Crons:
         assert found is not None
         return Needs(await self.key(app_id) if found[0] else "", bool(found[1]))
 
+    async def exports(self, app_id: str, version: int) -> dict[str, str]:
+        """The functions that the crons of a version name: cron's id → export."""
+        sql = (
+            "SELECT id, json_extract(said, '$.export') AS export FROM version_crons "
+            "WHERE app_id = ? AND number = ? AND export != '' ORDER BY id"
+        )
+        rows = await self._database.read(lambda db: db.execute(sql, (app_id, version)).fetchall())
+        return {str(row[0]): str(row[1]) for row in rows}
+
     async def key(self, app_id: str) -> str:
         """What the requests of an app's crons are signed with; made when it is first wanted, and kept."""
         sql = "SELECT cron_key FROM apps WHERE id = ?"

@@ -17,7 +17,7 @@ from steadyd.runner.copies import Copies
 from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import Folder, Place, scratch_path
-from steadyd.runner.health import check_health
+from steadyd.runner.health import check_exports, check_health
 from steadyd.runner.instance import Instance
 from steadyd.runner.kept import Copy
 from steadyd.runner.sightings import Sightings
@@ -253,6 +253,9 @@ class Candidate:
         early, self._started = self._started, None
         started = await (early or self._launch(network))
         try:
+            if started.plan.calls:
+                exports = await self._ground.library.crons.exports(self._app.id, self._version.number)
+                await check_exports(started.instance, exports)
             return await self._ask(started)
         finally:
             self._remember(started.sightings)

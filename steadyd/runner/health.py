@@ -1,15 +1,19 @@
-"""The health request: whether an instance that listens also answers."""
+"""The health request: whether an instance that listens also answers, and has what its crons call."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
+from pathlib import Path
 
 from steadyd.runner.failure import Failure
 from steadyd.runner.instance import Instance
+from steadyd.runner.start import CALLS
 
 HEALTH_SECONDS_MAX = 10.0
 HEALTH_BYTES_MAX = 64 << 10
+FOUND = 204
 
 
 async def check_health(instance: Instance, origin: str, path: str = "/") -> None:
@@ -31,6 +35,24 @@ async def check_health(instance: Instance, origin: str, path: str = "/") -> None
     if problem:
         await asyncio.sleep(0)  # let the log pump take what the app said about it
         raise Failure("exit", problem, instance.uptime_seconds or 0.0, None, None, list(instance.pump.recent))
+
+
+async def check_exports(instance: Instance, exports: Mapping[str, str]) -> None:
+    """See that the functions are there that crons name; `exports` is cron's id → export.
+
+    Raises:
+        Failure: one is not.
+    """
+    address = str(Path(instance.address).with_name(CALLS))
+    for cron_id, name in exports.items():
+        status = 0
+        with contextlib.suppress(TimeoutError, OSError, ValueError, IndexError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(HEALTH_SECONDS_MAX):
+                status = await _ask(address, "localhost", f"/{name}")
+        if status != FOUND:
+            problem = f"The cron “{cron_id}” names the function “{name}”, which the app's entry does not export."
+            uptime = instance.uptime_seconds or 0.0
+            raise Failure("exit", problem, uptime, None, None, list(instance.pump.recent))
 
 
 # Private

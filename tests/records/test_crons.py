@@ -170,6 +170,7 @@ def test_what_an_instance_is_given_for_its_crons(tmp_path: Path) -> None:
     async def body(library: Library, app: App, database: Database) -> None:
         records = library.crons
         key = await records.key(app.id)
+        assert [await records.exports(app.id, version) for version in (1, 2)] == [{"nightly": "nightly"}, {}]
         assert len(key) == 2 * crons.KEY_BYTES
         assert [await records.needs(app.id, version) for version in (1, 2)] == [Needs(key, True), Needs("", False)]
         await database.write(putting(app.id, Cron("mine", "@daily", path="/"), True, 50))

@@ -12,7 +12,7 @@ import pytest
 from steadyd.runner import health
 from steadyd.runner.engine import Engine
 from steadyd.runner.failure import Failure
-from steadyd.runner.health import HEALTH_BYTES_MAX, check_health
+from steadyd.runner.health import HEALTH_BYTES_MAX, check_exports, check_health
 from steadyd.runner.instance import Instance
 from tests.runner.conftest import HELLO, run, stage
 
@@ -86,5 +86,23 @@ def test_another_path_can_be_asked(root: Path, bun: Engine) -> None:
                 await check_health(instance, "http://hello.localhost", "/up?deep=1")
             assert heard[0].startswith(b"GET /up?deep=1 HTTP/1.1\r\n")
             assert caught.value.message == "GET /up?deep=1 answered 503."
+
+    run(body())
+
+
+def test_what_crons_call_must_be_there(root: Path, bun: Engine) -> None:
+    source = "export function tidy() {}\nexport const broken = 5;\n" + HELLO
+
+    async def body() -> None:
+        async with stage(root, bun, sandboxed=False) as ground:
+            instance = await ground.starter.start(ground.plan(source, calls=True), 10.0)
+            try:
+                await check_exports(instance, {})
+                await check_exports(instance, {"a": "tidy", "b": "fetch"})
+                for name in ("absent", "broken"):
+                    with pytest.raises(Failure, match=f"The cron “c” names the function “{name}”"):
+                        await check_exports(instance, {"a": "tidy", "c": name})
+            finally:
+                await instance.stop(1.0)
 
     run(body())

@@ -121,6 +121,19 @@ def test_one_of_the_file_is_changed_there_and_turned_off_here(web: Web) -> None:
     web(body)
 
 
+def test_a_version_whose_cron_calls_nothing_is_refused(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        files = {"index.ts": APP, "steady.json": json.dumps({"crons": [{"schedule": "@daily", "export": "tydi"}]})}
+        async with stage.client(stage.operator_token) as client:
+            answer = await client.put("/api/apps/hello", json={"files": files})
+            assert code(answer) == "deploy_failed"
+            error = answer.json()["error"]
+            assert error["details"]["step"] == "trial"
+            assert "The cron “tydi” names the function “tydi”, which" in error["message"]
+
+    web(body)
+
+
 def test_a_function_can_be_called_of_an_app_that_was_not_asked_to_be_before(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await made(stage, [])

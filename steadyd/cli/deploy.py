@@ -210,6 +210,8 @@ def _say_what_happened(answer: dict[str, Any], told: Steps) -> None:
     steps = [step for step in deployed.get("steps") or [] if isinstance(step, dict)]
     for step in steps:
         told.ended(step)
+        if step.get("hosts"):
+            note(f"  asked for, and not reached by the trial: {', '.join(map(str, step['hosts']))}")
     for sentence in answer.get("notes") or []:
         note(f"  note: {sentence}")
     total = sum(step["ms"] for step in steps if isinstance(step.get("ms"), int | float))

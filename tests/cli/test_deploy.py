@@ -45,6 +45,13 @@ def test_options_reach_the_server(app: Path, api: Api, steadyd: Steadyd) -> None
     assert (body["temporary"], body["trial"], body["message"]) == (True, False, "Less")
 
 
+def test_what_a_trial_asked_for_is_named(app: Path, api: Api, steadyd: Steadyd) -> None:
+    trial = {"name": "trial", "ms": 9.0, "ok": True, "hosts": ["db.example.com", "10.0.0.5:5432"]}
+    api.answers["PUT /api/apps/hello"] = (201, LIVE | {"deploy": {"version": 3, "steps": [trial]}})
+    said = steadyd("deploy", str(app), "--server", api.url).stderr
+    assert "asked for, and not reached by the trial: db.example.com, 10.0.0.5:5432" in said
+
+
 def test_the_apps_own_tests_can_be_asked_for(app: Path, api: Api, steadyd: Steadyd) -> None:
     api.answers["PUT /api/apps/hello"] = (201, LIVE)
     assert steadyd("deploy", str(app), "--test", "--server", api.url).exit_code == 0

@@ -100,7 +100,7 @@ PUBLIC_LISTED_MAX = 100
 """Apps on one page."""
 UPLOAD_ERRORS = (
     "bad_request invalid invalid_name invalid_path invalid_archive no_entry too_large unsupported_media_type "
-    "deploy_failed name_taken app_limit rate_limited overloaded cross_site disk_full"
+    "deploy_failed secrets_locked name_taken app_limit rate_limited overloaded cross_site disk_full"
 ).split()
 ONE = "/api/apps/{name}"
 ENDPOINTS = (
@@ -140,7 +140,7 @@ ENDPOINTS = (
     Endpoint(
         method="POST", path=f"{ONE}/start", handler=start_app, access=Access.OWNER,
         summary="Start the app now; this also ends a hold.", body=schema.Nothing, answers=json_of(schema.AppAnswer),
-        errors=("unauthorized", "not_found", "cross_site", "conflict", "app_failed"),
+        errors=("unauthorized", "not_found", "cross_site", "conflict", "app_failed", "secrets_locked"),
     ),
     Endpoint(
         method="POST", path=f"{ONE}/stop", handler=stop_app, access=Access.OWNER,
@@ -152,7 +152,7 @@ ENDPOINTS = (
         method="POST", path=f"{ONE}/restart", handler=restart_app, access=Access.OWNER,
         summary="Restart the app without losing a request.", body=schema.Nothing,
         answers=json_of(schema.AppAnswer),
-        errors=("unauthorized", "not_found", "cross_site", "conflict", "app_failed"),
+        errors=("unauthorized", "not_found", "cross_site", "conflict", "app_failed", "secrets_locked"),
     ),
 )  # fmt: skip
 

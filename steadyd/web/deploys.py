@@ -59,7 +59,8 @@ ENDPOINTS = (
         upload=schema.DeployBody, query=schema.UploadQuery, answers=json_of(schema.Redeployed),
         errors=(
             *OWNERS, "cross_site", "bad_request", "invalid", "invalid_path", "invalid_archive", "no_entry", "too_large",
-            "unsupported_media_type", "deploy_failed", "version_conflict", "overloaded", "disk_full", "not_implemented",
+            "unsupported_media_type", "deploy_failed", "secrets_locked", "version_conflict", "overloaded",
+            "disk_full", "not_implemented",
         ),
     ),
     Endpoint(
@@ -73,7 +74,7 @@ ENDPOINTS = (
         answers=json_of(schema.Redeployed),
         errors=(
             *OWNERS, "cross_site", "bad_request", "invalid", "too_large", "unsupported_media_type", "deploy_failed",
-            "not_implemented",
+            "secrets_locked", "not_implemented",
         ),
     ),
 )  # fmt: skip

@@ -28,7 +28,7 @@ ENDPOINTS = (
         answers=json_of(schema.AppAnswer),
         errors=tuple(
             "bad_request unauthorized not_found cross_site conflict name_taken invalid invalid_name deploy_failed "
-            "unsupported_media_type too_large".split()
+            "secrets_locked unsupported_media_type too_large".split()
         ),
     ),
 )  # fmt: skip

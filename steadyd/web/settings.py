@@ -101,7 +101,8 @@ ENDPOINTS = (
         summary="Change settings of a running app without losing a request; `null` takes a choice back.",
         answers=json_of(schema.SettingsAnswer),
         errors=tuple(
-            "bad_request unauthorized not_found conflict invalid unsupported_media_type too_large".split()
+            "bad_request unauthorized not_found conflict invalid unsupported_media_type too_large deploy_failed "
+            "secrets_locked".split()
         ),
     ),
 )  # fmt: skip

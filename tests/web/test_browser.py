@@ -329,7 +329,8 @@ def test_no_other_page_can_create_or_change_anything(
         page.goto(control(daemon) + "/apps")
         assert ("victim" in page.inner_text("main")) is cookie
     now = daemon.api("GET", "/apps/victim").json()["app"]
-    assert (now["version"], now["state"]) == (1, "running")
+    assert now["version"] == 1
+    assert now["state"] in ("running", "frozen"), "nobody stopped it"
     assert daemon.api("GET", "/apps/owned").status_code == 404
     assert daemon.api("GET", "/host").json()["host"]["apps"] == before
 

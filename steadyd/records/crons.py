@@ -30,7 +30,7 @@ LIVE = (
 JOBS = (
     "SELECT l.app_id, l.said, l.made, coalesce(c.enabled, 1), coalesce(c.follows, ''), c.next_at, c.last_at, "
     "c.retry_at, c.retry_of, c.retry_attempt, a.held, a.deleted_at IS NOT NULL, a.name, "
-    "a.suspended IS NOT NULL, p.kind = 'guest' FROM live l JOIN apps a ON a.id = l.app_id "
+    "coalesce(a.suspended, p.suspended) IS NOT NULL, p.kind = 'guest' FROM live l JOIN apps a ON a.id = l.app_id "
     "JOIN principals p ON p.id = a.owner_id LEFT JOIN crons c ON c.app_id = l.app_id AND c.id = l.id"
 )
 RUN_COLUMNS = (

@@ -29,6 +29,8 @@ APPS_RUNS_AT_ONCE_MAX = 4
 """Of one app, so that one whose runs hang leaves turns to others."""
 SLEEP_SECONDS_MAX = 30.0
 """So late it notices that the wall clock was set."""
+BEGUN_AT_ONCE = 16
+"""Runs that begin in one turn of the loop: at noon there may be a thousand."""
 LOOK_SECONDS_MIN = 0.2
 """Between two looks that were asked for: what happens to apps in between is seen together."""
 FAILED = "cron_failed"
@@ -90,8 +92,10 @@ class Scheduler:
             await self._crons.tidy()
             now, jobs = self._clock(), await self._crons.everything()
             steps = await asyncio.to_thread(agenda.decide, jobs, frozenset(self._busy), now)
-            for step, run_id in await self._crons.take(steps, now) if steps else ():
+            for number, (step, run_id) in enumerate(await self._crons.take(steps, now) if steps else (), 1):
                 self._begin(step, run_id)
+                if number % BEGUN_AT_ONCE == 0:
+                    await asyncio.sleep(0)
         waiting = [job for job in await self._crons.everything() if job.key not in self._busy]
         return agenda.wake_at(waiting)
 

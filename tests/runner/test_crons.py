@@ -280,15 +280,18 @@ def test_what_a_restart_interrupts_is_tried_again_and_told(tmp_path: Path) -> No
     run(body())
 
 
-def test_a_held_app_is_not_asked(tmp_path: Path) -> None:
+def test_an_app_that_is_held_suspended_or_deleted_is_not_asked(tmp_path: Path) -> None:
     async def body() -> None:
         async with stage(tmp_path, TICK) as made:
             due = await made.look()
             await made.database.write(lambda db: db.execute("UPDATE apps SET held = 1"))
             await made.look(due)
-            await made.database.write(lambda db: db.execute("UPDATE apps SET deleted_at = 1.0"))
+            await made.database.write(lambda db: db.execute("UPDATE principals SET suspended = 'Spam.'"))
             await made.look(due + HOUR)
-            assert [found.error for found in await made.runs()] == ["The app is held.", "The app is deleted."]
+            await made.database.write(lambda db: db.execute("UPDATE apps SET deleted_at = 1.0"))
+            await made.look(due + 2 * HOUR)
+            told = [found.error for found in await made.runs()]
+            assert told == ["The app is held.", "The app is suspended.", "The app is deleted."]
             assert made.fired == []
 
     run(body())

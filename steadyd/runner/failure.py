@@ -40,7 +40,9 @@ class Failure(Exception):
         reason = sentence(self, "")
         details: dict[str, object] = {"step": step, "reason": reason, "logs": self.lines}
         if self.where is not None:
-            details |= {key: getattr(self.where, key) for key in ("file", "line", "column") if getattr(self.where, key)}
+            place = {"file": self.where.file, "line": self.where.line, "column": self.where.column}
+            place["source_line"] = self.where.source
+            details |= {name: value for name, value in place.items() if value}
         return SteadyError("deploy_failed", f"The app did not start: {reason}", details)
 
 

@@ -29,6 +29,8 @@ class StatusEvent(msgspec.Struct):
     file: str | None = None
     line: int | None = None
     column: int | None = None
+    source: str | None = None
+    """The line itself."""
     files: list[str] = []
     target: str | None = None
     """HOST PORT of a connection."""

@@ -58,6 +58,7 @@ def test_a_migration_that_fails_on_real_rows_is_refused_with_their_error(
         assert (error["code"], error["details"]["step"]) == ("deploy_failed", "trial")
         assert reason in error["details"]["reason"]
         assert error["details"]["file"] == "index.ts"
+        assert "db.run(" in error["details"]["source_line"]
         assert daemon.ask(name, method="POST", content="x@example.com").json()[:3] == ROWS
     assert daemon.api("GET", f"/apps/{name}").json()["app"]["version"] == 1
     daemon.create(f"{name}-empty", {"index.ts": FIRST})

@@ -8,6 +8,7 @@ from steadyd.model import Reached
 from steadyd.runner.evidence import Evidence
 from steadyd.runner.failure import Failure, killer, sentence, size
 from steadyd.runner.process import Exit
+from steadyd.runner.status import StatusEvent
 
 KILLED, CRASHED, THREW, LEFT = Exit(None, "SIGKILL"), Exit(None, "SIGTRAP"), Exit(1, None), Exit(0, None)
 FULL = Reached(disk_bytes=99, disk_limit_bytes=100)
@@ -93,6 +94,13 @@ def test_an_app_that_there_is_not_yet_asks_in_its_own_file() -> None:
         "Ask for more in package.json: “steady”: { “memory”: “256MiB” }."
     )
     assert error.details["reason"] in error.message
+
+
+def test_the_place_of_a_failure_is_told_with_its_line() -> None:
+    failed = failure(THREW)
+    failed.where = StatusEvent("error", "no", file="index.ts", line=3, column=7, source='throw new Error("no");')
+    place = {"file": "index.ts", "line": 3, "column": 7, "source_line": 'throw new Error("no");'}
+    assert failed.as_error("trial").details.items() >= place.items()
 
 
 def test_sizes_are_for_people() -> None:

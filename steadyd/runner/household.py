@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Kind, Principal
+from steadyd.model import Kind, Principal
 from steadyd.runner.failure import DISK, size
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import Place
@@ -49,12 +49,16 @@ class Household:
         """Bytes that all apps of an owner wrote, deleted ones included: they are kept for a while."""
         apps = self._ground.apps
         found = [app for deleted in (False, True) for app in await apps.of_owner(owner.id, deleted)]
-        return sum([await self._quota.held(self._resting(app)) for app in found])
-
-    # Private
-
-    def _resting(self, app: App) -> Watched:
-        return _at_rest(self._ground.place(app))
+        running = {plan.app_id for plan in self._ground.starter.running.values()}
+        total = 0
+        for app in found:
+            place = self._ground.place(app)
+            used = self._quota.used(place.app)
+            if used is not None:
+                total += used.bytes
+            elif app.id not in running:  # what runs is looked at within a second, and is no reason to wait
+                total += await self._quota.held(_at_rest(place))
+        return total
 
 
 def watched(fleet: Fleet) -> list[Watched]:

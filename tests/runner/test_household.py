@@ -41,6 +41,8 @@ def test_a_guest_may_add_what_all_their_apps_leave(root: Path, bun: Engine) -> N
             guest = await here.people.add_guest(1.0)
             made = await here.deployer.create(guest, "one", tree(GREEDY), Origin("paste"), True)
             await here.ask("/?mib=4", name="one")
+            assert await household.written(guest) == 0, "what runs is the quota's to look at, within a second"
+            await here.controller.stop(guest, made.app, hold=False)
             await household.check_room(guest, [b"x" * MIB])
             assert await household.written(guest) > 4 * MIB
             with pytest.raises(SteadyError) as caught:

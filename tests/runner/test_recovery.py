@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Choices, File, Network, Version
+from steadyd.model import App, Choices, File, Kind, Network, Principal, Version
 from steadyd.runner.engine import Engine
 from steadyd.runner.modules import GONE
 from steadyd.store import Connection
@@ -26,10 +26,11 @@ class Crashing(Exception):
     """The machine stops here."""
 
 
+HEIR = Principal("heir", Kind.USER, "Heir", 1.0)
 NEXT = COUNTER.replace("VERSION = 1", "VERSION = 2")
 VERSIONS = {
     "create": (1,), "deploy": (1, 2), "rollback": (2, 1), "restart": (1,), "start": (1,), "stop": (1,), "hold": (1,),
-    "settings": (1,), "network": (1,), "delete": (1,), "undelete": (1,), "purge": (1,),
+    "settings": (1,), "network": (1,), "delete": (1,), "undelete": (1,), "purge": (1,), "rename": (1,), "claim": (1,),
 }  # fmt: skip
 """Operation → the versions that may be live after it was interrupted: before it, and after."""
 
@@ -77,6 +78,9 @@ async def _before(kind: str, here: World) -> None:
     by = await here.operator()
     if kind == "rollback":
         await here.deploy(NEXT)
+    elif kind == "claim":
+        sql = "INSERT INTO principals (id, kind, name, created_at) VALUES (?, 'user', ?, 1.0)"
+        await here.database.write(lambda db: db.execute(sql, (HEIR.id, HEIR.name)))
     elif kind == "start":
         await here.controller.stop(by, await here.app(), hold=True)
     elif kind == "undelete":
@@ -97,6 +101,8 @@ async def _work(kind: str, here: World) -> None:
         "delete": lambda app: here.removal.delete(by, app),
         "undelete": lambda app: here.removal.undelete(by, app),
         "purge": lambda app: here.removal.purge(by, app),
+        "rename": lambda app: here.workshop.identity.rename(by, app, "other"),
+        "claim": lambda app: here.workshop.identity.claim(HEIR, app),
     }
     if kind == "create":
         await here.create(COUNTER)
@@ -109,7 +115,7 @@ async def _look(kind: str, home: Path, bun: Engine) -> None:
     async with world(home, bun, sandboxed=False) as here:
         assert await here.journal.unfinished() == []
         assert await here.rows("SELECT 1 FROM deploys WHERE status = 'running'") == []
-        by, app = await here.operator(), await here.apps.by_name("hello")
+        by, app = await here.operator(), await here.apps.by_name("hello") or await here.apps.by_name("other")
         if app is None:
             assert kind in ("create", "purge")
             assert list((home / "apps").iterdir()) == []
@@ -124,11 +130,12 @@ async def _look(kind: str, home: Path, bun: Engine) -> None:
         kept = [row[0] for row in await here.rows("SELECT number FROM versions")]
         assert kept == list(range(1, max(app.version, len(kept) if kind == "rollback" else 0) + 1))
         visits = 0 if kind == "create" else 1
-        assert await here.ask() == f"{app.version} {visits}"
+        assert await here.ask(name=app.name) == f"{app.version} {visits}"
+        assert set(here.moved) == ({"hello.localhost"} if app.name == "other" else set())
         scratch = here.fleet.ground.place(app).scratch
         assert not scratch.exists() or list(scratch.iterdir()) == []
-        await here.deploy(COUNTER.replace("VERSION = 1", "VERSION = 9"))
-        assert await here.ask() == f"9 {visits}"
+        await here.deploy(COUNTER.replace("VERSION = 1", "VERSION = 9"), app.name)
+        assert await here.ask(name=app.name) == f"9 {visits}"
 
 
 async def _agree(here: World, kind: str, app: App) -> None:
@@ -137,6 +144,7 @@ async def _agree(here: World, kind: str, app: App) -> None:
     done = bool(said) and said[0] == "done"
     true = {
         "deploy": app.version == 2, "rollback": app.version == 1, "hold": app.held, "start": not app.held,
+        "rename": app.name == "other", "claim": app.owner_id == HEIR.id,
         "settings": app.limits.cpus == 0.5, "network": app.settings.network is Network.NONE,
         "delete": app.deleted_at is not None, "undelete": app.deleted_at is None, "create": True,
     }  # fmt: skip

@@ -63,18 +63,16 @@ class Tokens:
 
     def of_guest(self, server: str, app: str) -> str:
         """The token that a guest got for `app`, else the guest's last one, else ""."""
-        kept = self._read().get(server)
-        apps = kept.get("apps") if isinstance(kept, dict) else None
-        token = apps.get(app) if isinstance(apps, dict) else None
-        return str(token or (kept.get("guest") if isinstance(kept, dict) else "") or "")
+        kept = self._of(server)
+        apps = kept.get("apps")
+        return str((apps.get(app) if isinstance(apps, dict) else None) or kept.get("guest") or "")
 
     def drop(self, server: str, app: str) -> None:
         """Forget the token for `app`: it is no guest's any more."""
-        everything = self._read()
-        kept = everything.get(server)
-        apps = kept.get("apps") if isinstance(kept, dict) else None
+        kept = self._of(server)
+        apps = kept.get("apps")
         if isinstance(apps, dict) and apps.pop(app, None) is not None:
-            self._write(everything)
+            self._write({**self._read(), server: kept})
 
     def rename(self, server: str, app: str, name: str) -> None:
         """`app` on `server` is called `name` from now on."""

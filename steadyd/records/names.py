@@ -15,6 +15,9 @@ from steadyd.model import Principal, check_name
 from steadyd.store import Connection, ConstraintError, Database, Write, one
 from steadyd.terms import Terms
 
+KEPT_PER_OWNER_MAX = 100
+"""Names that one person's apps gave up; beyond them the one given up first is free again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Former:
@@ -139,6 +142,9 @@ def _keep(db: Connection, name: str, app_id: str | None, owner_id: str, terms: T
     if terms.name_seconds:
         values = (name, app_id, owner_id, now + terms.name_seconds)
         db.execute("INSERT OR REPLACE INTO former_names VALUES (?, ?, ?, ?)", values)
+        newest = "SELECT name FROM former_names WHERE owner_id = ?1 ORDER BY until DESC, name LIMIT ?2"
+        sql = f"DELETE FROM former_names WHERE owner_id = ?1 AND name NOT IN ({newest})"
+        db.execute(sql, (owner_id, KEPT_PER_OWNER_MAX))
 
 
 def _former(db: Connection, name: str, now: float) -> Former | None:

@@ -203,6 +203,9 @@ STEADY = (
         at REAL NOT NULL, PRIMARY KEY (app_id, name)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX former_names_of_owner ON former_names (owner_id, until);
+    """,
 )
 
 TELEMETRY = (

@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from steadyd.web import appview, shown
 from steadyd.web.appview import SENTENCES, Edit
+from steadyd.web.endpoint import renamed
 from steadyd.web.page import Visit, absent, local_path, page_route
 from steadyd.web.rooms import Rooms
 
@@ -59,6 +60,8 @@ async def show_app(visit: Visit) -> Response:
     app = await rooms.apps.by_name(name)
     if app is not None and visit.caller.owns(app):
         return await appview.show(visit, app, await _outcome(visit, app.id))
+    if app is None and (renamed_to := await renamed(rooms, name, visit.caller)):
+        return visit.go(f"/apps/{renamed_to}")
     if app is None or app.deleted_at is not None or app.version == 0:
         raise absent(name)
     state = shown.state(rooms, app)

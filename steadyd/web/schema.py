@@ -317,6 +317,8 @@ class App(Strict):
     limits: Limits
     usage: Usage
     deleted_at: datetime | UnsetType = UNSET
+    kept_until: datetime | UnsetType | None = UNSET
+    """Of a deleted one: from then on nothing of it is left; null: until it is purged."""
     suspended: Annotated[str, Meta(description="Why the operator suspended it.")] | UnsetType = UNSET
     last_death: Death | UnsetType = UNSET
 

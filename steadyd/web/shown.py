@@ -70,6 +70,7 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
             memory_bytes=usage.memory_bytes, cpu_seconds=round(usage.cpu_seconds, 3), requests=usage.requests
         ),
         deleted_at=UNSET if app.deleted_at is None else moment(app.deleted_at),
+        kept_until=UNSET if app.deleted_at is None else moment_or_none(rooms.apps.terms.collected_at(app)),
         suspended=app.suspended or UNSET,
         last_death=UNSET if death is None else _death(death),
     )

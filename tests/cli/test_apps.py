@@ -37,8 +37,13 @@ def test_no_apps_says_what_to_do(api: Api, steadyd: Steadyd) -> None:
 
 
 def test_deleted_apps(api: Api, steadyd: Steadyd) -> None:
-    api.answers["GET /api/apps?deleted=1"] = (200, {"apps": [{"name": "gone", "state": "deleted"}]})
-    assert "gone" in steadyd("apps", "--deleted", "--server", api.url).stdout
+    gone = {"name": "gone", "deleted_at": "2026-01-01T00:00:00Z", "kept_until": "2026-01-31T00:00:00Z"}
+    api.answers["GET /api/apps?deleted=1"] = (200, {"apps": [gone, {"name": "kept", "kept_until": None}]})
+    lines = steadyd("apps", "--deleted", "--server", api.url).stdout.splitlines()
+    assert lines[0].split() == ["NAME", "DELETED", "KEPT", "UNTIL"]
+    assert lines[1].split()[0] == "gone"
+    assert "2026-01-31" in lines[1]
+    assert lines[2].split() == ["kept"]
 
 
 def test_show(api: Api, steadyd: Steadyd) -> None:
@@ -56,14 +61,14 @@ def test_an_app_that_is_not_there(api: Api, steadyd: Steadyd) -> None:
 
 
 def test_versions(api: Api, steadyd: Steadyd) -> None:
-    made = {"created_at": "2026-01-01T00:00:00Z", "source": "json", "entry": "index.ts"}
-    listed = [made | {"version": 2, "live": True}, made | {"version": 1, "entry": ""}]
+    made = {"created_at": "2026-01-01T00:00:00Z", "source": "json", "author": "ada"}
+    listed = [made | {"version": 2, "live": True, "message": "second"}, made | {"version": 1, "remix_of": "other"}]
     api.answers["GET /api/apps/hello/versions"] = (200, {"versions": listed})
     lines = steadyd("versions", "hello", "--server", api.url).stdout.splitlines()
     assert lines[1].startswith("2        live  2026-01-01 ")
-    assert lines[1].endswith("json    index.ts")
+    assert lines[1].split()[-3:] == ["ada", "json", "second"]
     assert lines[2].startswith("1              2026-01-01 ")
-    assert lines[2].endswith("static site")
+    assert lines[2].endswith("remix of other")
     assert "versions" in json.loads(steadyd("versions", "hello", "--server", api.url, "--json").stdout)
 
 

@@ -17,7 +17,7 @@ from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal
 from steadyd.records.accounts import Accounts, NewAccount
 from steadyd.records.apps import Apps, deleting, going_live, moved
-from steadyd.records.names import Names
+from steadyd.records.names import KEPT_PER_OWNER_MAX, Names
 from steadyd.records.people import People
 from steadyd.records.schema import STEADY
 from steadyd.store import Database
@@ -157,6 +157,21 @@ def test_a_bad_or_taken_name_changes_nothing(records: Records) -> None:
     assert (error.code, error.details["yours"]) == ("name_taken", True)
     assert records.do(records.names.redirects(NOW)) == {}
     assert set(records.do(records.names.hostnames())) == {"one", "two"}
+
+
+def test_a_person_keeps_so_many_names(records: Records) -> None:
+    """KEPT_PER_OWNER_MAX: who renames without end does not take all names from everybody."""
+    owner, other = records.guest(), records.guest()
+    app = records.app("name-0", owner)
+    kept = records.app("kept", other)
+    records.rename(kept, "kept-now")
+    for number in range(1, KEPT_PER_OWNER_MAX + 2):
+        records.rename(app, f"name-{number}", NOW + number)
+    redirects = records.do(records.names.redirects(NOW))
+    assert len(redirects) == KEPT_PER_OWNER_MAX + 1
+    assert "name-0" not in redirects
+    assert {redirects["name-1"], redirects["kept"]} == {f"name-{KEPT_PER_OWNER_MAX + 1}", "kept-now"}
+    records.app("name-0", other)
 
 
 def test_with_quarantine_off_a_name_is_free_at_once(database: Database) -> None:

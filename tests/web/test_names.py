@@ -41,6 +41,8 @@ def test_under_the_old_name_its_owner_is_told_the_new_one_and_nobody_else(web: W
                 told = await client.get(f"/api/apps/one{path}")
                 assert (told.status_code, code(told)) == (404, "not_found")
                 assert told.json()["error"]["details"]["renamed_to"] == "two"
+            page = await client.get("/apps/one", headers={"accept": "text/html"})
+            assert (page.status_code, page.headers["location"]) == (303, "/apps/two")
             refused = await client.put("/api/apps/one", content=HELLO)
             assert (refused.status_code, code(refused)) == (409, "name_taken")
             assert "/api/apps/two" in refused.json()["error"]["message"]

@@ -58,7 +58,6 @@ from steadyd.runner.plumbing import Plumbing
 from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.query import Databases
 from steadyd.runner.registry import Registry
-from steadyd.runner.repl import Repls
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
@@ -314,7 +313,6 @@ def _rooms(
         passwords=passwords,
         host_name=socket.gethostname(),
         databases=Databases(ground, tools),
-        repls=Repls(fleet, tools.spawn),
         crons=crons,
         body_bytes_max=config.request_body_bytes,
         env_value_bytes=config.env_value_bytes,

@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import socket
-import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -22,20 +21,12 @@ import msgspec
 
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import Group
-from steadyd.model import App
-from steadyd.runner import sandbox
-from steadyd.runner.app import AppRuntime
-from steadyd.runner.confined import ENVIRON, STATUS_FD, caps, file_limits, start_confined
-from steadyd.runner.fleet import Fleet
 from steadyd.runner.networks import Attachment
-from steadyd.runner.process import Confinement, Process, Spawn, spawn
+from steadyd.runner.process import Process
 from steadyd.runner.start import Plan
 from steadyd.runner.status import InfoReader
-from steadyd.runner.tool import SCRIPT
 from steadyd.runner.watch import Watch
 
-SESSIONS_MAX = 16
-"""Of all apps; one of each person and app."""
 START_SECONDS_MAX = 15.0
 """With the wait for a deploy to end."""
 IDLE_SECONDS_MAX = 600.0
@@ -70,15 +61,20 @@ class Child:
     group: Group | None
     network: Attachment
 
+    def give_back(self) -> None:
+        """Nothing of it is used any more."""
+        os.close(self.output)
+        self.channel.close()
+        self.info.close()
+        give_back(self.group, self.network)
 
-class Session:
+
+class Repl:
     """One REPL of one person. It has ended when `events` has."""
 
-    def __init__(self, app_id: str, who: str, version: int, child: Child) -> None:
+    def __init__(self, plan: Plan, child: Child) -> None:
         self.id = secrets.token_hex(8)
-        self.app_id = app_id
-        self.who = who
-        self.version = version
+        self.plan = plan
         self.busy = True
         """While an entry is evaluated, and until it is up."""
         self._child = child
@@ -100,6 +96,16 @@ class Session:
     @property
     def is_over(self) -> bool:
         return self._ending is not None
+
+    def pids(self) -> list[int]:
+        """The processes of it that are known."""
+        return self._child.group.pids() if self._child.group is not None else [self._child.process.pid]
+
+    def pause(self, on: bool) -> None:
+        """Let nothing of it run, or go on."""
+        group = self._child.group
+        if group is not None and not self.is_over:
+            (group.freeze if on else group.thaw)()
 
     async def ready(self) -> None:
         """Wait until it takes entries.
@@ -227,132 +233,12 @@ class Session:
         await asyncio.gather(self._listening, return_exceptions=True)
         self._take_output()
         self._loop.remove_reader(child.output)
-        os.close(child.output)
-        child.channel.close()
-        child.info.close()
-        _give_back(child.group, child.network)
+        child.give_back()
         self._tell(Said("ended", reason))
 
 
-class Repls:
-    """Every REPL of this host."""
-
-    def __init__(self, fleet: Fleet, spawn: Spawn = spawn) -> None:
-        self._fleet = fleet
-        self._spawn_child = spawn
-        self._system = sandbox.look_at_system()
-        self._sessions: dict[tuple[str, str], Session] = {}
-        """By app's and person's id."""
-
-    async def open(self, app: App, who: str) -> Session:
-        """A new REPL of `app` for the person `who`; their last one of it ends.
-
-        Raises:
-            SteadyError: `overloaded`, `conflict` while something is done to the app, or `cannot_start`.
-        """
-        self._fleet.ground.check_may_run(app)
-        self._sessions = {key: session for key, session in self._sessions.items() if not session.is_over}
-        if (former := self._sessions.get((app.id, who))) is not None:
-            await former.end("You opened another REPL of this app.")
-        elif len(self._sessions) >= SESSIONS_MAX:
-            raise SteadyError("overloaded", f"There are {SESSIONS_MAX} REPLs on this host already.", retry_after=60)
-        try:
-            async with asyncio.timeout(START_SECONDS_MAX), self._fleet.turn(app) as runtime:
-                session = await self._start(runtime, who)
-        except TimeoutError:
-            message = f"Something is being done to “{app.name}”. Try again when it is finished."
-            raise SteadyError("conflict", message) from None
-        await session.ready()
-        return session
-
-    def find(self, app: App, who: str, session_id: str) -> Session:
-        """The REPL that `who` has open.
-
-        Raises:
-            SteadyError: `not_found`.
-        """
-        session = self._sessions.get((app.id, who))
-        if session is None or session.id != session_id or session.is_over:
-            raise SteadyError("not_found", "This REPL has ended. Open another.")
-        return session
-
-    # Private
-
-    async def _leave(self, app_id: str, reason: str) -> None:
-        """Nothing of ours runs in the app's folder when this returns."""
-        mine = [session for session in self._sessions.values() if session.app_id == app_id]
-        await asyncio.gather(*(session.end(reason) for session in mine))
-
-    async def _start(self, runtime: AppRuntime, who: str) -> Session:
-        if runtime.plan is None:  # since the daemon's start its folder was not linked
-            with contextlib.suppress(SteadyError):
-                await runtime.wake()
-        if runtime.plan is None:
-            raise SteadyError("cannot_start", f"“{runtime.name}” cannot be started: its log says why.")
-        runtime.alone = partial(self._leave, runtime.id)
-        child = await self._child(runtime.plan)
-        session = Session(runtime.id, who, runtime.plan.version, child)
-        self._sessions[runtime.id, who] = session
-        return session
-
-    async def _child(self, plan: Plan) -> Child:
-        starter = self._fleet.ground.starter
-        network, group = Attachment(plan.app_id, plan.reach), None
-        ours, theirs = socket.socketpair()
-        try:
-            if starter.networks is not None and starter.sandboxed:
-                network = await starter.networks.take(plan.app_id, plan.reach)
-            if starter.cgroups is not None:
-                group = starter.cgroups.make(plan.tier, f"{plan.app_id}.repl")
-                group.cap(caps(plan.limits))
-            process, output, info = await self._spawn(plan, network, group, theirs)
-        except BaseException:
-            ours.close()
-            _give_back(group, network)
-            raise
-        finally:
-            theirs.close()
-        return Child(process, output, InfoReader(process, info), ours, group, network)
-
-    async def _spawn(
-        self, plan: Plan, network: Attachment, group: Group | None, theirs: socket.socket
-    ) -> tuple[Process, int, int]:
-        """The process, what it prints, and what bubblewrap tells (-1 without)."""
-        starter = self._fleet.ground.starter
-        join, limits = group.join if group else (), file_limits(plan.limits.disk_bytes)
-        environ = {**ENVIRON, **plan.environ, "STEADY_STATUS_FD": ENVIRON["STEADY_STATUS_FD"]}
-        if not starter.sandboxed:
-            linux = sys.platform == "linux"
-            words = [*sandbox.bare(plan.folder, plan.uid, linux), *_words(str(starter.engine.folder))]
-            output, output_end = os.pipe()
-            descriptors = {1: output_end, 2: output_end, STATUS_FD: theirs.fileno()}
-            try:
-                confinement = Confinement(None, join, (), limits if linux else ())
-                return await self._spawn_child(words, environ, descriptors, confinement), output, -1
-            except BaseException:
-                os.close(output)
-                raise
-            finally:
-                os.close(output_end)
-        entered = network.namespaces
-        room = sandbox.Room(
-            plan.folder, starter.engine.folder, plan.uid, environ, modules=plan.modules, read_only=plan.read_only,
-            network="entered" if entered else "own",
-        )  # fmt: skip
-        words = _words(sandbox.ENGINE)
-        confinement = Confinement(plan.uid, join, entered, limits)
-        confined = await start_confined(self._spawn_child, room, self._system, words, theirs, confinement)
-        return confined.process, confined.output, confined.info
-
-
-# Private
-
-
-def _words(engine: str) -> list[str]:
-    return [f"{engine}/bun", *SCRIPT, f"{engine}/repl.ts"]
-
-
-def _give_back(group: Group | None, network: Attachment) -> None:
+def give_back(group: Group | None, network: Attachment) -> None:
+    """What was taken for a process that is gone, or never was."""
     if group is not None:
         group.kill()
         group.remove()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
@@ -18,6 +17,7 @@ from steadyd.runner.process import Spawn, spawn
 from steadyd.runner.quota import Quota
 from steadyd.runner.recovery import recover
 from steadyd.runner.removal import Removal
+from steadyd.runner.repls import Repls
 from steadyd.runner.retreat import Retreats
 from steadyd.runner.upgrade import Upgrades
 
@@ -34,6 +34,7 @@ class Workshop:
     deployer: Deployer
     trials: Trials
     quota: Quota
+    repls: Repls
     household: Household
 
     async def recover(self) -> None:
@@ -57,7 +58,8 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
     deployer = Deployer(controller, installer, trials, removal)
     fleet.prepare = Upgrades(fleet, trials).prepare
     fleet.on_failed = Retreats(fleet, operations, deployer).failed
-    quota = Quota(ground.folder, spawn, partial(watched, fleet))
+    repls = Repls(fleet, spawn)
+    quota = Quota(ground.folder, spawn, lambda: repls.watched(watched(fleet)))
     return Workshop(
         fleet=fleet,
         operations=operations,
@@ -67,5 +69,6 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
         deployer=deployer,
         trials=trials,
         quota=quota,
+        repls=repls,
         household=Household(ground, quota),
     )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 from starlette.responses import Response
 
-from steadyd.runner.repl import Session
+from steadyd.runner.repl import Repl
 from steadyd.web import schema
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
@@ -32,15 +32,15 @@ class ReplEntry(schema.Strict):
 async def open_repl(call: Call) -> Response:
     await call.body(schema.Nothing)
     assert call.caller.principal is not None
-    session = await call.rooms.repls.open(call.app, call.caller.principal.id)
-    return Following(_lines(session), lambda: session.end_soon("Its connection ended."), "application/x-ndjson")
+    repl = await call.rooms.workshop.repls.open(call.app, call.caller.principal.id)
+    return Following(_lines(repl), lambda: repl.end_soon("Its connection ended."), "application/x-ndjson")
 
 
 async def enter(call: Call) -> Response:
     body = await call.body(ReplEntry)
     assert call.caller.principal is not None
-    session = call.rooms.repls.find(call.app, call.caller.principal.id, call.request.path_params["session"])
-    await session.evaluate(body.code)
+    repl = call.rooms.workshop.repls.find(call.app, call.caller.principal.id, call.request.path_params["session"])
+    await repl.evaluate(body.code)
     return json_answer(schema.Nothing())
 
 
@@ -66,9 +66,9 @@ ENDPOINTS = (
 # Private
 
 
-async def _lines(session: Session) -> AsyncIterator[bytes]:
-    yield _line(ReplEvent(event="ready", session=session.id, text=f"version {session.version}"))
-    async for said in session.events():
+async def _lines(repl: Repl) -> AsyncIterator[bytes]:
+    yield _line(ReplEvent(event="ready", session=repl.id, text=f"version {repl.plan.version}"))
+    async for said in repl.events():
         yield _line(ReplEvent(event=said.event, text=said.text))
 
 

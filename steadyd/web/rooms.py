@@ -26,7 +26,6 @@ from steadyd.runner.identity import Identity
 from steadyd.runner.logs import Logs
 from steadyd.runner.query import Databases
 from steadyd.runner.removal import Removal
-from steadyd.runner.repl import Repls
 from steadyd.runner.workshop import Workshop
 from steadyd.urls import Urls
 from steadyd.variables import VALUE_BYTES_MAX
@@ -58,7 +57,6 @@ class Rooms:
     guests: bool
     host_name: str
     databases: Databases = field(kw_only=True)
-    repls: Repls = field(kw_only=True)
     crons: Scheduler = field(kw_only=True)
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""

@@ -36,7 +36,6 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.modules import Modules
 from steadyd.runner.query import Databases
 from steadyd.runner.registry import Registry
-from steadyd.runner.repl import Repls
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
@@ -157,7 +156,7 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     told = (library, requests, metrics, logs)
     errands = Errands(fleet.runtime, urls.app, lambda told: None, logs.say, library.crons.key)
     crons = Scheduler(library.crons, errands.run, fleet.note)
-    more: dict[str, Any] = {"databases": Databases(ground, tools), "repls": Repls(fleet), "crons": crons}
+    more: dict[str, Any] = {"databases": Databases(ground, tools), "crons": crons}
     rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", **more)
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from steadyd.runner.repl import Session
+from steadyd.runner.repl import Repl
 from tests.runner.conftest import until
 from tests.web.conftest import Stage, Web, code
 
@@ -17,7 +17,7 @@ def test_it_is_opened_and_entered(web: Web) -> None:
 
     async def body(stage: Stage) -> None:
         app = await stage.app("hello")
-        session: Session = await stage.rooms.repls.open(app, stage.operator.id)
+        session: Repl = await stage.rooms.workshop.repls.open(app, stage.operator.id)
         async with stage.client(stage.operator_token) as client:
             entered = await client.post(f"{PATH}/{session.id}", json={"code": "6 * 7"})
             assert (entered.status_code, entered.json()) == (200, {})
@@ -37,8 +37,8 @@ def test_the_answer_ends_with_the_repl(web: Web) -> None:
         app = await stage.app("hello")
         async with stage.client(stage.operator_token) as client:
             opening = asyncio.create_task(client.post(PATH, json={}))
-            await until(lambda: bool(stage.rooms.repls._sessions))
-            session = stage.rooms.repls._sessions[app.id, stage.operator.id]
+            await until(lambda: bool(stage.rooms.workshop.repls._open))
+            session = stage.rooms.workshop.repls._open[app.id, stage.operator.id]
             await session.ready()
             await session.end("enough")
             events = [json.loads(line) for line in (await opening).text.splitlines()]
@@ -52,7 +52,7 @@ def test_only_the_owner_and_never_another_s(web: Web) -> None:
     async def body(stage: Stage) -> None:
         token = await stage.guest()
         app = await stage.app("hello", token)
-        session = await stage.rooms.repls.open(app, app.owner_id)
+        session = await stage.rooms.workshop.repls.open(app, app.owner_id)
         async with stage.client(await stage.guest()) as stranger:
             assert code(await stranger.post(PATH)) == "not_found"
             assert code(await stranger.post(f"{PATH}/{session.id}", json={"code": "1"})) == "not_found"

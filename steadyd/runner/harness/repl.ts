@@ -19,7 +19,8 @@ const ENDS_EARLY = /end of file|to terminate multi-line comment/;
 
 const channel = Bun.file(Number(process.env.STEADY_STATUS_FD));
 delete process.env.STEADY_STATUS_FD;
-const transpiler = new Bun.Transpiler({ loader: "ts", target: "bun", replMode: true } as Bun.TranspilerOptions);
+// Made for Bun, `require` would come from import.meta, which only a module has.
+const transpiler = new Bun.Transpiler({ loader: "ts", target: "node", replMode: true } as Bun.TranspilerOptions);
 const globals = globalThis as any;
 globals.require = createRequire(FILE);
 for (const event of ["uncaughtException", "unhandledRejection"])

@@ -66,6 +66,20 @@ async def identify(rooms: Rooms, request: Request) -> Caller:
     return Caller(found, "session", secret) if found else Caller()
 
 
+async def check_still(rooms: Rooms, request: Request, caller: Caller, app: App | None) -> None:
+    """Ask again of an answer that goes on: is the caller still who they were, and `app` theirs?
+
+    Raises:
+        SteadyError: `unauthorized` or `not_found`.
+    """
+    now = await identify(rooms, request)
+    if now.principal is None and caller.principal is not None:
+        raise SteadyError("unauthorized", "You were logged out.")
+    found = await rooms.apps.by_id(app.id) if app is not None else None
+    if app is not None and (found is None or not now.owns(found)):
+        raise SteadyError("not_found", f"“{app.name}” is not yours any more.")
+
+
 def cookie_name(urls: Urls, kind: str) -> str:
     """`__Host-` where the browser enforces it (https). The port is part of the name, because cookies ignore ports."""
     if urls.control.startswith("https:"):

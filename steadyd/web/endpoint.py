@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from steadyd.runner.controller import suspended
 from steadyd.web import auth
 from steadyd.web.auth import Caller
 from steadyd.web.body import CALL_BYTES_MAX, Allowance, Holding, convert, decode, whole
+from steadyd.web.following import Following
 from steadyd.web.layers import SAFE_METHODS
 from steadyd.web.rooms import Rooms
 from steadyd.web.schema import CreateBody, DeployBody
@@ -170,7 +172,10 @@ def _route(path: str, methods: dict[str, Endpoint], rooms: Rooms, allowance: All
         if endpoint.changes and caller.via != "token":
             await _refuse_form_with_cookie(request, rooms)
         found = await _find(endpoint, rooms, request, caller)
-        return await run(Call(rooms, request, endpoint, caller, Holding(allowance), found))
+        answer = await run(Call(rooms, request, endpoint, caller, Holding(allowance), found))
+        if isinstance(answer, Following):
+            answer.still = partial(auth.check_still, rooms, request, caller, found)
+        return answer
 
     return Route(path, serve, methods=list(methods), name=path)
 

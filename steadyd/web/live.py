@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -49,7 +50,9 @@ def routes(rooms: Rooms) -> list[Route]:
         if app is None or caller.is_limited or not caller.owns(app):
             raise absent(name)
         since = parse_since(request.headers.get("last-event-id") or request.query_params.get("since", ""))
-        return await _live(rooms, app, since or rooms.now())
+        answer = await _live(rooms, app, since or rooms.now())
+        answer.still = partial(auth.check_still, rooms, request, caller, app)
+        return answer
 
     return [Route("/apps/{name}/live", serve, methods=["GET"])]
 
@@ -57,7 +60,7 @@ def routes(rooms: Rooms) -> list[Route]:
 # Private
 
 
-async def _live(rooms: Rooms, app: App, since: float) -> Response:
+async def _live(rooms: Rooms, app: App, since: float) -> Following:
     subscriptions: list[Subscription[Any]] = []
     try:
         for feed in (rooms.logs.feed, rooms.requests.feed):

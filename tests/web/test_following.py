@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from steadyd.errors import SteadyError
+from steadyd.web import following
 from steadyd.web.following import Following, server_sent
 from steadyd.web.schema import Missed
 
@@ -41,6 +43,33 @@ def test_it_ends_with_its_source_and_tells_once() -> None:
         assert [message.get("body") for message in sent] == [None, b"one", b""]
         assert sent[-1]["more_body"] is False
         assert ended == [True]
+
+    asyncio.run(body())
+
+
+def test_who_may_no_more_is_asked_again_and_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "ASKED_AGAIN_SECONDS_MAX", 0.01)
+
+    async def body() -> None:
+        ended: list[bool] = []
+        asked: list[bool] = []
+
+        async def endless() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        async def send(message: Any) -> None:
+            pass
+
+        async def still() -> None:
+            asked.append(True)
+            if len(asked) == 3:
+                raise SteadyError("unauthorized", "You were logged out.")
+
+        answer = Following(endless(), lambda: ended.append(True), "text/plain")
+        answer.still = still
+        await asyncio.wait_for(answer(SCOPE, staying, send), 10.0)
+        assert (len(asked), ended) == (3, [True])
 
     asyncio.run(body())
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from steadyd.model import Scope
+import asyncio
+import contextlib
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from steadyd.model import App, Scope
 from steadyd.records.tokens import LABEL_CHARACTERS_MAX, Wish
+from steadyd.web import auth, following
+from steadyd.web.auth import Caller, check_still
+from steadyd.web.rooms import Rooms
 from steadyd.web.tokens import EXPIRY_DAYS_MAX
 from tests.web.conftest import HELLO, Stage, Web, code
 
@@ -89,5 +99,40 @@ def test_pages_are_not_for_limited_tokens(web: Web) -> None:
         async with stage.client(secret) as client:
             assert code(await client.get("/apps/hello")) == "forbidden"
             assert code(await client.get("/apps/hello/live")) == "not_found"
+
+    web(body)
+
+
+@pytest.mark.parametrize("path", ["/api/apps/hello/logs?follow=1", "/apps/hello/live"])
+def test_a_revoked_token_ends_what_it_follows(web: Web, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(following, "ASKED_AGAIN_SECONDS_MAX", 0.05)
+
+    asked: set[str] = set()
+    both = asyncio.Event()
+
+    async def counted(rooms: Rooms, request: Request, caller: Caller, app: App | None) -> None:
+        asked.add(caller.secret)
+        if len(asked) == 2:
+            both.set()
+        await check_still(rooms, request, caller, app)
+
+    monkeypatch.setattr(auth, "check_still", counted)
+
+    async def body(stage: Stage) -> None:
+        owner = await stage.guest()
+        await stage.app("hello", owner)
+        async with stage.client(owner) as client, stage.client(stage.operator_token) as other:
+            going_on = asyncio.create_task(other.get(path))
+            reading = asyncio.create_task(client.get(path))
+            async with asyncio.timeout(10.0):
+                await both.wait()
+            assert not reading.done()
+            (token,) = (await client.get("/api/tokens")).json()["tokens"]
+            await client.delete(f"/api/tokens/{token['id']}")
+            with contextlib.suppress(httpx.HTTPError, AssertionError):  # it is cut, not ended
+                await asyncio.wait_for(reading, 10.0)
+            assert reading.done()
+            assert not going_on.done()
+            going_on.cancel()
 
     web(body)

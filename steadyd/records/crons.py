@@ -41,7 +41,7 @@ RUN_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A failed run is tried once more: when, the moment it was for, and the how manieth time that is."""
+    """A failed run is tried once more: when, the moment that it is for, and which attempt that is."""
 
     at: float
     moment: float

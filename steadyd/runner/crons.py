@@ -77,6 +77,8 @@ class Scheduler:
                 wait = min(max(at - self._clock(), 0.0), wait) if at is not None else wait
             except SteadyError as error:
                 logger.warning("crons are not looked at for %g s: %s", wait, error.message)
+            except Exception:
+                logger.exception("crons are not looked at for %g s", wait)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._asked.wait()

@@ -68,8 +68,8 @@ class Told:
 
 class Errands:
     """Sends them. `find` is who runs an app, `origin` the URL of an app by its name, `log` the request log, `say` an
-    app's own log, `key` what an app's errands are signed with. An attempt
-    takes `seconds` at most, the wait for the app among it; 0 is no limit."""
+    app's own log, `key` what an app's errands are signed with. An attempt takes `seconds` at most, the wait for
+    the app among it; 0 is no limit."""
 
     def __init__(
         self,

@@ -357,6 +357,32 @@ def test_the_loop_sleeps_until_the_next_moment_and_wakes_when_asked(tmp_path: Pa
     run(body())
 
 
+def test_the_loop_survives_a_look_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def body() -> None:
+        async with stage(tmp_path, TICK) as made:
+            looks: list[float] = []
+
+            def clock() -> float:
+                looks.append(made.now)
+                if len(looks) == 1:
+                    raise RuntimeError("no clock")
+                return made.now
+
+            made.scheduler = Scheduler(made.library.crons, made.fire, lambda app_id, event: None, clock)
+            loop = asyncio.ensure_future(made.scheduler.run())
+            try:
+                await until(lambda: looks)
+                made.scheduler.poke()
+                await until(lambda: len(looks) > 1)
+            finally:
+                loop.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await loop
+            assert "crons are not looked at for 30 s" in caplog.text
+
+    run(body())
+
+
 def test_a_door_that_breaks_is_a_failed_run(tmp_path: Path) -> None:
     async def body() -> None:
         async with stage(tmp_path, TICK) as made:

@@ -37,6 +37,7 @@ SLOWER_MS = 50.0
 TOLD_MAX = 20
 """Differences that are told one by one."""
 OPEN, NONE = -1, 0
+SLOWER = "time"
 HELD = ("status", "content type", "size")
 """What a strict rehearsal goes by; times depend on what else the machine does."""
 
@@ -69,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One request that the candidate answers otherwise: `what` names how, of HELD or "time"."""
+    """One request that the candidate answers otherwise: `what` names how, of HELD or SLOWER."""
 
     method: str
     path: str
@@ -95,7 +96,7 @@ def compare(asked: Asked, before: Answer, again: Answer, after: Answer) -> Diffe
     ]
     slow = max(before.ms, again.ms)
     if after.ms > slow * SLOWER_FACTOR and after.ms > slow + SLOWER_MS:
-        what.append("time")
+        what.append(SLOWER)
     return Difference(*asked, tuple(what), before, after) if what else None
 
 
@@ -168,7 +169,11 @@ async def rehearse(trials: Trials, app: App, live: Version, version: Version, re
             before, again, after = [
                 await asyncio.to_thread(ask, instance.address, host, asked) for instance in (former, former, candidate)
             ]
-            if (difference := compare(asked, before, again, after)) is not None:
+            difference = compare(asked, before, again, after)
+            if difference is not None and SLOWER in difference.what:  # once may be chance
+                once_more = await asyncio.to_thread(ask, candidate.address, host, asked)
+                difference = compare(asked, before, again, replace(after, ms=min(after.ms, once_more.ms)))
+            if difference is not None:
                 found.append(difference)
             if time.monotonic() > until:
                 break
@@ -246,7 +251,7 @@ def _size(response: http.client.HTTPResponse, began: float) -> int:
 def _shown(name: str, answer: Answer) -> str:
     if not answer.status:
         return "no answer"
-    if name == "time":
+    if name == SLOWER:
         return f"{answer.ms:g} ms"
     if name == "size":
         return "no end" if answer.size == OPEN else f"{answer.size} bytes"

@@ -363,7 +363,7 @@ def test_each_way_to_fail_is_told_by_its_cause(root: Path, bun: Engine, monkeypa
             )  # fmt: skip
             made = await installing.install(place(root), needs(pad="1.0.0"))
             assert made.lock is not None
-            bad = {**needs(pad="1.0.0"), LOCK: re.sub(rb"sha512-\w{4}", b"sha512-AAAA", made.lock)}
+            bad = {**needs(pad="1.0.0"), LOCK: re.sub(rb"sha512-.{4}", b"sha512-AAAA", made.lock)}
             shutil.rmtree(place(root).root / "cache")
             assert (await failure(bad))["cause"] == "integrity_failed"
             assert (await failure({**needs(pad="1.0.0"), LOCK: b"<<<<<<<"}))["cause"] == "lockfile_invalid"

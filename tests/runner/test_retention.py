@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from steadyd.runner.deploy import Manner
 from steadyd.runner.engine import Engine
 from steadyd.terms import Terms
 from tests.runner.conftest import HELLO, run, until, world
@@ -23,7 +24,7 @@ def test_old_versions_and_what_only_they_needed_go_with_a_deploy(
             here.apps.terms = Terms(versions_kept=2)
             made = [await here.create({"index.ts": HELLO, "n.txt": "1"})]
             for number in range(2, 6):
-                made.append(await here.deploy({"index.ts": HELLO, "n.txt": str(number)}, trial=False))
+                made.append(await here.deploy({"index.ts": HELLO, "n.txt": str(number)}, manner=Manner(trial=False)))
             app = await here.app()
             assert [version.number for version in await here.versions.all(app.id)] == [5, 4]
             assert (await refused(here.deployer.rollback(await here.operator(), app, 3))).code == "not_found"
@@ -39,7 +40,7 @@ def test_a_version_that_goes_while_a_rollback_waits_is_not_made_live(root: Path,
     async def body() -> None:
         async with world(root, bun, sandboxed=False) as here:
             await here.create(HELLO)
-            await here.deploy(HELLO.replace("hello", "two"), trial=False)
+            await here.deploy(HELLO.replace("hello", "two"), manner=Manner(trial=False))
             app, by = await here.app(), await here.operator()
             runtime = await here.fleet.add(app)
             async with runtime.operation:

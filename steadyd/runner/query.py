@@ -3,12 +3,10 @@ the sandbox, with nothing to write to but a copy."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +30,6 @@ ROWS_BYTES_MAX = 1 << 20
 """As JSON."""
 ANSWER_BYTES = ROWS_BYTES_MAX + (256 << 10)
 """Rows, and the names of their columns."""
-AT_ONCE_MAX = 4
-"""Queries of all apps."""
-WAITING_MAX = 32
 EXACT_BELOW = 2**53
 """Beyond it a JSON number is not an integer any more to everybody who reads it."""
 
@@ -67,17 +62,14 @@ class Databases:
     def __init__(self, ground: Ground, tools: Tools) -> None:
         self._ground = ground
         self._tools = tools.within(Bounds(MEMORY_BYTES_MAX, ANSWER_BYTES))
-        self._turns = asyncio.Semaphore(AT_ONCE_MAX)
-        self._waiting = 0
 
     async def of(self, app: App) -> tuple[list[Found], bool]:
         """The databases in the app's folder, known by their content, and whether there are more than were looked at.
 
         Raises:
-            SteadyError: `overloaded`, or `query_timeout` for a folder that takes too long.
+            SteadyError: `query_timeout` for a folder that takes too long.
         """
-        async with self._turn():
-            result = await self._run(app, ["list"], {}, LIST_SECONDS_MAX)
+        result = await self._run(app, ["list"], {}, LIST_SECONDS_MAX)
         answer = result.answer()
         if not isinstance(answer.get("databases"), list):
             raise _problem(result)
@@ -88,14 +80,13 @@ class Databases:
         """Run one statement that reads, on the database in `file`.
 
         Raises:
-            SteadyError: `not_found`, `sql_error`, `database_damaged`, `query_timeout`, `too_large` or `overloaded`.
+            SteadyError: `not_found`, `sql_error`, `database_damaged`, `query_timeout` or `too_large`.
         """
         query = {"file": file, "sql": checked(sql), "params": _sent(params)}
         text = json.dumps({**query, "rows": ROWS_MAX, "bytes": ROWS_BYTES_MAX}, ensure_ascii=False)
         if len(text.encode()) > SQL_BYTES_MAX + PARAMS_BYTES_MAX:
             raise SteadyError("too_large", f"The parameters are longer than {PARAMS_BYTES_MAX >> 10} KiB.")
-        async with self._turn():
-            result = await self._run(app, ["read", "{copy}"], {"STEADY_QUERY": text}, QUERY_SECONDS_MAX)
+        result = await self._run(app, ["read", "{copy}"], {"STEADY_QUERY": text}, QUERY_SECONDS_MAX)
         answer = result.answer()
         if error := answer.get("error"):
             raise SteadyError(error["code"], error["message"], {"file": file})
@@ -105,23 +96,11 @@ class Databases:
 
     # Private
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._waiting >= WAITING_MAX:
-            raise SteadyError("overloaded", "Too many queries wait for their turn. Try again soon.", retry_after=2)
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turns.release()
-
     async def _run(self, app: App, words: Sequence[str], environ: Mapping[str, str], seconds: float) -> Result:
         self._ground.check_may_run(app)
         place = self._ground.place(app)
+        if not place.app.is_dir():
+            raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
         copies = scratch_path(place, "query")
         _make(place, copies)
         try:

@@ -53,7 +53,8 @@ class QueryAnswer(schema.Strict):
 
 
 async def list_databases(call: Call) -> Response:
-    found, more = await call.rooms.databases.of(call.app)
+    async with call.rooms.queries():
+        found, more = await call.rooms.databases.of(call.app)
     databases = [
         DatabaseAnswer(path=each.path, size_bytes=each.size_bytes, modified_at=shown.moment(each.modified_at))
         for each in found
@@ -67,7 +68,8 @@ async def query_database(call: Call) -> Response:
     if body.write:
         message = "Writing is not built yet: it comes with restore points, so that it can be undone."
         raise SteadyError("not_implemented", message, {"field": "write"})
-    rows = await call.rooms.databases.read(call.app, file, body.sql, _params(body))
+    async with call.rooms.queries():
+        rows = await call.rooms.databases.read(call.app, file, body.sql, _params(body))
     return json_answer(
         QueryAnswer(columns=rows.columns, rows=rows.rows, truncated=rows.truncated, ms=rows.milliseconds)
     )

@@ -38,6 +38,9 @@ CREATIONS_PER_HOUR_MAX = 60
 LOGINS_PER_HOUR_MAX = 60
 SIGNUPS_PER_HOUR_MAX = 60
 TESTS_PER_HOUR_MAX = 60
+QUERIES_AT_ONCE_MAX = 4
+"""Reads of databases, of all apps."""
+QUERIES_WAITING_MAX = 32
 DIFFS_AT_ONCE_MAX = 1
 DIFFS_WAITING_MAX = 16
 
@@ -74,6 +77,7 @@ class Rooms:
     attempts: Attempts = field(default_factory=Attempts)
     passwords: Passwords = field(default_factory=Passwords)
     comparisons: Turns = field(default_factory=lambda: Turns(DIFFS_AT_ONCE_MAX, DIFFS_WAITING_MAX, "diffs"))
+    queries: Turns = field(default_factory=lambda: Turns(QUERIES_AT_ONCE_MAX, QUERIES_WAITING_MAX, "queries"))
 
     @property
     def apps(self) -> Apps:

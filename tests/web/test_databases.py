@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
 
+from steadyd.web.turns import Turns
 from tests.web.conftest import HELLO, Stage, Web, code
 
 KEEPER = b"""
@@ -90,5 +92,16 @@ def test_only_the_owner_reads(web: Web) -> None:
             assert code(await stranger.post(QUERY, json={"sql": "SELECT 1"})) == "not_found"
         async with stage.client(token) as owner:
             assert (await owner.post(QUERY, json={"sql": "SELECT 1"})).json()["rows"] == [[1]]
+
+    web(body)
+
+
+def test_so_many_at_once(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello", content=KEEPER + HELLO)
+        stage = stage.rebuilt(queries=Turns(1, 2, "queries"))
+        async with stage.client(stage.operator_token) as client:
+            answers = await asyncio.gather(*(client.post(QUERY, json={"sql": "SELECT 1"}) for _ in range(4)))
+            assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 503]
 
     web(body)

@@ -25,9 +25,14 @@ const WRITE_VERSION_AT = 18; // 1 rollback journal, 2 write-ahead log
 // Values: https://sqlite.org/rescode.html
 const [BUSY, NO_MEMORY, READ_ONLY, CORRUPT, CANNOT_OPEN, DENIED, NOT_A_DATABASE] = [5, 7, 8, 11, 14, 23, 26];
 
-const ALLOWED = new Set([sqlite.SQLITE_SELECT, sqlite.SQLITE_READ, sqlite.SQLITE_FUNCTION, sqlite.SQLITE_RECURSIVE]);
+// A connection that only reads refuses what changes rows by itself. It is allowed here, since full-text and R*Tree tables
+// prepare such statements whenever they are read. What the connection would let pass is not: ATTACH, and by it VACUUM INTO.
+const { SQLITE_SELECT, SQLITE_READ, SQLITE_FUNCTION, SQLITE_RECURSIVE } = sqlite;
+const { SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE } = sqlite;
+const ALLOWED = new Set([SQLITE_SELECT, SQLITE_READ, SQLITE_FUNCTION, SQLITE_RECURSIVE]);
+for (const action of [SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE]) ALLOWED.add(action);
 const PRAGMAS = new Set(
-  `application_id auto_vacuum collation_list compile_options database_list encoding foreign_key_check foreign_key_list
+  `application_id auto_vacuum collation_list compile_options data_version database_list encoding foreign_key_check foreign_key_list
    freelist_count function_list index_info index_list index_xinfo integrity_check journal_mode module_list page_count
    page_size pragma_list quick_check schema_version table_info table_list table_xinfo user_version`.split(/\s+/),
 );
@@ -179,7 +184,7 @@ function shown(value: any): Value {
 function refusal(error: any): { code: string; message: string } {
   const code = Number(error.errcode ?? error.errno) & 0xff; // the rest says more exactly why
   const said = String(error.message);
-  if (code === CORRUPT || code === NOT_A_DATABASE)
+  if (code === CORRUPT || code === NOT_A_DATABASE || said === "unsupported file format")
     return { code: "database_damaged", message: `The database cannot be read: ${said}.` };
   if (code === DENIED || code === READ_ONLY)
     return { code: "sql_error", message: "This only reads: SELECT, VALUES, WITH, EXPLAIN and the PRAGMAs that tell." };

@@ -11,7 +11,7 @@ from steadyd.model import Cron
 from steadyd.schedule import parse
 
 CRONS_MAX = 50
-"""For one app, those of its file and its owner's together."""
+"""In a version's file, and for one app, with those of its file, when its owner adds one."""
 PATH_CHARACTERS_MAX = 1_000
 METHODS = ("POST", "GET")
 SCHEDULED = "scheduled"

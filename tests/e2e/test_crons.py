@@ -153,3 +153,21 @@ def test_nobody_outside_can_pretend_to_be_a_cron(daemon: Daemon) -> None:
     assert daemon.ask("hello", "/forged", headers=headers).text == "null"
     daemon.ask("hello", "/tick", "POST", headers=headers)
     assert daemon.ask("hello", "/asked").json() == []
+
+
+def test_a_function_of_a_bundled_app_is_the_running_ones(daemon: Daemon) -> None:
+    """An app that is large enough runs as bytecode; what is called there is the module that answers requests."""
+    lines = "".join(f"  'line {number} of something that takes its time to read',\n" for number in range(3_000))
+    source = """
+    import { lines } from "./lines.ts";
+    let called = 0;
+    export function nightly() { called++; }
+    export default { fetch: () => new Response(`${called} ${lines.length}`), scheduled() { called += 10; } };
+    """
+    crons = [{"schedule": "@daily", "export": "nightly"}, {"schedule": "@daily"}]
+    said = {"index.ts": source, "lines.ts": f"export const lines = [\n{lines}];\n"}
+    daemon.create("hello", {**said, "steady.json": json.dumps({"crons": crons})})
+    assert list((daemon.data / "apps").glob("*/bundles/*/index.js.jsc"))
+    for cron in ("nightly", "scheduled"):
+        assert daemon.api("POST", f"/apps/hello/crons/{cron}/run").json()["run"]["outcome"] == "ok"
+    assert daemon.ask("hello").text == "11 3000"

@@ -26,6 +26,7 @@ TITLES: Mapping[str, str] = {
     "network": "{} has used up its network for today",
     "bun_refused": "{} does not run with this Bun",
     "auto_rollback": "{} is back at an earlier version",
+    "suspended": "{} was taken out of service",
     "cron": "A cron of {} failed",
     "host_bun": "An app on {} does not run with its new Bun",
     "host_disk": "The disk of {} is nearly full",
@@ -47,6 +48,8 @@ class Alarm:
         """The kinds of notice that `event` asks for, mostly none."""
         if event.kind in ("failed", "auto_rollback", "bun_refused"):
             return [event.kind]
+        if event.kind == "suspend":
+            return ["suspended"]
         if event.kind == "cron_failed":
             return ["cron"]
         if event.kind == "limit":

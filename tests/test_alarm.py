@@ -21,6 +21,7 @@ def death(cause: str) -> Event:
     ("event", "kinds"),
     [
         (Event(0.0, "failed", "It is not started any more."), ["failed"]),
+        (Event(0.0, "suspend", "Suspended by the operator: Spam."), ["suspended"]),
         (Event(0.0, "cron_failed", "Cron “tick” failed."), ["cron"]),
         (death("memory"), ["memory"]),
         (death("processes"), ["processes"]),

@@ -126,6 +126,8 @@ WORKS = (
     Work("restart", post("restart"), lambda daemon: app(daemon)["state"] == "running"),
     Work("stop", post("stop", {"hold": True}), lambda daemon: app(daemon)["state"] == "held", post("start")),
     Work("start", post("start"), lambda daemon: app(daemon)["state"] != "held", post("stop", {"hold": True})),
+    Work("suspend", post("suspend"), lambda daemon: app(daemon)["state"] == "suspended", post("resume")),
+    Work("resume", post("resume"), lambda daemon: app(daemon)["state"] != "suspended", post("suspend")),
     Work(
         "delete",
         lambda daemon: daemon.api("DELETE", "/apps/hello"),
@@ -143,7 +145,7 @@ def test_killed_before_each_entry_of_each_operation(daemon: Dying) -> None:
     create(daemon)
     hits = 0
     for work in WORKS:
-        if work.kind in ("start", "undelete"):
+        if work.kind in ("start", "resume", "undelete"):
             WORKS[WORKS.index(work) - 1].call(daemon)
         for entry in range(1, ENTRIES_MAX):
             answer = daemon.doomed(entry, work.call)
@@ -169,7 +171,7 @@ def _look(daemon: Dying, work: Work, hits: int) -> int:
         work.again(daemon)
         hits = 0 if work.kind in ("purge", "create") else hits
     now = app(daemon)
-    if not now or now["state"] in ("held", "deleted"):
+    if not now or now["state"] in ("held", "suspended", "deleted"):
         return hits
     answer = daemon.ask("hello", method="POST").json()
     assert answer["hits"] == hits + 1

@@ -13,6 +13,8 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Choices, File, Kind, Network, Principal, Version
+from steadyd.records.apps import suspending
+from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.runner.engine import Engine
 from steadyd.runner.modules import GONE
 from steadyd.store import Connection
@@ -31,6 +33,7 @@ NEXT = COUNTER.replace("VERSION = 1", "VERSION = 2")
 VERSIONS = {
     "create": (1,), "deploy": (1, 2), "rollback": (2, 1), "restart": (1,), "start": (1,), "stop": (1,), "hold": (1,),
     "settings": (1,), "network": (1,), "delete": (1,), "undelete": (1,), "purge": (1,), "rename": (1,), "claim": (1,),
+    "suspend": (1,), "resume": (1,),
 }  # fmt: skip
 """Operation → the versions that may be live after it was interrupted: before it, and after."""
 
@@ -83,6 +86,8 @@ async def _before(kind: str, here: World) -> None:
         await here.database.write(lambda db: db.execute(sql, (HEIR.id, HEIR.name)))
     elif kind == "start":
         await here.controller.stop(by, await here.app(), hold=True)
+    elif kind == "resume":
+        await _suspend(here)
     elif kind == "undelete":
         await here.removal.delete(by, await here.app())
 
@@ -103,11 +108,18 @@ async def _work(kind: str, here: World) -> None:
         "purge": lambda app: here.removal.purge(by, app),
         "rename": lambda app: here.workshop.identity.rename(by, app, "other"),
         "claim": lambda app: here.workshop.identity.claim(HEIR, app),
+        "suspend": lambda app: _suspend(here),
+        "resume": lambda app: here.controller.suspension(by, app, RESUME, suspending(app.id, None)),
     }
     if kind == "create":
         await here.create(COUNTER)
     else:
         await work[kind](await here.app())
+
+
+async def _suspend(here: World) -> None:
+    app = await here.app()
+    await here.controller.suspension(await here.operator(), app, SUSPEND, suspending(app.id, "Spam."))
 
 
 async def _look(kind: str, home: Path, bun: Engine) -> None:
@@ -124,6 +136,8 @@ async def _look(kind: str, home: Path, bun: Engine) -> None:
         await _agree(here, kind, app)
         if app.deleted_at is not None:
             await here.removal.undelete(by, app)
+        if app.suspended:
+            await here.controller.suspension(by, app, RESUME, suspending(app.id, None))
         if app.held:
             await here.controller.start(by, app)
         assert app.version in VERSIONS[kind]
@@ -145,6 +159,7 @@ async def _agree(here: World, kind: str, app: App) -> None:
     true = {
         "deploy": app.version == 2, "rollback": app.version == 1, "hold": app.held, "start": not app.held,
         "rename": app.name == "other", "claim": app.owner_id == HEIR.id,
+        "suspend": bool(app.suspended), "resume": not app.suspended,
         "settings": app.limits.cpus == 0.5, "network": app.settings.network is Network.NONE,
         "delete": app.deleted_at is not None, "undelete": app.deleted_at is None, "create": True,
     }  # fmt: skip

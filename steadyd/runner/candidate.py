@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -25,6 +25,9 @@ from steadyd.runner.start import Plan
 from steadyd.runner.suite import run_suite
 from steadyd.runner.tool import Tools
 
+OFFLINE_SECONDS_MAX = 5.0
+"""For a start that asked for a host; without one it has as long as any."""
+LOOK_SECONDS = 0.5
 HOSTS_NAMED = 5
 """Hosts that a sentence names."""
 
@@ -267,7 +270,9 @@ class Candidate:
         try:
             plan = await ground.plan(self._app, self._version, found.scratch, environment="trial")
             plan = _reaching(plan, network, sightings)
-            instance = await ground.starter.start(plan, ground.timing.start_seconds)
+            starting = ground.starter.start(plan, ground.timing.start_seconds)
+            auto = network is None and self._rules.network is TrialNetwork.AUTO
+            instance = await (_impatiently(starting, sightings) if auto else starting)
         except BaseException:
             self._remember(sightings)
             await self._trials.throw(found)
@@ -322,6 +327,26 @@ class Candidate:
 
 
 # Private
+
+
+async def _impatiently(starting: Coroutine[None, None, Instance], sightings: Sightings) -> Instance:
+    """Give up early on a start that waits for what it does not reach: some ask again for ever.
+
+    Raises:
+        Failure: as `starting`, or since it asked for a host and did not listen within OFFLINE_SECONDS_MAX.
+    """
+    task = asyncio.ensure_future(starting)
+    try:
+        await asyncio.wait({task}, timeout=OFFLINE_SECONDS_MAX)
+        while not task.done():
+            sightings.look()
+            if sightings.hosts:
+                raise Failure("start_timeout", f"it did not listen within {OFFLINE_SECONDS_MAX:g} s.", 0.0)
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _reaching(plan: Plan, network: Network | None, sightings: Sightings) -> Plan:

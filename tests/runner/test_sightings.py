@@ -9,7 +9,6 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steadyd.runner import sightings as module
 from steadyd.runner.sightings import ACK, HOSTS_MAX, PACKETS_PER_TURN_MAX, SYN, TCP, Sightings, called
 from tests.runner.conftest import run, until
 
@@ -70,14 +69,14 @@ def test_names_are_refused_and_remembered() -> None:
 
 def test_so_many_packets_in_a_turn() -> None:
     """Who asks without end delays nobody."""
-    asked = 0
-
-    class Names:
-        def recvfrom(self, size: int) -> tuple[bytes, str]:
-            nonlocal asked
-            asked += 1
-            assert size == module.PACKET_BYTES_MAX
-            return b"", ""
-
-    Sightings()._answer(Names())  # type: ignore[arg-type]
-    assert asked == PACKETS_PER_TURN_MAX
+    seen = Sightings()
+    with socket.socket(type=socket.SOCK_DGRAM) as names, socket.socket(type=socket.SOCK_DGRAM) as app:
+        names.bind(("127.0.0.1", 0))
+        names.setblocking(False)
+        for number in range(PACKETS_PER_TURN_MAX + 3):
+            app.sendto(query(f"{number}.example.com"), names.getsockname())
+        counts = []
+        for _ in range(2):
+            seen._answer(names)
+            counts.append(len(seen.hosts))
+        assert counts == [PACKETS_PER_TURN_MAX, PACKETS_PER_TURN_MAX + 3]

@@ -51,14 +51,14 @@ def restart(client: Client, name: str, as_json: bool) -> None:
 @uses_server
 @json_option
 def delete(client: Client, name: str, as_json: bool) -> None:
-    """Delete an app: it stops at once; code, data and name are kept for 30 days."""
+    """Delete an app: it stops at once; code, data and name are kept for a while (`apps --deleted`)."""
     from steadyd.cli.client import app_path
 
     client.call("DELETE", app_path(name), app=name, seconds=START_SECONDS_MAX)
     if as_json:
         print_json({"deleted": name})
     else:
-        click.echo(safe_line(f"{name} is deleted; within 30 days `steadyd undelete {name}` brings it back"))
+        click.echo(safe_line(f"{name} is deleted; `steadyd undelete {name}` brings it back while it is kept"))
 
 
 @click.command(cls=Verb)

@@ -178,6 +178,21 @@ def check_room(db: Connection, owner_id: str, kind: Kind, policy: Policy) -> Non
         raise SteadyError("app_limit", said, {"limit": policy.guest_apps})
 
 
+def same_owner(app: App) -> Write:
+    """Nothing, if the app belongs to whom it belonged when it was decided who may.
+
+    Raises:
+        SteadyError: when it is written, `not_found`.
+    """
+
+    def write(db: Connection) -> None:
+        row = one(db, "SELECT owner_id FROM apps WHERE id = ?", (app.id,))
+        if row is None or row[0] != app.owner_id:
+            raise SteadyError("not_found", f"“{app.name}” is somebody else's by now.")
+
+    return write
+
+
 def moved(app_id: str, to: Principal, now: float) -> Write:
     """The app is `to`'s from this commit on, with the names that it gave up, and stays: it is no longer temporary."""
 

@@ -236,6 +236,8 @@ class Controller:
         now = await self._ground.apps.by_id(app.id)
         if now is None or now.deleted_at is not None:
             raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
+        if now.owner_id != app.owner_id:  # claimed since it was decided who may
+            raise SteadyError("not_found", f"“{app.name}” is somebody else's by now.")
         if now.suspended and kind not in (SUSPEND, RESUME):
             raise suspended(now)
         return now

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 
 from steadyd.model import App, Event, Principal
-from steadyd.records.apps import moved
+from steadyd.records.apps import moved, same_owner
 from steadyd.runner.app import AT_REST
 from steadyd.runner.controller import Controller, Turn
 from steadyd.store import Write
@@ -47,7 +47,7 @@ class Identity:
 
         async def work() -> App:
             now = time.time()
-            writes = moved(app.id, to, now), self._ground.apps.bringing_back(app.id, now)
+            writes = same_owner(app), moved(app.id, to, now), self._ground.apps.bringing_back(app.id, now)
             if app.deleted_at is not None:
                 async with self._controller.operations.open(app, CLAIM, to) as operation:
                     await operation.commit(*writes)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from steadyd.model import App, Event, Principal
-from steadyd.records.apps import deleting
+from steadyd.records.apps import deleting, same_owner
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.operation import Operations
@@ -38,7 +38,7 @@ class Removal:
             SteadyError: `app_limit` for a guest, `not_found` while it is purged.
         """
         async with self._operations.open(app, "undelete", by) as operation:
-            await operation.commit(self._ground.apps.bringing_back(app.id, time.time()))
+            await operation.commit(same_owner(app), self._ground.apps.bringing_back(app.id, time.time()))
             await self._fleet.add(replace(app, deleted_at=None))
             await self._fleet.publish_routes()
         self._fleet.note(app.id, Event(time.time(), "undelete", f"Brought back by {by.name}."))
@@ -61,7 +61,7 @@ class Removal:
         async with self._operations.open(app, "delete", by) as operation:
             runtime = await self._fleet.add(app)
             async with runtime.operation, operation.step("stop"):
-                await operation.commit(*writes, deleting(app.id, time.time()))
+                await operation.commit(same_owner(app), *writes, deleting(app.id, time.time()))
                 await self._fleet.remove(app.id)
                 await self._fleet.publish_routes()
         self._fleet.note(app.id, Event(time.time(), "delete", told))
@@ -71,7 +71,7 @@ class Removal:
             runtime = await self._fleet.add(app)
             async with runtime.operation:
                 async with operation.step("stop"):
-                    await operation.commit(*writes, deleting(app.id, time.time()))
+                    await operation.commit(same_owner(app), *writes, deleting(app.id, time.time()))
                     await self._fleet.remove(app.id)
                     await self._fleet.publish_routes()
                 async with operation.step("remove"):

@@ -129,7 +129,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="DELETE", path=ONE, handler=delete_app, access=Access.OWNER_OF_DELETED, status=204,
-        summary="Delete an app. It stops at once and can be brought back for 30 days, unless `purge=1`.",
+        summary="Delete an app. It stops at once and can be brought back until `kept_until`, unless `purge=1`.",
         query=schema.DeleteQuery, answers={}, errors=("unauthorized", "not_found", "cross_site", "conflict"),
     ),
     Endpoint(

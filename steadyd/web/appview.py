@@ -40,7 +40,7 @@ SENTENCES: Mapping[AppState, str] = {
     AppState.HELD: "Held down by its owner. Requests get an error until it is started.",
     AppState.FROZEN: "Frozen while idle. The next request thaws it.",
     AppState.SUSPENDED: "Suspended by the operator.",
-    AppState.DELETED: "Deleted. It can be brought back with its data for 30 days.",
+    AppState.DELETED: "Deleted. It can be brought back with its data.",
 }
 
 

@@ -106,6 +106,55 @@ def test_a_claim_gives_an_account_s_limits_at_once(root: Path, bun: Engine) -> N
     run(body())
 
 
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_claim_and_a_purge_at_once_leave_a_whole_app_or_none(root: Path, bun: Engine, expired: bool) -> None:
+    """Whoever is first: the owner's purge does not reach what is somebody else's, and nothing half gone comes back."""
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            to, guest = await here.operator(), await here.people.add_guest(1.0)
+            for turn in range(6):
+                made = await here.deployer.create(guest, f"app-{turn}", tree(SAYS), Origin("paste"), True)
+                if expired:
+                    await here.removal.delete(guest, made.app)
+                app = await here.app(f"app-{turn}")
+                work = [here.removal.purge(guest, app), here.workshop.identity.claim(to, app)]
+                ended = await asyncio.gather(*(work if turn % 2 else reversed(work)), return_exceptions=True)
+                assert {type(end) for end in ended if isinstance(end, BaseException)} <= {SteadyError}
+                now = await here.apps.by_id(app.id)
+                if now is None:
+                    assert not here.fleet.ground.place(app).root.exists()
+                    assert f"app-{turn}.localhost" not in here.routes
+                else:
+                    assert (now.owner_id, now.deleted_at) == (to.id, None)
+                    assert (await here.ask(name=now.name)).startswith(f"app-{turn} ")
+            assert await here.journal.unfinished() == []
+
+    run(body())
+
+
+def test_who_lost_an_app_changes_it_no_more(root: Path, bun: Engine) -> None:
+    """A deploy that waited for its turn while somebody claimed the app does not go live."""
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            guest = await here.people.add_guest(1.0)
+            made = await here.deployer.create(guest, "hello", tree(SAYS), Origin("paste"), True)
+            await here.workshop.identity.claim(await here.operator(), made.app)
+            for work in (
+                here.deployer.deploy(guest, made.app, tree(SAYS), Origin("paste")),
+                here.removal.delete(guest, made.app),
+                here.removal.purge(guest, made.app),
+                here.workshop.identity.claim(guest, made.app),
+                here.workshop.identity.rename(guest, made.app, "mine"),
+            ):
+                with pytest.raises(SteadyError, match="somebody else's by now"):
+                    await work
+            assert (await here.ask()).startswith("hello ")
+
+    run(body())
+
+
 def test_what_has_expired_can_be_claimed(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with world(root, bun, sandboxed=False) as here:

@@ -30,8 +30,11 @@ def apps(client: Client, deleted: bool, as_json: bool) -> None:
         note("No deleted apps." if deleted else "No apps yet. `steadyd deploy FOLDER` makes one.")
         return
     if deleted:
-        rows = [[_text(app, "name"), date(app.get("deleted_at")), date(app.get("kept_until"))] for app in listed]
-        print_table(["name", "deleted", "kept until"], rows)
+        rows = [
+            [_text(app, "name"), _text(app, "state"), date(app.get("deleted_at")), date(app.get("kept_until"))]
+            for app in listed
+        ]
+        print_table(["name", "state", "since", "kept until"], rows)
         return
     rows = [
         [_text(app, "name"), _text(app, "state"), _text(app, "version"), _memory(app), _text(app, "url")]

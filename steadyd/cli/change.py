@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from steadyd.cli.deploy import url_of
+from steadyd.cli.progress import Steps, following
 from steadyd.cli.server import uses_server, uses_server_beside_data
 from steadyd.cli.terminal import print_json, safe_line
 from steadyd.cli.verb import Verb, json_option
@@ -112,7 +113,10 @@ def claim(client: Client, name: str, guest_token: str | None, as_json: bool) -> 
 @json_option
 def rollback(client: Client, name: str, version: int, with_env: bool, as_json: bool) -> None:
     """Make an earlier version live again."""
-    answer = _post(client, name, "rollback", {"version": version} | ({"env": True} if with_env else {}))
+    steps = Steps()
+    with following(client, name, steps):
+        answer = _post(client, name, "rollback", {"version": version} | ({"env": True} if with_env else {}))
+    steps.rest(answer)
     if as_json:
         print_json(answer)
     else:

@@ -208,8 +208,8 @@ def _say_what_happened(answer: dict[str, Any], told: Steps) -> None:
     deployed = answer.get("deploy")
     deployed = deployed if isinstance(deployed, dict) else {}
     steps = [step for step in deployed.get("steps") or [] if isinstance(step, dict)]
+    told.rest(answer)
     for step in steps:
-        told.ended(step)
         if step.get("hosts"):
             note(f"  asked for, and not reached by the trial: {', '.join(map(str, step['hosts']))}")
     for sentence in answer.get("notes") or []:

@@ -53,6 +53,13 @@ class Steps:
             failed = "" if step.get("ok", True) else "  failed"
             note(f"  {name.ljust(NAME_WIDTH)}  {milliseconds(step.get('ms')):>8}{failed}")
 
+    def rest(self, answer: dict[str, Any]) -> None:
+        """The steps that an answer names and nobody told yet."""
+        deploy = answer.get("deploy")
+        for step in (deploy.get("steps") or ()) if isinstance(deploy, dict) else ():
+            if isinstance(step, dict):
+                self.ended(step)
+
 
 @contextmanager
 def following(client: Client, name: str, steps: Steps) -> Iterator[None]:

@@ -99,7 +99,8 @@ class Apps:
 
     async def public(self, after: str, limit: int) -> list[App]:
         """Apps that everybody may know of, by name, those after the name `after`."""
-        where = f"{PUBLIC} AND a.deleted_at IS NULL AND a.version > 0 AND a.name > ?"
+        serves = "a.deleted_at IS NULL AND a.version > 0 AND coalesce(a.suspended, p.suspended) IS NULL"
+        where = f"{PUBLIC} AND {serves} AND a.name > ?"
         sql = f"SELECT {COLUMNS} {FROM} WHERE {where} ORDER BY a.name LIMIT ?"
         return await self._database.read(lambda db: _apps(db.execute(sql, (after, limit)), self.policy))
 

@@ -15,6 +15,7 @@ WAKE = "wake"
 EVENTS_PER_APP_MAX = 1_000
 OPERATIONS_PER_APP_MAX = 500
 OPERATION_DAYS_MAX = 30
+DEPLOYS_PER_APP_MAX = 1_000
 """How long the operations of an app that is gone are kept."""
 OPERATIONS = (
     "SELECT o.id, o.app_id, coalesce(a.name, o.app_name), o.kind, o.principal_id, coalesce(p.name, ''), o.step, "
@@ -199,6 +200,8 @@ def _forget_old(db: Connection, app_id: str, now: float) -> None:
         f"DELETE FROM operations WHERE app_id = ? AND id <= ({sql}) AND finished_at IS NOT NULL",
         (app_id, app_id, OPERATIONS_PER_APP_MAX),
     )
+    sql = "SELECT id FROM deploys WHERE app_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+    db.execute(f"DELETE FROM deploys WHERE app_id = ? AND id <= ({sql})", (app_id, app_id, DEPLOYS_PER_APP_MAX))
     sql = "DELETE FROM operations WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM apps WHERE id = app_id)"
     db.execute(sql, (now - OPERATION_DAYS_MAX * 86_400.0,))
 

@@ -206,6 +206,12 @@ STEADY = (
     """
     CREATE INDEX former_names_of_owner ON former_names (owner_id, until);
     """,
+    """
+    UPDATE versions SET live_at = coalesce(live_at, (
+        SELECT max(coalesce(d.finished_at, d.started_at)) FROM deploys d
+        WHERE d.app_id = versions.app_id AND d.version = versions.number AND d.status = 'live'
+    ));
+    """,
 )
 
 TELEMETRY = (

@@ -26,8 +26,8 @@ BEYOND = (
     "app_id = ?1 AND number NOT IN (SELECT version FROM apps WHERE id = ?1) "
     "AND number NOT IN (SELECT number FROM versions WHERE app_id = ?1 AND pinned) "
     "AND number NOT IN (SELECT number FROM versions WHERE app_id = ?1 ORDER BY number DESC LIMIT ?2) "
-    "AND number NOT IN (SELECT version FROM deploys WHERE app_id = ?1 AND status = 'live' "
-    "GROUP BY version ORDER BY max(id) DESC LIMIT ?3)"
+    "AND number NOT IN (SELECT number FROM versions WHERE app_id = ?1 AND live_at IS NOT NULL "
+    "ORDER BY live_at DESC, number DESC LIMIT ?3)"
 )
 FROM = "FROM versions v LEFT JOIN principals p ON p.id = v.author_id"
 
@@ -61,11 +61,10 @@ class Versions:
         return await self._database.read(lambda db: [_from_row(row, ()) for row in db.execute(sql, (app_id,))])
 
     async def drop_never_live(self, app_id: str) -> None:
-        """A version exists only if some deploy made it live: what failed or was interrupted leaves none."""
+        """A version exists only if it went live: what failed or was interrupted leaves none."""
         sql = (
-            "DELETE FROM versions WHERE app_id = ?1 AND number NOT IN "
-            "(SELECT version FROM deploys WHERE app_id = ?1 AND status = 'live' "
-            "UNION SELECT version FROM apps WHERE id = ?1)"
+            "DELETE FROM versions WHERE app_id = ?1 AND live_at IS NULL "
+            "AND number NOT IN (SELECT version FROM apps WHERE id = ?1)"
         )
         await self._database.write(lambda db: db.execute(sql, (app_id,)))
 

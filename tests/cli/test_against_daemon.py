@@ -69,7 +69,9 @@ def test_the_life_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> Non
     assert newest.split()[:2] == ["2", "live"]
     assert "folder" in newest
     assert newest.endswith("Say two")
-    assert operator("rollback", "typed", "1").exit_code == 0
+    back = operator("rollback", "typed", "1")
+    assert (back.exit_code, back.stdout) == (0, f"http://typed.localhost:{daemon.port}\n")
+    assert "  switch " in back.stderr
     assert daemon.ask("typed").text == "one"
 
     assert operator("stop", "typed").stdout == "typed is stopped\n"

@@ -8,7 +8,13 @@ import pytest
 
 from steadyd.model import App, Event, Principal
 from steadyd.records.apps import Apps, going_live
-from steadyd.records.journal import EVENTS_PER_APP_MAX, OPERATION_DAYS_MAX, OPERATIONS_PER_APP_MAX, Journal
+from steadyd.records.journal import (
+    DEPLOYS_PER_APP_MAX,
+    EVENTS_PER_APP_MAX,
+    OPERATION_DAYS_MAX,
+    OPERATIONS_PER_APP_MAX,
+    Journal,
+)
 from steadyd.records.people import People
 from steadyd.store import Connection, Database
 from steadyd.terms import Terms
@@ -103,6 +109,18 @@ def test_operations_are_listed_by_app_and_by_who_asked(run: Callable[[Body], Non
         assert [found.id for found in await journal.operations(principal_id=owner.id)] == [first]
         assert [found.id for found in await journal.operations(app.id, other.id)] == [second]
         assert [found.id for found in await journal.operations(limit=1)] == [second]
+
+    run(body)
+
+
+def test_only_so_many_deploys_of_an_app_are_kept(run: Callable[[Body], None], database: Database) -> None:
+    async def body(journal: Journal, app: App, owner: Principal) -> None:
+        rows = [(app.id, number, "deploy", "live", NOW) for number in range(DEPLOYS_PER_APP_MAX + 5)]
+        sql = "INSERT INTO deploys (app_id, version, kind, status, started_at) VALUES (?, ?, ?, ?, ?)"
+        await database.write(lambda db: db.executemany(sql, rows))
+        await journal.finish(await journal.begin(app, "deploy", owner, NOW), "done", NOW)
+        kept = await journal.deploys(app.id, limit=DEPLOYS_PER_APP_MAX * 2)
+        assert (len(kept), kept[-1].version) == (DEPLOYS_PER_APP_MAX, 5)
 
     run(body)
 

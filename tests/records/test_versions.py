@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable
 
 import pytest
@@ -11,8 +12,8 @@ from steadyd.errors import SteadyError
 from steadyd.model import App, Commit, Draft, File, Origin
 from steadyd.records.apps import Apps
 from steadyd.records.people import People
-from steadyd.records.versions import Versions
-from steadyd.store import Connection, Database
+from steadyd.records.versions import Versions, went_live
+from steadyd.store import Database
 
 NOW = 1_790_000_000.0
 FILES = (File("index.ts", "a" * 64, 10), File("lib/db.ts", "b" * 64, 20))
@@ -66,6 +67,9 @@ def test_a_removed_app_leaves_no_version(database: Database) -> None:
     asyncio.run(body())
 
 
+CLOCK = itertools.count(NOW)
+
+
 async def grown(database: Database, numbers: int) -> tuple[Apps, Versions, App]:
     """An app with so many versions, each with a file of its own; the last is live, and all were."""
     apps, versions = Apps(database), Versions(database)
@@ -74,20 +78,16 @@ async def grown(database: Database, numbers: int) -> tuple[Apps, Versions, App]:
     for number in range(1, numbers + 1):
         files = (File("same.ts", "a" * 64, 1), File("index.ts", f"{number:064}", 1))
         await versions.add(app, owner, Draft("index.ts", Origin("paste"), files), NOW)
-    await went_live(database, app, range(1, numbers + 1))
+    await made_live(database, app, range(1, numbers + 1))
     return apps, versions, app
 
 
-async def went_live(database: Database, app: App, numbers: Iterable[int]) -> None:
+async def made_live(database: Database, app: App, numbers: Iterable[int]) -> None:
     """As a deploy's records say it; the last number is what is live now."""
 
-    def write(db: Connection) -> None:
-        for number in numbers:
-            sql = "INSERT INTO deploys (app_id, version, kind, status, started_at) VALUES (?, ?, 'deploy', 'live', ?)"
-            db.execute(sql, (app.id, number, NOW))
-            db.execute("UPDATE apps SET version = ? WHERE id = ?", (number, app.id))
-
-    await database.write(write)
+    for number in numbers:
+        await database.write(went_live(app.id, number, next(CLOCK), list))
+    await database.write(lambda db: db.execute("UPDATE apps SET version = ? WHERE id = ?", (number, app.id)))
 
 
 async def numbers(versions: Versions, app: App) -> list[int]:
@@ -98,7 +98,7 @@ def test_old_versions_go_but_not_what_one_goes_back_to(database: Database) -> No
     async def body() -> None:
         _, versions, app = await grown(database, 40)
         await versions.pin(app.id, 5, True)
-        await went_live(database, app, [7, 40, 39, 3])
+        await made_live(database, app, [7, 40, 39, 3])
         gone = await versions.retire(app.id, 4)
         # 40 to 37 are the newest; of 10 that were live last, 3 (which is live), 39, 40 and 7 come first, then 38 to 33.
         kept = [40, 39, 38, 37, 36, 35, 34, 33, 7, 5, 3]
@@ -134,5 +134,16 @@ def test_a_pin_holds_until_it_is_taken_back_and_there_are_only_so_many(
         await versions.pin(app.id, 3, True)
         await versions.retire(app.id, 1)
         assert [number for number in await numbers(versions, app) if number < 20] == [3, 2]
+
+    asyncio.run(body())
+
+
+def test_what_never_went_live_is_no_version(database: Database) -> None:
+    async def body() -> None:
+        _, versions, app = await grown(database, 3)
+        owner = await People(database).add_guest(NOW)
+        await versions.add(app, owner, Draft("index.ts", Origin("paste"), FILES), NOW)
+        await versions.drop_never_live(app.id)
+        assert await numbers(versions, app) == [3, 2, 1]
 
     asyncio.run(body())

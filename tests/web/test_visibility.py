@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from steadyd.records.apps import suspending
 from steadyd.web import apps
 from steadyd.web.app import endpoints
 from steadyd.web.endpoint import Access, Endpoint
@@ -96,6 +97,24 @@ def test_a_deleted_app_shows_its_source_to_nobody(web: Web) -> None:
         async with stage.client() as client:
             assert (await client.get("/api/apps/hello/versions")).status_code == 404
             assert (await client.get("/api/apps?public=1")).json() == {"apps": [], "next": None}
+
+    web(body)
+
+
+def test_a_suspended_app_shows_its_source_to_its_owner_only(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        owner = await stage.guest()
+        await two_versions(stage, owner)
+        async with stage.client(owner) as client:
+            await show_source(client, "public")
+        app = await stage.rooms.apps.by_name("hello")
+        assert app is not None
+        await stage.rooms.apps.write(suspending(app.id, "Spam."))
+        async with stage.client() as client:
+            assert (await client.get("/api/apps/hello/versions")).status_code == 404
+            assert (await client.get("/api/apps?public=1")).json() == {"apps": [], "next": None}
+        async with stage.client(owner) as client:
+            assert (await client.get("/api/apps/hello/versions")).status_code == 200
 
     web(body)
 

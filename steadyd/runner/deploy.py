@@ -17,7 +17,7 @@ from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.manifest import read_manifest
-from steadyd.model import App, Deploy, Draft, Event, File, Origin, Principal, Version
+from steadyd.model import App, AppState, Deploy, Draft, Event, File, Origin, Principal, Version
 from steadyd.records.apps import going_live
 from steadyd.records.versions import went_live
 from steadyd.runner.candidate import Trials
@@ -181,13 +181,16 @@ class Deployer:
         return await self._finish(self._change(app, "rollback", by, None, request))
 
     async def retreat(self, by: Principal, app: App, failed: int, back_to: int, manner: Manner) -> Deployed:
-        """Leave a version for an earlier one, unless it is no longer live.
+        """Leave a version that is given up for an earlier one.
 
         Raises:
-            SteadyError: `version_conflict`, `not_found` or `deploy_failed`.
+            SteadyError: `version_conflict` or `conflict` if it is not, `not_found` or `deploy_failed`.
         """
 
         async def request(live: Version) -> Request:
+            runtime = self._fleet.runtime(app.id)
+            if runtime is None or runtime.state is not AppState.FAILED:
+                raise SteadyError("conflict", f"“{app.name}” is no longer given up.")
             target = await self._kept(app, back_to)
             return Request(by, RETREAT, target.origin, version=target, manner=manner)
 

@@ -176,7 +176,7 @@ class Installer:
             async with self._registry.door(place.uid) as door:
                 result = await self._run(place, folder, cache, door, tell)
             if not result.ok or not (folder / MODULES).is_dir():
-                lines = [line for line in result.last_lines() if not line.startswith("{")]
+                lines = [line for line in result.last_lines() if line and not line.startswith("{")]
                 timed_out = INSTALL_SECONDS_MAX if result.timed_out else 0.0
                 nearest = [str(version) for version in result.answer().get("nearest", [])]
                 said = Said(lines, str(result.ended), (door.cause, door.trouble), timed_out, nearest)

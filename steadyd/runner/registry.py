@@ -30,6 +30,8 @@ DIAL_PAUSE_SECONDS = 0.25
 TRANSFER_BYTES_MAX = 1 << 30
 """Of one installation, both directions together."""
 PIECE_BYTES = 64 << 10
+AWAY, TOO_LARGE = "registry_away", "too_large"
+"""Why an installation was not served to its end."""
 ENDS = (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, asyncio.CancelledError)
 """How a connection may end; the last is ours, and asyncio's own callback (3.11) must not see it."""
 
@@ -78,8 +80,8 @@ class Registry:
 
 
 class Door:
-    """One installation's connections. `cause` and `trouble` say why they ended early: registry_away or too_large, and
-    a sentence; both "" where nothing did."""
+    """One installation's connections. `cause` and `trouble` say why they ended early: AWAY or TOO_LARGE, and a
+    sentence; both "" where nothing did."""
 
     def __init__(self, folder: Path, address: Address, dial: Callable[[], Awaitable[Streams]]) -> None:
         self.folder = folder
@@ -122,11 +124,14 @@ class Door:
         if head.partition(b"\r\n")[0] != b"CONNECT %s:%d HTTP/1.1" % (self._address[0].encode(), self._address[1]):
             writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             return
+        if self.cause == AWAY:  # tried for long enough: Bun tries again by itself
+            writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            return
         try:
             async with asyncio.timeout(DIAL_SECONDS_MAX):
                 far_reader, far_writer = await self._dial()
         except (OSError, TimeoutError) as error:
-            self.cause = "registry_away"
+            self.cause = AWAY
             self.trouble = f"{self._address[0]} cannot be reached from this server: {_plain(error)}."
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             return
@@ -140,7 +145,7 @@ class Door:
         while piece := await source.read(PIECE_BYTES):
             self._left -= len(piece)
             if self._left < 0:
-                self.cause = "too_large"
+                self.cause = TOO_LARGE
                 self.trouble = f"an installation may transfer {TRANSFER_BYTES_MAX >> 20} MiB."
                 raise EOFError
             target.write(piece)

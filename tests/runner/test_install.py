@@ -431,6 +431,7 @@ def test_what_takes_too_long_says_so(
         with pytest.raises(SteadyError) as caught:
             await installer(root, slow).install(Place(root / "app", UID), files)
         assert (caught.value.code, caught.value.details["step"]) == ("deploy_failed", step)
+        assert caught.value.details.get("cause", "timeout") == "timeout"
         assert slow.seconds == [seconds]
 
     run(body())

@@ -123,6 +123,9 @@ def test_a_registry_that_is_away_is_told(root: Path) -> None:
         async with Registry(root, address).door(UID) as door:
             assert await answer(door, head(address)) == b"HTTP/1.1 502 Bad Gateway\r\n\r\n"
             assert door.trouble.startswith(f"{HOST} cannot be reached from this server: ")
+            began = time.monotonic()
+            assert await answer(door, head(address)) == b"HTTP/1.1 502 Bad Gateway\r\n\r\n"
+            assert time.monotonic() - began < registry.DIAL_PAUSE_SECONDS, "nobody tries again for each connection"
         async with Registry(root, ("no-such-host.invalid", 443)).door(UID) as door:
             await answer(door, head(("no-such-host.invalid", 443)))
             assert "no-such-host.invalid cannot be reached" in door.trouble

@@ -30,13 +30,15 @@ from steadyd.runner.candidate import Trials
 from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import Place, make_root
-from steadyd.runner.ground import UID_FIRST, Ground
+from steadyd.runner.ground import PLUMBER_UID, UID_FIRST, Ground
 from steadyd.runner.install import Installer
 from steadyd.runner.launcher import Launcher
 from steadyd.runner.lockfile import LOCK
 from steadyd.runner.logs import Logs
 from steadyd.runner.modules import Modules
-from steadyd.runner.process import settle_descriptors
+from steadyd.runner.networks import Networks
+from steadyd.runner.plumbing import Plumbing
+from steadyd.runner.process import Spawn, settle_descriptors
 from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import SCRIPT, Tools, probe
@@ -129,13 +131,15 @@ async def _ground(scratch: Path, tried: Tried) -> AsyncIterator[tuple[Ground, Tr
         cgroups = _cgroups(stack) if sandboxed else None
         logs = Logs(lambda app_id: scratch / "apps" / app_id / "logs", LOG_BYTES_MAX)
         stack.push_async_callback(logs.close)
+        starter = Starter(built, scratch / "sockets", logs, sandboxed, spawn, cgroups)
+        starter.networks = await _networks(stack, spawn, logs) if sandboxed else None
         tools = Tools(built, sandboxed, spawn, cgroups)
         ground = Ground(
             folder=scratch / "apps",
             blobs=Blobs(scratch / "blobs"),
             library=open_library(database),
             logs=logs,
-            starter=Starter(built, scratch / "sockets", logs, sandboxed, spawn, cgroups),
+            starter=starter,
             urls=Urls("localhost", "localhost", 8080),
             timing=Timing(),
             trash=Trash(scratch / "trash", spawn),
@@ -156,6 +160,17 @@ async def _problem(tools: Tools, scratch: Path) -> str:
     except SteadyError as error:
         return error.message
     return ""
+
+
+async def _networks(stack: contextlib.AsyncExitStack, spawn: Spawn, logs: Logs) -> Networks:
+    """None for the trial itself, which tells whom the candidate asked for; the app's own, if it needs one."""
+    plumbing = Plumbing(spawn, PLUMBER_UID if os.geteuid() == 0 else None)
+    stack.push_async_callback(plumbing.close)
+    await plumbing.open()
+    networks = Networks(plumbing, logs)
+    stack.callback(networks.close)
+    stack.callback(asyncio.create_task(networks.run()).cancel)
+    return networks
 
 
 def _cgroups(stack: contextlib.AsyncExitStack) -> Cgroups | None:

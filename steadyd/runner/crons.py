@@ -33,6 +33,8 @@ BEGUN_AT_ONCE = 16
 """Runs that begin in one turn of the loop: at noon there may be a thousand."""
 LOOK_SECONDS_MIN = 0.2
 """Between two looks that were asked for: what happens to apps in between is seen together."""
+CLOSE_SECONDS_MAX = 2.0
+"""For runs under way when the daemon stops."""
 FAILED = "cron_failed"
 """The event of a run that failed for good."""
 
@@ -125,8 +127,10 @@ class Scheduler:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def close(self) -> None:
-        """Break off what runs: the next start finds it open, and tries it again."""
+    async def close(self, seconds: float = CLOSE_SECONDS_MAX) -> None:
+        """Let what runs end, for so long; the next start finds the rest open, and tries it again."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

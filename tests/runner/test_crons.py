@@ -101,7 +101,7 @@ async def stage(folder: Path, *said: Cron) -> AsyncIterator[Stage]:
     try:
         yield made
     finally:
-        await made.scheduler.close()
+        await made.scheduler.close(0)
         database.close()
 
 
@@ -165,7 +165,7 @@ def test_a_year_with_clock_jumps_changes_of_the_hour_and_restarts_fires_exactly_
                     await until(lambda: made.under_way > 0 or not made.scheduler._tasks)
                     made.hangs = False
                 if kind in ("restart", "killed"):
-                    await made.scheduler.close()
+                    await made.scheduler.close(0)
                     made.restart()
                     made.now, restarts = now, restarts + 1
                     await made.scheduler.recover()
@@ -263,13 +263,32 @@ def test_only_so_many_run_at_once(tmp_path: Path) -> None:
     run(body())
 
 
+def test_a_stop_lets_runs_end_for_a_moment(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with stage(tmp_path, TICK) as made:
+            due, made.hangs = await made.look(), True
+            await made.look(due)
+            await until(lambda: made.under_way == 1)
+            closing = asyncio.ensure_future(made.scheduler.close())
+            made.hangs = False
+            await closing
+            assert await made.outcomes() == [("ok", 1)]
+            made.hangs = True
+            await made.look(due + HOUR)
+            await until(lambda: made.under_way == 1)
+            await made.scheduler.close()
+            assert await made.outcomes() == [("ok", 1), ("", 1)]
+
+    run(body())
+
+
 def test_what_a_restart_interrupts_is_tried_again_and_told(tmp_path: Path) -> None:
     async def body() -> None:
         async with stage(tmp_path, TICK) as made:
             due, made.hangs = await made.look(), True
             await made.look(due)
             await until(lambda: made.under_way == 1)
-            await made.scheduler.close()
+            await made.scheduler.close(0)
             made.hangs = False
             made.restart()
             await made.scheduler.recover()

@@ -116,7 +116,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
     return AppView(
         app=app,
         state=state,
-        sentence=SENTENCES[state],
+        sentence=f"Suspended by the operator: {app.suspended}" if app.suspended else SENTENCES[state],
         url=rooms.urls.app(app.name),
         usage=rooms.fleet.usage(app.id),
         death=await rooms.apps.last_death(app.id),

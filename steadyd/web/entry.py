@@ -76,7 +76,7 @@ async def log_in(rooms: Rooms, caller: Caller, address: str, username: str, pass
         raise SteadyError("unauthorized", "The user name or the password is wrong.")
     rooms.attempts.right(name, place)
     if account.suspended:
-        raise SteadyError("suspended", f"Your account is suspended: {account.suspended} Ask the operator.")
+        raise SteadyError("suspended", f"Your account is suspended. The operator wrote: {account.suspended}")
     if checked.again:
         await rooms.library.accounts.set_password(account.principal.id, checked.again)
     guest = guest_of(caller)

@@ -26,6 +26,8 @@ def test_a_suspended_app_shows_its_owner_why(web: Web) -> None:
             assert (await client.get("/api/apps/hello/versions/1/files/index.ts")).content == HELLO
             async with stage.client() as stranger:
                 assert set((await stranger.get("/api/apps/hello")).json()["app"]) == {"name", "url", "state"}
+            async with stage.client(owner, accept="text/html") as page:
+                assert "Suspended by the operator: It sends spam." in (await page.get("/apps/hello")).text
             resumed = (await operator.post("/api/apps/hello/resume")).json()["app"]
             assert (resumed["state"], "suspended" in resumed) == ("stopped", False)
             assert (await client.post("/api/apps/hello/start")).json()["app"]["state"] == "running"

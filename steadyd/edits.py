@@ -36,32 +36,34 @@ class Work:
 
 def edits(before: Sequence[Hashable], after: Sequence[Hashable], work: Work) -> tuple[list[Span], bool]:
     """The spans that differ, in order, and whether they are the shortest way."""
-    numbers: dict[Hashable, int] = {}
-    old, new = ([numbers.setdefault(line, len(numbers)) for line in lines] for lines in (before, after))
-    head = _common(old, new)
-    tail = _common(old[head:][::-1], new[head:][::-1])
-    last, new_last = len(old) - tail, len(new) - tail
+    head, tail = _ends(before, after)
+    last, new_last = len(before) - tail, len(after) - tail
     if head == last and head == new_last:
         return [], True
     whole = [Span(head, last, head, new_last)]
     if head in (last, new_last):
         return whole, True
-    rounds = _rounds(old[head:last], new[head:new_last], work)
+    numbers: dict[Hashable, int] = {}
+    inner = (before[head:last], after[head:new_last])
+    old, new = ([numbers.setdefault(line, len(numbers)) for line in lines] for lines in inner)
+    rounds = _rounds(old, new, work)
     if rounds is None:
         return whole, False
     return [
         Span(head + span.first, head + span.last, head + span.new_first, head + span.new_last)
-        for span in _spans(rounds, last - head, new_last - head)
+        for span in _spans(rounds, len(old), len(new))
     ], True
 
 
 # Private
 
 
-def _common(old: Sequence[int], new: Sequence[int]) -> int:
-    """How many lines both begin with."""
-    least = min(len(old), len(new))
-    return next((i for i in range(least) if old[i] != new[i]), least)
+def _ends(before: Sequence[Hashable], after: Sequence[Hashable]) -> tuple[int, int]:
+    """How many lines both begin with, and how many of the others both end with."""
+    least = min(len(before), len(after))
+    head = next((i for i in range(least) if before[i] != after[i]), least)
+    least -= head
+    return head, next((i for i in range(least) if before[-1 - i] != after[-1 - i]), least)
 
 
 def _rounds(old: Sequence[int], new: Sequence[int], work: Work) -> list[array[int]] | None:

@@ -18,7 +18,7 @@ from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint
 from steadyd.web.versions import APP, ERRORS, wanted
 
-COMPARED_BYTES_MAX = 16 << 20
+COMPARED_BYTES_MAX = 8 << 20
 """Contents of both versions that one diff looks into."""
 STEPS_MAX = 1_000_000
 """Comparisons of lines in one diff: about half a second, and the other threads get their turns meanwhile."""

@@ -37,10 +37,15 @@ def test_no_apps_says_what_to_do(api: Api, steadyd: Steadyd) -> None:
 
 
 def test_deleted_apps(api: Api, steadyd: Steadyd) -> None:
-    gone = {"name": "gone", "deleted_at": "2026-01-01T00:00:00Z", "kept_until": "2026-01-31T00:00:00Z"}
+    gone = {
+        "name": "gone",
+        "state": "deleted",
+        "deleted_at": "2026-01-01T00:00:00Z",
+        "kept_until": "2026-01-31T00:00:00Z",
+    }
     api.answers["GET /api/apps?deleted=1"] = (200, {"apps": [gone, {"name": "kept", "kept_until": None}]})
     lines = steadyd("apps", "--deleted", "--server", api.url).stdout.splitlines()
-    assert lines[0].split() == ["NAME", "DELETED", "KEPT", "UNTIL"]
+    assert lines[0].split() == ["NAME", "STATE", "SINCE", "KEPT", "UNTIL"]
     assert lines[1].split()[0] == "gone"
     assert "2026-01-31" in lines[1]
     assert lines[2].split() == ["kept"]

@@ -244,7 +244,8 @@ class Controller:
 
     async def _settle(self, turn: Turn, wanted: App, write: Write) -> None:
         runtime, plan = turn.runtime, await self._ground.plan(wanted, turn.version)
-        fits = _cap(runtime.instance, wanted.limits) and runtime.settings.network is wanted.settings.network
+        same = runtime.plan is None or (runtime.plan.tier, runtime.plan.reach) == (plan.tier, plan.reach)
+        fits = _cap(runtime.instance, wanted.limits) and same
         if fits or runtime.state in AT_REST:
             await turn.operation.commit(write)
             if runtime.plan is not None:

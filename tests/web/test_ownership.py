@@ -75,6 +75,22 @@ def test_a_guest_s_app_is_kept_by_its_token_and_stays_where_it_is(web: Web) -> N
     web(body)
 
 
+def test_who_signs_up_has_an_account_s_class_for_what_runs_at_once(web: Web) -> None:
+    """A running instance cannot leave the guests' class and network: it gets a fresh one."""
+
+    async def body(stage: Stage) -> None:
+        guest = await stage.guest()
+        app = await stage.app("hello", guest)
+        async with stage.client(guest) as client:
+            made = await client.post("/api/users", json={"username": "ada", "password": "correct horse"})
+            assert made.status_code == 201, made.text
+        running = [plan for plan in stage.rooms.fleet.ground.starter.running.values() if plan.app_id == app.id]
+        assert [(plan.tier, plan.reach.guest) for plan in running] == [("accounts", False)]
+        assert [plan.limits.memory_bytes for plan in running] == [256 << 20]
+
+    web(body)
+
+
 def test_a_session_of_the_guest_beside_a_user_s_token_is_proof(web: Web) -> None:
     async def body(stage: Stage) -> None:
         token = (await user(stage))[1]

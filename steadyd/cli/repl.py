@@ -102,12 +102,15 @@ def _converse(talk: Talk) -> None:
             return bool(talk.enter(entry)["event"] != "incomplete")
         except KeyboardInterrupt:
             talk.close()
-            talk.open()
-            note(f"Stopped. {ANEW}")
+            begin_anew("Stopped.")
         except Over as over:
-            talk.open()
-            note(f"{over.message} {ANEW}")
+            begin_anew(over.message)
         return True
+
+    def begin_anew(why: str) -> None:
+        note(why)
+        talk.open()
+        note(ANEW)
 
     note(f"{talk.app}, {talk.about}. Ctrl-C stops what is evaluated; Ctrl-D leaves.")
     with history("repl"):

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import Steadyd
 from tests.cli.pty import Typed
-from tests.served import Daemon, until
+from tests.served import Daemon, data_folder, remove, until
 
 SOURCE = """
 import { Database } from "bun:sqlite";
@@ -101,6 +101,27 @@ def test_it_ends_with_the_command(shell: Typed, daemon: Daemon) -> None:
     shell.see("typed> ")
     shell.process.kill()
     until(lambda: not _repls(daemon))
+
+
+def test_a_daemon_that_stops_does_not_wait_for_it(home: Path) -> None:
+    data = data_folder()
+    own = Daemon(data)
+    try:
+        own.create("typed", {"index.ts": SOURCE})
+        typed = Typed("repl", "typed", env={"STEADYD_DATA": str(data)})
+        try:
+            typed.see("typed> ")
+            typed.type("console.log('be' + 'gun'); while (true);\n")
+            typed.see("begun")
+            assert own.stop() == 0
+            typed.see("The server ended it.")
+            typed.see("no server answers")
+            assert typed.end() == 1
+        finally:
+            typed.close()
+    finally:
+        own.kill()
+        remove(data)
 
 
 def test_in_a_pipe(operator: Steadyd) -> None:

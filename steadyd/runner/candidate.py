@@ -73,14 +73,14 @@ class Trials:
         await self.copies.keep(staged.place, staged.scratch, staged.copies)
         await self.ground.trash.throw(staged.scratch.root)
 
-    def dismiss(self, instance: Instance, staged: Staged) -> None:
+    def dismiss(self, started: Started) -> None:
         """It served nobody, and its data goes: there is nothing to end well, and nobody needs to wait for it."""
 
         async def leave() -> None:
-            await instance.gone()
-            await self.throw(staged)
+            await started.instance.gone()
+            await self.throw(started.staged)
 
-        instance.kill()
+        started.instance.kill()
         task = asyncio.ensure_future(leave())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
@@ -177,7 +177,7 @@ class Candidate:
                 await self._trials.throw(await staged)
             if started is not None:
                 started.cancel()
-                self._dismiss(await started)
+                self._trials.dismiss(await started)
 
     # Private
 
@@ -188,13 +188,13 @@ class Candidate:
         try:
             failure = await self._attempt(None)
         except Failure as refused:
-            if not self.hosts or self._rules.network is TrialNetwork.OFF:
+            if not self._excused(None):
                 raise self._explained(refused) from refused
             note = f"It does not start without {self._asked}, so it was tried with the app's own network."
             self._say(note)
             self._judge(await self._attempt(self._own))
             return (note,)
-        if failure is not None and self.hosts and self._rules.network is TrialNetwork.AUTO:
+        if failure is not None and self._excused(None):
             note = (
                 f"{failure.message} A trial reaches no network, and it had asked for {self._asked}: nothing is known."
             )
@@ -239,18 +239,22 @@ class Candidate:
         Raises:
             Failure: it does not start.
         """
-        place, bundler = self._ground.place(self._app), self._trials.bundler
+        place = self._ground.place(self._app)
         bundled = find_bundle(place, self._version, self._ground.starter.engine) is not None
         try:
             failure = await self._start(network)
-            if failure is None or not bundled:
+            if failure is None or not bundled or self._excused(network):
                 return failure
         except Failure as refused:
-            if not bundled:
+            if not bundled or self._excused(network):
                 raise
             failure = refused
-        await bundler.decline(place, self._version, failure.message)
+        await self._trials.bundler.decline(place, self._version, failure.message)
         return await self._start(network)
+
+    def _excused(self, network: Network | None) -> bool:
+        """Whether a failure may come of what it did not reach, which says nothing of its bytecode."""
+        return network is None and bool(self.hosts) and self._rules.network is TrialNetwork.AUTO
 
     async def _start(self, network: Network | None) -> Failure | None:
         early, self._started = self._started, None
@@ -262,7 +266,7 @@ class Candidate:
             return await self._ask(started)
         finally:
             self._remember(started.sightings)
-            self._dismiss(started)
+            self._trials.dismiss(started)
 
     async def _launch(self, network: Network | None) -> Started:
         staged, self._staged = self._staged, None
@@ -278,9 +282,6 @@ class Candidate:
             await self._trials.throw(found)
             raise
         return Started(instance, plan, found, sightings)
-
-    def _dismiss(self, started: Started) -> None:
-        self._trials.dismiss(started.instance, started.staged)
 
     async def _ask(self, started: Started) -> Failure | None:
         instance, path = started.instance, self._rules.health

@@ -243,6 +243,22 @@ def test_what_asks_again_for_ever_is_not_waited_for_for_long(world: tuple[Outsid
     assert trial_of(answer.json())["hosts"] == ["public.test"]
 
 
+def test_what_cannot_start_offline_keeps_its_bytecode(world: tuple[Outside, Daemon]) -> None:
+    _, daemon = world
+    pad = "export const pad = [\n" + '  "something to read at each start",\n' * 2500 + "];\n"
+    source = f"""
+    import {{ pad }} from "./pad";
+    const serve = () => Bun.serve({{ fetch: () => new Response(`${{pad.length}}`) }});
+    fetch("http://public.test:{OTHER}/").then(serve, () => process.exit(1));
+    """
+    before = set(daemon.data.glob("apps/*/bundles/*/index.js"))
+    answer = daemon.api("POST", "/apps", json={"name": "compiled", "files": {"index.ts": source, "pad.ts": pad}})
+    assert answer.status_code == 201, answer.text
+    assert trial_of(answer.json())["hosts"] == ["public.test"]
+    assert len(set(daemon.data.glob("apps/*/bundles/*/index.js")) - before) == 1
+    assert daemon.ask("compiled").text == "2500"
+
+
 def test_with_the_network_off_it_fails_and_says_for_what(world: tuple[Outside, Daemon]) -> None:
     around, daemon = world
     daemon.create("strict", {"index.ts": APP})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.model import Cron
@@ -80,17 +79,6 @@ def slug(text: str) -> str:
     """An id made of a path or an export's name."""
     made = re.sub(r"[^a-z0-9]+", "-", text.lower())[:36].strip("-")
     return made or "root"
-
-
-def to_json(cron: Cron) -> dict[str, str]:
-    """What `read_cron` reads again."""
-    said = {key: str(getattr(cron, key)) for key in KEYS}
-    return {key: value for key, value in said.items() if value and not (key == "method" and cron.export)}
-
-
-def from_json(said: Mapping[str, Any]) -> Cron:
-    """What `to_json` made: not checked again."""
-    return Cron(**said)
 
 
 # Private

@@ -134,6 +134,7 @@ def test_a_guest_gets_the_token_that_reads_how_it_ended(web: Web) -> None:
         async with stage.client(accepted.json()["token"]) as guest:
             ended = await outcome(guest, accepted)
             assert (ended["status"], ended["error"]["code"]) == ("failed", "deploy_failed")
+            await stage.rooms.workshop.operations.close()  # nothing is kept of it once all has ended
             assert (await guest.get("/api/apps")).json()["apps"] == []
 
     web(body)
@@ -150,6 +151,19 @@ def test_so_many_go_on_at_once(web: Web, monkeypatch: pytest.MonkeyPatch) -> Non
             assert (await outcome(client, accepted))["status"] == "done"
             again = await client.post("/api/apps/hello/restart", headers=LATER)
             assert (await outcome(client, again))["status"] == "done"
+
+    web(body)
+
+
+def test_the_description_says_which_calls_may_go_on(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client() as client:
+            paths = (await client.get("/api/openapi.json")).json()["paths"]
+        deploys, listing = paths["/api/apps/{name}/deploys"]["post"], paths["/api/apps"]["get"]
+        accepted = deploys["responses"]["202"]["content"]["application/json"]["schema"]["$ref"]
+        assert accepted.endswith("/Accepted")
+        assert "Prefer" in [parameter["name"] for parameter in deploys["parameters"]]
+        assert "202" not in listing["responses"]
 
     web(body)
 

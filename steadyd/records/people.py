@@ -74,7 +74,7 @@ class People:
     async def add_token(self, principal: Principal, label: str, now: float, app_id: str | None = None) -> str:
         """A new bearer token for all that `principal` may do, or only for changing one app; this is the only time that
         it can be read."""
-        wish = Wish(label) if app_id is None else Wish(label, Scope.DEPLOY, app_id)
+        wish = Wish(label) if app_id is None else Wish(label, Scope.DEPLOY, app_id, asked=False)
         return await self._database.write(lambda db: tokens.insert(db, principal.id, wish, now))
 
     async def add_session(self, principal: Principal, now: float, agent: str = "") -> str:

@@ -212,6 +212,9 @@ STEADY = (
         WHERE d.app_id = versions.app_id AND d.version = versions.number AND d.status = 'live'
     ));
     """,
+    """
+    ALTER TABLE tokens ADD COLUMN asked INTEGER NOT NULL DEFAULT 1;
+    """,
 )
 
 TELEMETRY = (

@@ -13,7 +13,7 @@ from steadyd.store import Connection, Database, one
 
 TOKEN_PREFIX = "steady_"
 TOKENS_PER_PERSON_MAX = 200
-"""Those that a person asked for, and those that came with curl lines."""
+"""Of those that a person asked for, and as many again of those that came with curl lines."""
 LABEL_CHARACTERS_MAX = 80
 USED_SECONDS = 60.0
 """A token's last use is written at most once in this time."""
@@ -29,6 +29,8 @@ class Wish:
     scope: Scope = Scope.ALL
     app_id: str | None = None
     expires_at: float | None = None
+    asked: bool = True
+    """Whether somebody wanted it; else it came with a curl line, and gives way to newer ones of its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Tokens:
 
         def write(db: Connection) -> tuple[str, Token]:
             db.execute("DELETE FROM tokens WHERE principal_id = ? AND expires_at < ?", (principal.id, now))
-            row = one(db, "SELECT count(*) FROM tokens WHERE principal_id = ?", (principal.id,))
+            row = one(db, "SELECT count(*) FROM tokens WHERE principal_id = ? AND asked", (principal.id,))
             if row is not None and int(row[0]) >= TOKENS_PER_PERSON_MAX:
                 raise SteadyError("conflict", f"A person has at most {TOKENS_PER_PERSON_MAX} tokens. Revoke one first.")
             secret = insert(db, principal.id, wish, now)
@@ -119,16 +121,18 @@ class Tokens:
 
 
 def insert(db: Connection, principal_id: str, wish: Wish, now: float) -> str:
-    """Within a transaction: a new token's secret. Above the limit the one used longest ago goes."""
+    """Within a transaction: a new token's secret. Of those that nobody asked for, the one used longest ago goes."""
     old = (
-        "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE principal_id = ? "
+        "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE principal_id = ? AND NOT asked "
         "ORDER BY coalesce(last_used_at, created_at) DESC LIMIT -1 OFFSET ?)"
     )
-    db.execute(old, (principal_id, TOKENS_PER_PERSON_MAX - 1))
+    if not wish.asked:
+        db.execute(old, (principal_id, TOKENS_PER_PERSON_MAX - 1))
     secret = TOKEN_PREFIX + secrets.token_urlsafe(24)
-    values = (hash_secret(secret), principal_id, wish.label, now, str(wish.scope), wish.app_id, wish.expires_at)
-    columns = "hash, principal_id, label, created_at, scope, app_id, expires_at"
-    db.execute(f"INSERT INTO tokens ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    kind = (str(wish.scope), wish.app_id, wish.expires_at, wish.asked)
+    columns = "hash, principal_id, label, created_at, scope, app_id, expires_at, asked"
+    values = (hash_secret(secret), principal_id, wish.label, now, *kind)
+    db.execute(f"INSERT INTO tokens ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
     return secret
 
 

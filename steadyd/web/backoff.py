@@ -72,6 +72,7 @@ class Attempts:
     """Both kinds together: what a log-in asks before it looks at a password."""
 
     def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._accounts = Backoff(ACCOUNT_FREE, ACCOUNT_WAIT_SECONDS_MAX)
         self._addresses = Backoff(ADDRESS_FREE, ADDRESS_WAIT_SECONDS_MAX)
 
@@ -81,15 +82,16 @@ class Attempts:
         Raises:
             SteadyError: `rate_limited` with the seconds to wait.
         """
-        wait = math.ceil(max(self._accounts.wait(account, now), self._addresses.wait(address, now)))
+        key = self._key(account, address)
+        wait = math.ceil(max(self._accounts.wait(key, now), self._addresses.wait(address, now)))
         if wait > 0:
             raise SteadyError("rate_limited", f"Too many wrong passwords. Try again in {wait} s.", retry_after=wait)
-        self._accounts.begin(account, now)
+        self._accounts.begin(key, now)
         self._addresses.begin(address, now)
 
     def undo(self, account: str, address: str) -> None:
         """Nobody looked at the password after all."""
-        self._accounts.undo(account)
+        self._accounts.undo(self._key(account, address))
         self._addresses.undo(address)
 
     def forgive(self, account: str) -> None:
@@ -98,5 +100,15 @@ class Attempts:
 
     def right(self, account: str, address: str) -> None:
         """It was the right password. Who knows one may not use it to guess others: the address stays suspect."""
-        self._accounts.forget(account)
+        self._accounts.forget(self._key(account, address))
         self._addresses.undo(address)
+        self._known[account, address] = None
+        self._known.move_to_end((account, address))
+        if len(self._known) > KEYS_MAX:
+            self._known.popitem(last=False)
+
+    # Private
+
+    def _key(self, account: str, address: str) -> str:
+        """Where somebody logged in before, others' guesses do not make them wait: only those from there count."""
+        return f"{account} at {address}" if (account, address) in self._known else account

@@ -96,6 +96,18 @@ def test_one_right_password_does_not_pay_for_guessing_others() -> None:
     assert refused(attempts, "user-y", "10.0.1.1", 0.0) == 1
 
 
+def test_where_one_logged_in_before_the_guesses_of_others_do_not_count() -> None:
+    attempts = Attempts()
+    assert refused(attempts, "ada", "10.0.0.1", 0.0) == 0
+    attempts.right("ada", "10.0.0.1")
+    for number in range(ACCOUNT_FREE + 5):
+        refused(attempts, "ada", f"10.0.1.{number}", 0.0)
+    assert refused(attempts, "ada", "10.0.1.99", 0.0) == 1
+    for _ in range(ACCOUNT_FREE):
+        assert refused(attempts, "ada", "10.0.0.1", 0.0) == 0
+    assert refused(attempts, "ada", "10.0.0.1", 0.0) == 1
+
+
 @pytest.mark.parametrize("many", [200])
 def test_no_address_waits_longer_than_its_limit(many: int) -> None:
     attempts, now = Attempts(), 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,9 @@ from steadyd.errors import SteadyError
 from steadyd.model import App, Commit, Draft, File, Origin
 from steadyd.records.apps import Apps
 from steadyd.records.people import People
+from steadyd.records.schema import STEADY
 from steadyd.records.versions import Versions, went_live
-from steadyd.store import Database
+from steadyd.store import Connection, Database
 
 NOW = 1_790_000_000.0
 FILES = (File("index.ts", "a" * 64, 10), File("lib/db.ts", "b" * 64, 20))
@@ -147,3 +149,28 @@ def test_what_never_went_live_is_no_version(database: Database) -> None:
         assert await numbers(versions, app) == [3, 2, 1]
 
     asyncio.run(body())
+
+
+def test_what_went_live_before_that_was_noted_is_known_from_its_deploys(tmp_path: Path) -> None:
+    upgrade = next(number for number, sql in enumerate(STEADY) if "UPDATE versions SET live_at" in sql)
+    old = Database(tmp_path / "steady.db", STEADY[:upgrade])
+
+    def write(db: Connection) -> None:
+        db.execute("INSERT INTO principals (id, kind, name, created_at) VALUES ('p', 'user', 'ada', 0)")
+        columns = "(id, name, owner_id, version, temporary, created_at, updated_at)"
+        db.execute(f"INSERT INTO apps {columns} VALUES ('a', 'hello', 'p', 3, 0, 0, 0)")
+        for number, status in ((1, "live"), (2, "failed"), (3, "live")):
+            columns = "(app_id, number, entry, source, author_id, created_at)"
+            db.execute(f"INSERT INTO versions {columns} VALUES ('a', ?, 'index.ts', 'paste', 'p', 0)", (number,))
+            columns = "(app_id, version, kind, status, started_at, finished_at)"
+            values = (number, status, NOW + number, NOW + number + 0.5)
+            db.execute(f"INSERT INTO deploys {columns} VALUES ('a', ?, 'deploy', ?, ?, ?)", values)
+
+    old.write_now(write)
+    old.close()
+    new = Database(tmp_path / "steady.db", STEADY)
+    try:
+        found = asyncio.run(Versions(new).all("a"))
+        assert [version.live_at for version in found] == [NOW + 3.5, None, NOW + 1.5]
+    finally:
+        new.close()

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def daemon() -> Iterator[Daemon]:
     """One real daemon for the tests of a module; tests use app names of their own."""
     data = data_folder()
-    started = Daemon(data)
+    started = Daemon(data, "--start-deadline", "10s")
     try:
         yield started
         assert started.stop() == 0, "".join(started.output)

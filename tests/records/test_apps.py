@@ -11,6 +11,7 @@ from steadyd.errors import SteadyError
 from steadyd.model import Asked, Death, File, Principal, Reached
 from steadyd.records import apps as apps_module
 from steadyd.records.apps import Apps, deleting, going_live, holding, moved
+from steadyd.records.journal import Journal
 from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.store import Database
@@ -184,5 +185,22 @@ def test_several_writes_are_true_at_once_or_not_at_all(run: Callable[[Body], Non
         taken = apps.write(moved(app.id, owner, NOW + 5), names.rename(app.id, "other", NOW))
         assert (await refusal(taken)).code == "name_taken"
         assert await apps.by_id(app.id) == app
+
+    run(body)
+
+
+def test_what_is_purged_at_this_moment_is_not_brought_back(run: Callable[[Body], None]) -> None:
+    async def body(apps: Apps, owner: Principal) -> None:
+        app = await apps.create("hello", owner, False, NOW)
+        journal = Journal(apps._database)
+        number = await journal.begin(app, "purge", owner, NOW)
+        await journal.commit(number, [deleting(app.id, NOW)])
+        assert (await refusal(apps.write(apps.bringing_back(app.id, NOW)))).code == "not_found"
+        heir = await People(apps._database).add_guest(NOW)
+        claim = apps.write(moved(app.id, heir, NOW), apps.bringing_back(app.id, NOW))
+        assert (await refusal(claim)).code == "not_found"
+        after = await apps.by_id(app.id)
+        assert after is not None
+        assert (after.owner_id, after.deleted_at) == (owner.id, NOW)
 
     run(body)

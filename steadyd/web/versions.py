@@ -193,7 +193,7 @@ async def _shown(call: Call, versions: list[model.Version]) -> list[Version]:
         version.git = schema.Git(commit=commit.id, remote=commit.remote, dirty=commit.dirty) if commit else None
         version.env = Ran(revision=env.number, hash=env.hash) if env else None
         version.live_at = None if found.live_at is None else shown.moment(found.live_at)
-        version.databases = [Position(**asdict(position)) for position in found.positions]
+        version.databases = [_stood(position) for position in found.positions]
     return made
 
 
@@ -210,6 +210,11 @@ def _public(call: Call, version: model.Version) -> Version:
         pinned=version.pinned,
         created_at=shown.moment(version.created_at),
     )
+
+
+def _stood(position: model.Position) -> Position:
+    """The app chose the path, and it may be no text."""
+    return Position(**asdict(position) | {"path": shown.clean(position.path)})
 
 
 def _files(version: model.Version) -> list[File]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -138,5 +139,12 @@ def test_a_version_says_where_the_databases_stood_and_which_variables_are_its_ow
             back = (await client.get("/api/apps/hello/versions/1")).json()["version"]
             assert (back["env"], len(back["databases"])) == (first["env"], 1)
             assert back["live_at"] > second["live_at"]
+            app = await stage.rooms.apps.by_name("hello")
+            assert app is not None
+            folder = stage.rooms.fleet.ground.place(app).app
+            (folder / os.fsdecode(b"\xff.db")).write_bytes((folder / "data.sqlite").read_bytes())
+            assert (await client.post("/api/apps/hello/rollback", json={"version": 2})).status_code == 201
+            odd = (await client.get("/api/apps/hello/versions/2")).json()["version"]["databases"]
+            assert [stood["path"] for stood in odd] == ["data.sqlite", "?.db"]
 
     web(body)

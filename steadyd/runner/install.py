@@ -14,17 +14,17 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.linux.usage import Enough, Walk
 from steadyd.runner.dependencies import DEPENDENCIES_MAX, declared_dependencies
 from steadyd.runner.diagnosis import Said, diagnose
 from steadyd.runner.folder import MODULES, Place, scratch_path
 from steadyd.runner.lockfile import LOCK, canonical, modules_key, pins, resolved
 from steadyd.runner.modules import Modules
+from steadyd.runner.outlay import Outlay, Tell, amount
 from steadyd.runner.registry import SOCKET, Door, Registry
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Result, Tools
@@ -33,13 +33,8 @@ from steadyd.tree import ENTRY_SUFFIXES, Tree
 
 INSTALL_SECONDS_MAX = 120.0
 SCAN_SECONDS_MAX = 20.0
-INSTALL_BYTES_MAX = 512 << 20
-INSTALL_FILES_MAX = 50_000
-"""Of one installation, folders included."""
 CACHE_BYTES_MAX = 1 << 30
 """What was fetched for an app is kept for its next installations up to this, and begun anew above it."""
-LOOK_EVERY_SECONDS = 0.5
-UNCOUNTED = 1 << 60
 RESOLUTION_SECONDS_MAX = 600.0
 """Who asks for the same without a lock gets what was resolved this long ago, at no cost."""
 RESOLUTIONS_MAX = 256
@@ -47,12 +42,6 @@ RENEWED_SHOWN = 5
 LOCK_BYTES_MAX = 8 << 20
 MAYBE_BARE = re.compile(rb"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](?!\.{0,2}/|node:|bun:|https?:)[^"'\s]""")
 """Cheap test: without a match there is nothing to scan for."""
-
-
-Amount = tuple[int, int]
-"""Bytes and files on a disk."""
-Tell = Callable[[str], None]
-"""Told of each phase of an installation, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,57 +180,16 @@ class Installer:
         room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, shown=shown)
         certificates = "{certificates}" if "/certificates" in shown else ""
         words = [*SCRIPT, "{engine}/install.ts", f"{{registry}}/{SOCKET}", certificates, *INSTALL]
-        watch = await asyncio.to_thread(Watch, folder, cache, tell)
+        outlay = await asyncio.to_thread(Outlay, folder, cache, tell)
         running = asyncio.ensure_future(self._tools.run(room, words, INSTALL_SECONDS_MAX))
         try:
-            await watch.until(running)
+            await outlay.watch(running)
         except BaseException:
             running.cancel()
             await asyncio.wait([running])
             shutil.rmtree(cache, ignore_errors=True)
             raise
         return running.result()
-
-
-class Watch:
-    """Looks at what an installation puts on the disk: how far it is, and that it is not too much."""
-
-    def __init__(self, folder: Path, cache: Path, tell: Tell) -> None:
-        self._folder = folder
-        self._cache = cache
-        self._tell = tell
-        self._told = ""
-        self._before = _amount([cache])
-        self._packages_before = _packages(cache)
-
-    async def until(self, running: asyncio.Future[Result]) -> None:
-        """Look until it ended.
-
-        Raises:
-            SteadyError: `too_large` as soon as it is too much.
-        """
-        done: set[asyncio.Future[Result]] = set()
-        while not done:
-            done, _ = await asyncio.wait({running}, timeout=LOOK_EVERY_SECONDS)
-            (bytes_now, files_now), phase = await asyncio.to_thread(self._look)
-            if phase != self._told:
-                self._told = phase
-                self._tell(phase)
-            if bytes_now > self._before[0] + INSTALL_BYTES_MAX or files_now > self._before[1] + INSTALL_FILES_MAX:
-                most = f"{INSTALL_BYTES_MAX >> 20} MiB in {INSTALL_FILES_MAX:,} files"
-                reason = f"The dependencies are too large: an app may have {most}."
-                raise SteadyError("too_large", reason, {"step": "install", "cause": "too_large", "reason": reason})
-
-    # Private
-
-    def _look(self) -> tuple[Amount, str]:
-        amount, packages = _amount([self._folder, self._cache]), _packages(self._cache) - self._packages_before
-        if (self._folder / MODULES).is_dir():
-            return amount, "Linking the packages."
-        return (
-            amount,
-            f"Downloaded {packages} {'package' if packages == 1 else 'packages'}." if packages else self._told,
-        )
 
 
 ENVIRON = {
@@ -290,26 +238,12 @@ def _authorities() -> dict[str, Path]:
 def _cache(place: Place) -> Path:
     """Where what is fetched for this app stays; no other app's installation reads it."""
     cache = place.root / "cache"
-    if _amount([cache])[0] > CACHE_BYTES_MAX:
+    if amount([cache])[0] > CACHE_BYTES_MAX:
         shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(mode=0o700, exist_ok=True)
     if place.uid is not None:
         os.chown(cache, place.uid, place.uid)
     return cache
-
-
-def _packages(cache: Path) -> int:
-    """How many packages were fetched and unpacked: `name@1.2.3@@@1`, `@scope/name@1.2.3@@@1`."""
-    return sum(1 for pattern in ("*@@@*", "@*/*@@@*") for _ in cache.glob(pattern))
-
-
-def _amount(folders: Sequence[Path]) -> Amount:
-    """Bytes and files below `folders`, each file once."""
-    walk = Walk(None, UNCOUNTED, UNCOUNTED)
-    with contextlib.suppress(Enough):
-        for folder in folders:
-            walk.folder(str(folder))
-    return walk.bytes, walk.inodes
 
 
 def _scanned(result: Result) -> list[str]:

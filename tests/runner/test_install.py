@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.runner import install
+from steadyd.runner import install, outlay
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import Place
 from steadyd.runner.install import (
@@ -160,9 +160,9 @@ def fill(folder: Path, files: int, bytes_each: int) -> None:
 def test_an_installation_that_takes_too_much_of_the_disk_is_ended(
     root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch, files: int, bytes_each: int
 ) -> None:
-    monkeypatch.setattr(install, "INSTALL_BYTES_MAX", 100_000)
-    monkeypatch.setattr(install, "INSTALL_FILES_MAX", 10)
-    monkeypatch.setattr(install, "LOOK_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(outlay, "INSTALL_BYTES_MAX", 100_000)
+    monkeypatch.setattr(outlay, "INSTALL_FILES_MAX", 10)
+    monkeypatch.setattr(outlay, "LOOK_EVERY_SECONDS", 0.01)
 
     async def body() -> None:
         tools = HoardingTools(bun, files, bytes_each)

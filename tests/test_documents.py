@@ -10,7 +10,7 @@ import click
 
 import steadyd
 from steadyd.config import Config
-from tests.test_house import ROOT, declared_dependencies
+from tests.test_house import ROOT, declared_dependencies, sources
 
 
 def undocumented(root: click.Command, config_keys: Iterable[str], text: str) -> list[str]:
@@ -46,6 +46,20 @@ def documented() -> str:
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     assert [name for name in declared_dependencies() if f"| `{name}` |" not in text] == []
+
+
+def unnamed(modules: Iterable[str], rooms: str) -> list[str]:
+    """Every module's name stands in the list of rooms; those of the command line are its commands."""
+    words = set(re.findall(r"\w+", rooms))
+    return [name for name in modules if ".cli" not in name and name.rpartition(".")[2] not in words]
+
+
+def test_every_module_is_named_among_the_rooms() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rooms = text[text.index("## The rooms") : text.index("Imports go one way")]
+    modules = [source.module for source in sources("steadyd") if not source.module.endswith("__main__")]
+    assert unnamed(modules, rooms) == []
+    assert unnamed(["steadyd.runner.app", "steadyd.runner.cellar"], rooms) == ["steadyd.runner.cellar"]
 
 
 def test_commands_options_and_keys_are_documented() -> None:

@@ -146,6 +146,13 @@ class Visibility(enum.StrEnum):
     PRIVATE_SOURCE = "private-source"
 
 
+class Durability(enum.StrEnum):
+    """When an answer may leave: once this host has what it tells of on its disk, or once the replica has it too."""
+
+    HOST = "host"
+    REPLICA = "replica"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What is true of an app now, whoever said so."""
@@ -160,6 +167,7 @@ class Settings:
     visibility: Visibility = Visibility.PRIVATE_SOURCE
     auto_rollback: bool = True
     """Whether a version that fails right after it went live is given up for the one before it."""
+    durability: Durability = Durability.HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +185,7 @@ class Choices:
     """Fields of a trial, those that were named; `health` may be False."""
     visibility: Visibility | None = None
     auto_rollback: bool | None = None
+    durability: Durability | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,18 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from steadyd.errors import SteadyError
-from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork, Visibility
+from steadyd.model import (
+    Choices,
+    Durability,
+    Kind,
+    Limits,
+    Network,
+    Settings,
+    Trial,
+    TrialMode,
+    TrialNetwork,
+    Visibility,
+)
 from steadyd.quantity import duration, size, written_size
 from steadyd.webhook import read_webhook
 
@@ -101,7 +112,8 @@ def change(chosen: Choices, wishes: Mapping[str, object]) -> Choices:
     """`chosen` with some settings changed; None takes a choice back.
 
     Raises:
-        SteadyError: `invalid` with `details.field` for an unknown setting or a bad value.
+        SteadyError: with `details.field`, `invalid` for an unknown setting or a bad value, `not_implemented` for a
+            value whose time comes later.
     """
     changes: dict[str, Any] = {}
     for said, value in wishes.items():
@@ -119,13 +131,13 @@ def read(name: str, value: object) -> Any:
     """One setting's value as people write it, such as `memory`, `256MiB`.
 
     Raises:
-        SteadyError: `invalid` with `details.field`.
+        SteadyError: `invalid` or `not_implemented` with `details.field`.
     """
     try:
         return READERS[name](value)
     except SteadyError as error:
         place = f"{name}.{inner}" if (inner := error.details.get("field")) else name
-        raise SteadyError("invalid", f"“{place}”: {error.message}.", {"field": place}) from None
+        raise SteadyError(error.code, f"“{place}”: {error.message}.", {"field": place}) from None
 
 
 def to_json(choices: Choices) -> dict[str, Any]:
@@ -135,7 +147,7 @@ def to_json(choices: Choices) -> dict[str, Any]:
 
 def from_json(kept: Mapping[str, Any]) -> Choices:
     """The inverse of `to_json`."""
-    kinds: Mapping[str, type[StrEnum]] = {"network": Network, "visibility": Visibility}
+    kinds: Mapping[str, type[StrEnum]] = {"network": Network, "visibility": Visibility, "durability": Durability}
     return Choices(**{**kept, **{name: kind(kept[name]) for name, kind in kinds.items() if name in kept}})
 
 
@@ -187,6 +199,13 @@ def _notify(value: object) -> str:
 
 def _visibility(value: object) -> Visibility:
     return Visibility(_one_of(Visibility)(value))
+
+
+def _durability(value: object) -> Durability:
+    found = Durability(_one_of(Durability)(value))
+    if found is Durability.REPLICA:
+        raise SteadyError("not_implemented", "no answer waits for a replica yet; “host” is what there is")
+    return found
 
 
 def _trial(value: object) -> dict[str, Any]:
@@ -253,6 +272,7 @@ READERS: Mapping[str, Callable[[object], Any]] = {
     "trial": _trial,
     "visibility": _visibility,
     "auto_rollback": _flag,
+    "durability": _durability,
 }
 """Setting, as people call it → its reader."""
 FIELDS: Mapping[str, str] = dict(zip(READERS, (field.name for field in fields(Choices)), strict=True))
@@ -269,7 +289,7 @@ def _said(choices: Choices) -> dict[str, Any]:
 def _flat(settings: Settings) -> dict[str, Any]:
     return {**asdict(settings.limits), "idle_seconds": settings.idle_seconds, "network": settings.network,
             "notify": settings.notify, "trial": settings.trial, "visibility": settings.visibility,
-            "auto_rollback": settings.auto_rollback}  # fmt: skip
+            "auto_rollback": settings.auto_rollback, "durability": settings.durability}  # fmt: skip
 
 
 def _merged(

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.model import Choices, Kind, Limits, Network, Settings, Trial, TrialMode, TrialNetwork, Visibility
+from steadyd.model import (
+    Choices,
+    Durability,
+    Kind,
+    Limits,
+    Network,
+    Settings,
+    Trial,
+    TrialMode,
+    TrialNetwork,
+    Visibility,
+)
 from steadyd.settings import (
     AMOUNT_MAX,
     LIMITS,
@@ -37,6 +48,7 @@ CHOICES = st.builds(
     trial=st.none()
     | st.sampled_from([{"health": False}, {"network": "off", "health": "/up"}, {"mode": "start", "test": True}]),
     auto_rollback=st.none() | st.booleans(),
+    durability=st.none() | st.sampled_from(Durability),
 )
 
 
@@ -57,6 +69,7 @@ CHOICES = st.builds(
         ("idle", "15min", 900.0),
         ("network", "none", Network.NONE),
         ("visibility", "unlisted", Visibility.UNLISTED),
+        ("durability", "host", Durability.HOST),
         ("notify", "https://ntfy.sh/x", "https://ntfy.sh/x"),
         ("trial", {}, {}),
         ("trial", {"health": "/up?x=1", "network": "app"}, {"health": "/up?x=1", "network": "app"}),
@@ -88,6 +101,7 @@ def test_values_are_read_as_people_write_them(name: str, written: object, value:
         ("network", "all"),
         ("visibility", "secret"),
         ("visibility", 1),
+        ("durability", "disk"),
         ("trial", []),
         ("auto_rollback", "no"),
         ("trial", {"health": True}),

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from steadyd.model import AppState, Network, TrialMode, TrialNetwork, Visibility
+from steadyd.model import AppState, Durability, Network, TrialMode, TrialNetwork, Visibility
 from steadyd.runner.rehearsal import REQUESTS_MAX
-from steadyd.settings import Source
 
 TAIL_LINES_MAX = 10_000
 
@@ -102,36 +101,6 @@ class StopBody(Strict):
     hold: bool = False
 
 
-Amount = Annotated[int | float | str, Meta(description="A number, or a text such as `256MiB`, `15min` or `never`.")]
-
-
-class TrialBody(Strict):
-    """How candidates are tried; `null` takes a choice back. `health` is a path, or false where listening is enough."""
-
-    network: str | UnsetType | None = UNSET
-    health: str | bool | UnsetType | None = UNSET
-    mode: str | UnsetType | None = UNSET
-    test: bool | UnsetType | None = UNSET
-
-
-class SettingsBody(Strict):
-    """Only what is named changes; `null` takes the owner's choice back. Names with a unit are understood too."""
-
-    memory: Amount | UnsetType | None = UNSET
-    cpus: Amount | UnsetType | None = UNSET
-    processes: Amount | UnsetType | None = UNSET
-    disk: Amount | UnsetType | None = UNSET
-    idle: Amount | UnsetType | None = UNSET
-    network: str | UnsetType | None = UNSET
-    notify: str | UnsetType | None = UNSET
-    trial: TrialBody | UnsetType | None = UNSET
-    visibility: str | UnsetType | None = UNSET
-    auto_rollback: bool | UnsetType | None = UNSET
-    memory_bytes: Amount | UnsetType | None = UNSET
-    disk_bytes: Amount | UnsetType | None = UNSET
-    idle_seconds: Amount | UnsetType | None = UNSET
-
-
 class Nothing(Strict):
     """An empty object, or no body at all."""
 
@@ -190,6 +159,9 @@ class Settings(Strict):
     idle_seconds: float
     network: Network
     notify: str
+    trial: Trial
+    auto_rollback: bool
+    durability: Durability
 
 
 class Limits(Strict):
@@ -208,51 +180,6 @@ class Trial(Strict):
     health: str | bool
     mode: TrialMode
     test: bool
-
-
-class EffectiveSettings(Strict):
-    """What is true now. Memory and disk are bytes (0: no limit), `idle` is seconds or `never`."""
-
-    memory: int
-    cpus: float
-    processes: int
-    disk: int
-    idle: float | Literal["never"]
-    network: Network
-    notify: str
-    trial: Trial
-    visibility: Visibility
-    auto_rollback: bool
-
-
-class SettingSources(Strict):
-    """Who said so: the owner, the live version's own file, or the host."""
-
-    memory: Source
-    cpus: Source
-    processes: Source
-    disk: Source
-    idle: Source
-    network: Source
-    notify: Source
-    trial: Source
-    visibility: Source
-    auto_rollback: Source
-
-
-class SettingCeilings(Strict):
-    """The most that this host allows; 0 is no limit."""
-
-    memory: int
-    cpus: float
-    processes: int
-    disk: int
-
-
-class SettingsAnswer(Strict):
-    settings: EffectiveSettings
-    sources: SettingSources
-    ceilings: SettingCeilings
 
 
 class Usage(Strict):

@@ -11,7 +11,6 @@ from msgspec import UNSET
 from steadyd import model
 from steadyd.records.requests import Request
 from steadyd.runner.logs import LogLine
-from steadyd.settings import sources
 from steadyd.web import schema
 from steadyd.web.rooms import Rooms
 
@@ -59,6 +58,9 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
             idle_seconds=app.settings.idle_seconds,
             network=app.settings.network,
             notify=app.settings.notify,
+            trial=trial(app.settings.trial),
+            auto_rollback=app.settings.auto_rollback,
+            durability=app.settings.durability,
         ),
         limits=schema.Limits(
             memory_bytes=limits.memory_bytes,
@@ -76,32 +78,8 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
     )
 
 
-def settings(rooms: Rooms, app: model.App) -> schema.SettingsAnswer:
-    """What is set, by whom, and how far it may go."""
-    now, ceiling = app.settings, rooms.apps.policy.ceiling(app.owner_kind)
-    return schema.SettingsAnswer(
-        settings=schema.EffectiveSettings(
-            memory=now.limits.memory_bytes,
-            cpus=now.limits.cpus,
-            processes=now.limits.processes,
-            disk=now.limits.disk_bytes,
-            idle=now.idle_seconds or "never",
-            network=now.network,
-            notify=now.notify,
-            trial=schema.Trial(
-                network=now.trial.network,
-                health=now.trial.health or False,
-                mode=now.trial.mode,
-                test=now.trial.test,
-            ),
-            visibility=now.visibility,
-            auto_rollback=now.auto_rollback,
-        ),
-        sources=schema.SettingSources(**sources(app.chosen, app.shipped)),
-        ceilings=schema.SettingCeilings(
-            memory=ceiling.memory_bytes, cpus=ceiling.cpus, processes=ceiling.processes, disk=ceiling.disk_bytes
-        ),
-    )
+def trial(trial: model.Trial) -> schema.Trial:
+    return schema.Trial(network=trial.network, health=trial.health or False, mode=trial.mode, test=trial.test)
 
 
 def seen_app(rooms: Rooms, app: model.App) -> schema.SeenApp:

@@ -33,12 +33,12 @@ def test_what_is_true_who_said_so_and_how_far_it_may_go(web: Web) -> None:
                     "memory": 64 << 20, "cpus": 0.5, "processes": 64, "disk": 1 << 30, "idle": 3600.0,
                     "network": "none", "notify": "",
                     "trial": {"network": "auto", "health": "/up", "mode": "full", "test": False},
-                    "visibility": "private-source", "auto_rollback": True,
+                    "visibility": "private-source", "auto_rollback": True, "durability": "host",
                 },
                 "sources": {
                     "memory": "version", "cpus": "owner", "processes": "host", "disk": "host", "idle": "owner",
                     "network": "owner", "notify": "host", "trial": "version",
-                    "visibility": "host", "auto_rollback": "host",
+                    "visibility": "host", "auto_rollback": "host", "durability": "host",
                 },
                 "ceilings": {"memory": 1 << 30, "cpus": 4.0, "processes": 512, "disk": 10 << 30},
             }  # fmt: skip
@@ -51,7 +51,11 @@ def test_what_is_true_who_said_so_and_how_far_it_may_go(web: Web) -> None:
             assert (back["settings"]["idle"], back["sources"]["idle"]) == ("never", "version")
             app = (await client.get("/api/apps/hello")).json()["app"]
             assert (app["limits"]["memory_bytes"], app["limits"]["cpus"]) == (64 << 20, 0.5)
-            assert (app["settings"]["idle_seconds"], app["settings"]["network"]) == (0.0, "none")
+            assert app["settings"] == {
+                "idle_seconds": 0.0, "network": "none", "notify": "", "visibility": "private-source",
+                "auto_rollback": True, "durability": "host",
+                "trial": {"network": "auto", "health": "/up", "mode": "full", "test": False},
+            }  # fmt: skip
 
     web(body)
 
@@ -71,6 +75,21 @@ def test_a_new_version_brings_its_own_and_the_owner_keeps_theirs(web: Web) -> No
             await client.post("/api/apps/hello/rollback", json={"version": 1})
             assert (await client.get(PATH)).json()["settings"]["idle"] == 900.0
             assert runtime.settings.idle_seconds == 900.0
+
+    web(body)
+
+
+def test_durability_is_the_hosts_and_a_replica_is_refused_by_name_for_now(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            for said, source in (("host", "owner"), (None, "host")):
+                changed = (await client.patch(PATH, json={"durability": said})).json()
+                assert (changed["settings"]["durability"], changed["sources"]["durability"]) == ("host", source)
+            for said, status in (("replica", 501), ("disk", 422)):
+                refused = await client.patch(PATH, json={"durability": said, "cpus": 0.5})
+                assert (refused.status_code, refused.json()["error"]["details"]) == (status, {"field": "durability"})
+            assert (await client.get(PATH)).json()["settings"]["cpus"] == 1.0
 
     web(body)
 

@@ -35,6 +35,7 @@ JSON_BYTES_MAX = 8 << 20
 @click.option("--temporary", is_flag=True, help="An app that goes away by itself some days after its last edit.")
 @click.option("-m", "--message", default="", metavar="TEXT", help="What this version changes, for its list.")
 @click.option("--env-file", metavar="FILE", help="Variables that go live with it; -: from standard input.")
+@click.option("--with-data", is_flag=True, help="Ship SQLite databases too: seeds for an app that has none yet.")
 @click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
 @click.option("--test", is_flag=True, help="Run the app's own tests on the copy of its data first.")
 @click.option("--force", is_flag=True, help="Deploy it even if no file has changed.")
@@ -55,6 +56,7 @@ def deploy(
     temporary: bool,
     message: str,
     env_file: str | None,
+    with_data: bool,
     no_trial: bool,
     test: bool,
     force: bool,
@@ -75,7 +77,7 @@ def deploy(
         raise click.UsageError("--test is a part of the trial, which --no-trial leaves out")
     if strict and not rehearse:
         raise click.UsageError("--strict is about a rehearsal: say --rehearse N too")
-    collected = collect(path)
+    collected = collect(path, with_data)
     name = check_name(name or collected.name)
     say_what_goes("Deploying", name, collected)
     live = find_live(client, name)
@@ -93,7 +95,7 @@ def deploy(
         if env:
             raise SteadyError("too_large", f"--env-file goes with at most {JSON_BYTES_MAX >> 20} MiB of files")
         body = pack(collected.tree)
-        path_and_query += "?" + query_of(about)
+        path_and_query += "?" + query_of(about | ({"with_data": True} if with_data else {}))
     steps = Steps()
     try:
         with following(client, name, steps):
@@ -186,6 +188,8 @@ def say_what_goes(doing: str, name: str, collected: Collected) -> None:
     tree = collected.tree
     total = size(sum(len(content) for content in tree.values()))
     note(f"{doing} {name}: {len(tree)} file{'' if len(tree) == 1 else 's'}, {total}")
+    for path in collected.seeds:
+        note(f"  with data {path} (only where the app has no such database)")
     for out in collected.left_out[:LEFT_OUT_SHOWN]:
         note(f"  left out  {out.path} ({out.reason})")
     if len(collected.left_out) > LEFT_OUT_SHOWN:

@@ -2,7 +2,7 @@
 
 Left out are `.git`, `node_modules`, `.env*`, SQLite databases with their side files, and whatever `.gitignore` and
 `.steadyignore` name (read as git reads them: per folder, the last match wins, and `.steadyignore` speaks after
-`.gitignore`, so that `!dist` there ships what git ignores).
+`.gitignore`, so that `!dist` there ships what git ignores). Databases go along when that is asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pathspec
 
+from steadyd.cli.seed import seed
 from steadyd.errors import SteadyError
 from steadyd.model import RESERVED_NAMES
 from steadyd.tree import ENTRY_SUFFIXES, FILE_BYTES_MAX, FILES_MAX, PATH_DEPTH_MAX, TREE_BYTES_MAX, Tree, check_tree
@@ -45,18 +46,21 @@ class Collected:
     name: str
     tree: Tree
     left_out: tuple[LeftOut, ...]
+    seeds: tuple[str, ...] = ()
+    """The databases in the tree."""
 
 
-def collect(path: Path) -> Collected:
-    """Read the folder or source file at `path`.
+def collect(path: Path, with_data: bool = False) -> Collected:
+    """Read the folder or source file at `path`; `with_data` takes databases too, unless `.steadyignore` names them.
 
     Raises:
         SteadyError: `not_found`, `invalid_path`, `too_large` or `no_entry`, naming the offending item.
     """
     if path.is_dir():
-        walk = _Walk(os.path.realpath(path))
+        walk = _Walk(os.path.realpath(path), with_data)
         walk.folder("", ())
-        return Collected(name_for(path), check_tree(walk.tree), tuple(sorted(walk.left_out, key=lambda out: out.path)))
+        left_out = tuple(sorted(walk.left_out, key=lambda out: out.path))
+        return Collected(name_for(path), check_tree(walk.tree), left_out, tuple(walk.seeds))
     if not path.is_file():
         raise SteadyError("not_found", f"{path} is neither a folder nor a file")
     if path.suffix not in ENTRY_SUFFIXES:
@@ -120,11 +124,13 @@ def ignored_in(root: str) -> Callable[[str], bool]:
 
 @dataclass(slots=True)
 class _Walk:
-    """One pass over a folder. `tree` and `left_out` grow as it goes."""
+    """One pass over a folder. `tree`, `left_out` and `seeds` grow as it goes."""
 
     root: str
+    with_data: bool
     tree: dict[str, bytes] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    seeds: list[str] = field(default_factory=list)
     bytes_total: int = 0
 
     def folder(self, inside: str, rules: tuple[_Rules, ...]) -> None:
@@ -137,7 +143,7 @@ class _Walk:
             path = inside + entry.name
             is_folder = entry.is_dir()
             reason = _never(entry.name) or _ignored(rules, path, is_folder)
-            if reason:
+            if reason and not self._is_seed_that_git_ignores(path, reason):
                 self.left_out.append(LeftOut(path + "/" if is_folder else path, reason))
                 continue
             if entry.is_symlink():
@@ -149,13 +155,30 @@ class _Walk:
             else:
                 self.left_out.append(LeftOut(path, _kind(entry.stat(follow_symlinks=False).st_mode)))
 
+    def _is_seed_that_git_ignores(self, path: str, reason: str) -> bool:
+        """Data is commonly named in .gitignore: that says nothing against shipping it when it is asked for."""
+        return self.with_data and reason.endswith(".gitignore") and is_database(os.path.join(self.root, path))
+
     def _file(self, path: str) -> None:
-        if is_database(os.path.join(self.root, path)):
+        full = os.path.join(self.root, path)
+        if is_database(full):
+            self._database(full, path)
+        else:
+            self._take(path, _read(Path(full), path))
+
+    def _database(self, full: str, path: str) -> None:
+        if not self.with_data:
             self.left_out.append(LeftOut(path, "a SQLite database: data, not code"))
-            return
+        elif path.endswith(SQLITE_SIDES):
+            self.left_out.append(LeftOut(path, "what it holds goes with its database"))
+        else:
+            _check_size(path, os.path.getsize(full))
+            self.seeds.append(path)
+            self._take(path, seed(full, path))
+
+    def _take(self, path: str, content: bytes) -> None:
         # macOS hands out decomposed accents; a version's paths are composed, so that one name is one file.
         shipped = unicodedata.normalize("NFC", path)
-        content = _read(Path(self.root, path), path)
         self.bytes_total += len(content)
         self.tree[shipped] = content
         if len(self.tree) > FILES_MAX:
@@ -237,7 +260,11 @@ def _read(path: Path, shown: str) -> bytes:
             content = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise SteadyError("invalid_path", f"cannot read “{shown}”: {error.strerror}", {"path": shown}) from None
-    if len(content) > FILE_BYTES_MAX:
-        size = f"“{shown}” is larger than {FILE_BYTES_MAX >> 20} MiB; name it in .steadyignore to leave it out"
-        raise SteadyError("too_large", size, {"path": shown, "limit_bytes": FILE_BYTES_MAX})
+    _check_size(shown, len(content))
     return content
+
+
+def _check_size(shown: str, size: int) -> None:
+    if size > FILE_BYTES_MAX:
+        said = f"“{shown}” is larger than {FILE_BYTES_MAX >> 20} MiB; name it in .steadyignore to leave it out"
+        raise SteadyError("too_large", said, {"path": shown, "limit_bytes": FILE_BYTES_MAX})

@@ -63,8 +63,8 @@ def is_archive(head: bytes) -> bool:
     return head.startswith((GZIP_MAGIC, *ZIP_MAGICS))
 
 
-def unpack(file: BinaryIO) -> Unpacked:
-    """Read a whole archive from the start of `file`. Blocking: run it in a thread.
+def unpack(file: BinaryIO, with_data: bool = False) -> Unpacked:
+    """Read a whole archive from the start of `file`, `with_data`: its databases too. Blocking: run it in a thread.
 
     Raises:
         SteadyError: `invalid_archive`, `invalid_path` or `too_large`, naming the offending entry.
@@ -73,11 +73,11 @@ def unpack(file: BinaryIO) -> Unpacked:
     file.seek(0)
     try:
         if head.startswith(ZIP_MAGICS):
-            return _strip(_unzip(file))
+            return _strip(_unzip(file, with_data))
         if head.startswith(GZIP_MAGIC):
             with gzip.GzipFile(fileobj=file, mode="rb") as inflated:
-                return _strip(_untar(inflated.read))
-        return _strip(_untar(file.read))
+                return _strip(_untar(inflated.read, with_data))
+        return _strip(_untar(file.read, with_data))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as no:
         said = " ".join(str(no).split())[:200] or "it ends early"
         raise SteadyError(
@@ -115,8 +115,9 @@ class _Modest:
 class _Tally:
     """Files as they are taken, with every limit checked on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_data: bool) -> None:
         self.unpacked = Unpacked()
+        self._with_data = with_data
         self._seen: set[str] = set()
         self._entries = 0
         self._kept = 0
@@ -157,7 +158,7 @@ class _Tally:
                 raise SteadyError(
                     "too_large", f"The files are larger than {TREE_BYTES_MAX >> 20} MiB together.", {"path": path}
                 )
-        if content.startswith(SQLITE_MAGIC):
+        if _is_database(content) and not self._with_data:
             self.unpacked.leave_out(path, "a SQLite database: data, not code")
             return
         self._kept += len(content)
@@ -166,8 +167,8 @@ class _Tally:
             raise SteadyError("too_large", f"More than {FILES_MAX} files.", {"limit": FILES_MAX})
 
 
-def _untar(source: Callable[[int], bytes]) -> Unpacked:
-    tally = _Tally()
+def _untar(source: Callable[[int], bytes], with_data: bool) -> Unpacked:
+    tally = _Tally(with_data)
     given = 0
 
     def read(count: int) -> bytes:
@@ -184,8 +185,8 @@ def _untar(source: Callable[[int], bytes]) -> Unpacked:
     return tally.unpacked
 
 
-def _unzip(source: BinaryIO) -> Unpacked:
-    tally = _Tally()
+def _unzip(source: BinaryIO, with_data: bool) -> Unpacked:
+    tally = _Tally(with_data)
     with zipfile.ZipFile(cast("IO[bytes]", _Modest(source))) as zipped:
         for info in zipped.infolist():
             path = tally.admit(Member(info.orig_filename.replace("\\", "/"), _zip_kind(info), info.file_size))
@@ -253,7 +254,8 @@ def _strip(unpacked: Unpacked) -> Unpacked:
         unpacked = Unpacked(files, lifted, unpacked.unlisted)
     for path in list(unpacked.files):
         side = next((end for end in SQLITE_SIDES if path.endswith(end)), "")
-        if side and path.removesuffix(side) in unpacked.left_out:
+        base = path.removesuffix(side)
+        if side and (base in unpacked.left_out or _is_database(unpacked.files.get(base))):
             unpacked.leave_out(path, "a SQLite database: data, not code")
             del unpacked.files[path]
     _ignore(unpacked)
@@ -272,9 +274,14 @@ def _ignore(unpacked: Unpacked) -> None:
             folder = source[: source.rfind("/") + 1]
             if path.startswith(folder) and (hit := spec.check_file(path[len(folder) :])).include is not None:
                 verdict = f"named in {source}" if hit.include else ""
-        if verdict:
+        # Data is commonly named in .gitignore, which says nothing against shipping it when it is asked for.
+        if verdict and not (verdict.endswith(".gitignore") and _is_database(unpacked.files[path])):
             unpacked.leave_out(path, verdict)
             del unpacked.files[path]
+
+
+def _is_database(content: bytes | bytearray | None) -> bool:
+    return content is not None and content.startswith(SQLITE_MAGIC)
 
 
 def _lines(content: bytes) -> list[str]:

@@ -118,6 +118,7 @@ class CreateQuery(Strict):
     git_commit: CommitId | UnsetType = UNSET
     git_remote: Remote = ""
     git_dirty: bool = False
+    with_data: Annotated[bool, Meta(description="Take an archive's databases too, as seeds.")] = False
 
 
 class UploadQuery(CreateQuery):

@@ -93,7 +93,7 @@ async def receive(request: Request, body: type[CreateBody | DeployBody], allowan
     elif kind == MULTIPART_TYPE:
         upload = await _from_multipart(request, QUERIES[body], allowance, limit)
     elif kind in ARCHIVE_TYPES or kind in SOURCE_TYPES:
-        upload = await _from_bytes(request, allowance, limit)
+        upload = await _from_bytes(request, query.with_data, allowance, limit)
     else:
         raise SteadyError(
             "unsupported_media_type",
@@ -173,7 +173,7 @@ async def _from_multipart(request: Request, options: type[CreateQuery], allowanc
     return upload
 
 
-async def _from_bytes(request: Request, allowance: Allowance, limit: int) -> Upload:
+async def _from_bytes(request: Request, with_data: bool, allowance: Allowance, limit: int) -> Upload:
     """An archive, or one bare source file; which of them, the first bytes say better than the content type."""
     kind = content_type(request)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
@@ -186,7 +186,7 @@ async def _from_bytes(request: Request, allowance: Allowance, limit: int) -> Upl
                     raise SteadyError("too_large", f"The source is larger than {FILE_BYTES_MAX >> 20} MiB.")
             spool.seek(0)
             if _archived(kind, head):
-                unpacked = await asyncio.to_thread(unpack, cast("BinaryIO", spool))
+                unpacked = await asyncio.to_thread(unpack, cast("BinaryIO", spool), with_data)
                 notes = ["More was left out than is listed."] if unpacked.unlisted else []
                 return Upload(dict(unpacked.files), "archive", left_out=unpacked.left_out, notes=notes)
             return Upload({SOURCE_PATH: _source(spool.read())}, "paste")

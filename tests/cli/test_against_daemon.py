@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,11 +16,20 @@ from pathlib import Path
 import httpx
 import pytest
 
+from steadyd.cli.deploy import JSON_BYTES_MAX
 from tests.cli.conftest import Steadyd
 from tests.served import Daemon, until
 
 SOURCE = """console.log("version %s speaking \\x1b[31m");
 export default { fetch(request) { console.log(request.url); return new Response("%s"); } };
+"""
+
+COUNTING = """import { Database } from "bun:sqlite";
+const db = new Database("data.sqlite");
+export default { fetch() {
+  db.run("INSERT INTO t VALUES (1)");
+  return new Response(String(db.query("SELECT count(*) AS n FROM t").get().n));
+} };
 """
 
 
@@ -52,6 +63,25 @@ def test_the_variables_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -
     assert operator("env", "varied", "unset", "SECRET").exit_code == 0
     assert daemon.ask("varied").text == "none"
     assert operator("secrets", "rotate").stdout.endswith("values are sealed with a new key\n")
+
+
+@pytest.mark.parametrize("ballast_bytes", [0, JSON_BYTES_MAX], ids=["as JSON", "as an archive"])
+def test_a_database_goes_along_as_a_seed(operator: Steadyd, daemon: Daemon, app: Path, ballast_bytes: int) -> None:
+    """It is there for the app's first start, and what the app made of it stays, whatever is shipped later."""
+    name = f"seeded-{ballast_bytes}"
+    (app / "index.ts").write_text(COUNTING)
+    (app / "ballast.bin").write_bytes(bytes(ballast_bytes))
+    (app / ".gitignore").write_text("*.sqlite\n")
+    with contextlib.closing(sqlite3.connect(app / "data.sqlite")) as database:
+        database.execute("CREATE TABLE t AS SELECT 1 AS a")
+        database.commit()
+    assert operator("deploy", str(app), "--name", name, "--with-data").exit_code == 0
+    assert [daemon.ask(name).text, daemon.ask(name).text] == ["2", "3"]
+    with contextlib.closing(sqlite3.connect(app / "data.sqlite")) as database:
+        database.execute("DELETE FROM t")
+        database.commit()
+    assert operator("deploy", str(app), "--name", name, "--with-data", "--force").exit_code == 0
+    assert daemon.ask(name).text == "4"
 
 
 def test_the_life_of_an_app(operator: Steadyd, daemon: Daemon, app: Path) -> None:

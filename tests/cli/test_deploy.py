@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,17 @@ def test_wrong_names_and_folders_never_reach_the_server(app: Path, tmp_path: Pat
     assert steadyd("deploy", str(tmp_path / "none"), "--server", api.url).exit_code == 2
     assert steadyd("deploy", str(tmp_path), "--server", api.url).exit_code == 1
     assert api.asked == []
+
+
+def test_databases_stay_unless_they_are_asked_for(app: Path, api: Api, steadyd: Steadyd) -> None:
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    with contextlib.closing(sqlite3.connect(app / "data.sqlite")) as database:
+        database.execute("CREATE TABLE t (a)")
+    assert "left out  data.sqlite" in steadyd("deploy", str(app), "--server", api.url).stderr
+    said = steadyd("deploy", str(app), "--with-data", "--server", api.url).stderr
+    assert "with data data.sqlite" in said
+    assert "left out  data.sqlite" not in said
+    assert [("data.sqlite" in asked.body["files"]) for asked in api.asked] == [False, True]
 
 
 def test_a_long_list_of_leavings_is_cut(app: Path, api: Api, steadyd: Steadyd) -> None:

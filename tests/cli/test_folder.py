@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -68,6 +69,28 @@ def test_databases_stay_with_their_side_files_however_large(app: Path) -> None:
         connection.close()
     write(app, "notes-wal")
     assert "notes-wal" in collect(app).tree
+
+
+def test_databases_go_along_when_that_is_asked_for(app: Path) -> None:
+    """Whole, and though .gitignore names them, as it commonly does."""
+    (app / ".gitignore").write_text("*.db\n")
+    (app / ".steadyignore").write_text("large.sqlite\n")
+    write(app, "no-database.db")
+    for name in ("data.db", "lib/more.sqlite", "large.sqlite"):
+        (app / name).parent.mkdir(exist_ok=True)
+        with contextlib.closing(sqlite3.connect(app / name)) as connection:
+            connection.execute("create table t as select 1 as a")
+            connection.commit()
+    with contextlib.closing(sqlite3.connect(app / "data.db")) as connection:
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("insert into t values (2)")
+        connection.commit()
+        collected = collect(app, with_data=True)
+    assert sorted(collected.seeds) == ["data.db", "lib/more.sqlite"]
+    assert {out.path for out in collected.left_out} == {"data.db-wal", "data.db-shm", "large.sqlite", "no-database.db"}
+    with contextlib.closing(sqlite3.connect(":memory:")) as copy:
+        copy.deserialize(collected.tree["lib/more.sqlite"])
+        assert copy.execute("select a from t").fetchall() == [(1,)]
 
 
 def test_ignore_files_read_as_git_reads_them(app: Path) -> None:

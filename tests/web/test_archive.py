@@ -170,6 +170,23 @@ def test_left_out_without_being_judged() -> None:
     }  # fmt: skip
 
 
+def test_databases_are_seeds_when_that_is_asked_for() -> None:
+    """Though .gitignore names them, as it commonly does; their side files never."""
+    base = b"SQLite format 3\0" + bytes(100)
+    packed = tar(
+        ("app/index.ts", HELLO),
+        ("app/.gitignore", b"*.db\n"),
+        ("app/.steadyignore", b"large.sqlite\n"),
+        ("app/data.db", base),
+        ("app/data.db-wal", b"wal"),
+        ("app/large.sqlite", base),
+        ("app/no-database.db", b"x"),
+    )
+    unpacked = unpack(io.BytesIO(packed), with_data=True)
+    assert unpacked.files.keys() == {"index.ts", ".gitignore", ".steadyignore", "data.db"}
+    assert unpacked.left_out.keys() == {"data.db-wal", "large.sqlite", "no-database.db"}
+
+
 def test_ignore_files_are_read_as_git_reads_them() -> None:
     packed = tar(
         ("app/index.ts", HELLO),

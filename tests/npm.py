@@ -34,9 +34,17 @@ class Npm:
         self.packages: dict[str, dict[str, bytes]] = {}
         self.needs: dict[str, dict[str, str]] = {}
 
-    def publish(self, name: str, version: str, source: str = "", needs: Mapping[str, str] | None = None) -> None:
+    def publish(
+        self,
+        name: str,
+        version: str,
+        source: str = "",
+        needs: Mapping[str, str] | None = None,
+        scripts: Mapping[str, str] | None = None,
+    ) -> None:
         """A package whose index.js is `source`."""
         package = {"name": name, "version": version, "main": "index.js", "dependencies": dict(needs or {})}
+        package["scripts"] = dict(scripts or {})
         files = {"package.json": json.dumps(package), "index.js": source or f"module.exports = {version!r};"}
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:

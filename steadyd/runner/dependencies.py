@@ -35,3 +35,16 @@ def declared_dependencies(tree: Tree) -> dict[str, str]:
         reason = f"{len(wanted)} dependencies; an app may have {DEPENDENCIES_MAX}."
         raise SteadyError("too_large", reason, {"file": "package.json", "cause": "too_large", "reason": reason})
     return wanted
+
+
+def trusted_dependencies(tree: Tree) -> tuple[str, ...]:
+    """The packages whose lifecycle scripts may run. Bun has a list of its own, which counts for nothing here.
+
+    Raises:
+        SteadyError: `invalid` where it is no list of packages.
+    """
+    named = read_package(tree).get("trustedDependencies", [])
+    if not isinstance(named, list) or not all(isinstance(name, str) and PACKAGE_NAME.match(name) for name in named):
+        message = "“trustedDependencies” in package.json must be a list of names of packages."
+        raise SteadyError("invalid", message, {"file": "package.json"})
+    return tuple(sorted(set(named)))

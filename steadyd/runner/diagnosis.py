@@ -34,7 +34,8 @@ class Said:
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     cause: str
-    """package_not_found, version_not_found, registry_away, integrity_failed, too_large, timeout or install_failed."""
+    """package_not_found, version_not_found, registry_away, integrity_failed, script_failed, too_large, timeout or
+    install_failed."""
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,6 +72,18 @@ def diagnose(said: Said, tree: Tree) -> Diagnosis:
             return Diagnosis("registry_away", f"the registry did not answer for “{match[2]}” ({match[1]}). {STILL_RUN}")
     told = [line.removeprefix("error: ") for line in said.lines if line.startswith("error")]
     return Diagnosis("install_failed", told[0] if told else f"bun install ended with {said.ended}.")
+
+
+def diagnose_script(package: str, said: Said) -> Diagnosis:
+    """Why a script of a package that the app trusts did not succeed."""
+    if said.timed_out_seconds:
+        reason = f"the scripts of “{package}” did not end in time: all together have {said.timed_out_seconds:g} s."
+        return Diagnosis("timeout", reason, {"package": package})
+    reason = (
+        f"a script of “{package}” ended with {said.ended}. It runs because package.json lists it in "
+        "“trustedDependencies”; it reaches the package registry, and nothing else of the network."
+    )
+    return Diagnosis("script_failed", reason, {"package": package})
 
 
 def find(tree: Tree, name: str) -> tuple[str, int]:

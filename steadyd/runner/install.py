@@ -2,31 +2,34 @@
 
 What `package.json` names is installed by `bun install`; bare imports that it does not name are found in the sources
 and added. Only a package.json that we wrote ourselves, with nothing but dependencies in it, reaches the installer:
-no lifecycle script of the root package, no registry of the app's choice, no path or address as a dependency.
+no lifecycle script of the root package, no registry of the app's choice, no path or address as a dependency. Scripts of
+the packages that the app trusts run afterwards (scripts.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from steadyd.errors import SteadyError
-from steadyd.runner.dependencies import DEPENDENCIES_MAX, declared_dependencies
-from steadyd.runner.diagnosis import Said, diagnose
+from steadyd.runner.dependencies import DEPENDENCIES_MAX, declared_dependencies, trusted_dependencies
+from steadyd.runner.diagnosis import Diagnosis, Said, diagnose
 from steadyd.runner.folder import MODULES, Place, scratch_path
-from steadyd.runner.lockfile import LOCK, canonical, modules_key, pins, resolved
+from steadyd.runner.lockfile import LOCK, SCRIPTED, canonical, modules_key, pins, resolved, trusted_packages
 from steadyd.runner.modules import Modules
 from steadyd.runner.outlay import Outlay, Tell, amount
 from steadyd.runner.registry import SOCKET, Door, Registry
 from steadyd.runner.sandbox import Room
+from steadyd.runner.scripts import run_scripts
 from steadyd.runner.tool import SCRIPT, Result, Tools
 from steadyd.runner.trash import Trash
 from steadyd.tree import ENTRY_SUFFIXES, Tree
@@ -38,7 +41,7 @@ CACHE_BYTES_MAX = 1 << 30
 RESOLUTION_SECONDS_MAX = 600.0
 """Who asks for the same without a lock gets what was resolved this long ago, at no cost."""
 RESOLUTIONS_MAX = 256
-RENEWED_SHOWN = 5
+NAMES_SHOWN = 5
 LOCK_BYTES_MAX = 8 << 20
 MAYBE_BARE = re.compile(rb"""(?:\bfrom|\bimport|\brequire)\s*\(?\s*["'](?!\.{0,2}/|node:|bun:|https?:)[^"'\s]""")
 """Cheap test: without a match there is nothing to scan for."""
@@ -52,6 +55,28 @@ class Installed:
     modules: str = ""
     lock: bytes | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a tree asks for: package → range; those `found` as imports only; the names of those that may run scripts."""
+
+    packages: Mapping[str, str]
+    found: Collection[str] = ()
+    trusted: Collection[str] = ()
+
+    def key(self, lock: bytes, bun_version: str) -> str:
+        """Of the set that these are with `lock`."""
+        return modules_key(self.packages, lock, bun_version, self.trusted)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An installation in `folder`, which the caller moves; its lock, and the packages whose scripts ran."""
+
+    folder: Path
+    lock: bytes
+    ran: Collection[str]
 
 
 class Installer:
@@ -70,26 +95,27 @@ class Installer:
         Raises:
             SteadyError: `deploy_failed` (steps `check` and `install`), `too_large` or `invalid`.
         """
-        wanted, found = await self._wanted(place, tree)
-        if not wanted:
+        wish = await self._wish(place, tree, trusted_dependencies(tree))
+        if not wish.packages:
             return Installed()
         given = tree.get(LOCK, pinned)
         canonical(given)
         notes = []
-        async with self._modules.turn(self._key(wanted, given)):
-            lock = given or self._resolved_lately(wanted)
-            key = self._key(wanted, lock)
+        async with self._modules.turn(self._key(wish, given)):
+            lock = given or self._resolved_lately(wish)
+            key = self._key(wish, lock)
             if not lock or not await asyncio.to_thread(self._modules.link, place, key):
-                folder, fetched = await self._fetch(place, tree, wanted, lock, tell)
-                renewed = pins(fetched).items() - pins(lock).items()
+                fetched = await self._fetch(place, tree, wish, lock, tell)
+                renewed = pins(fetched.lock).items() - pins(lock).items()
                 if renewed:
                     notes += [_renewed({name for name, _ in renewed})] if LOCK in tree else []
-                    lock = fetched
-                key = self._key(wanted, lock)
-                await asyncio.to_thread(self._modules.keep, place, key, folder)
+                    lock = fetched.lock
+                notes += [f"Scripts ran of {_few(fetched.ran)}."] if fetched.ran else []
+                key = self._key(wish, lock)
+                await self._keep(place, key, fetched.folder)
             if not given:
-                self._remember(wanted, lock)
-        notes += [f"{name} {resolved(lock, name)} was added for an import." for name in found]
+                self._remember(wish, lock)
+        notes += [f"{name} {resolved(lock, name)} was added for an import." for name in wish.found]
         return Installed(key, lock or None, tuple(notes))
 
     async def restore(self, place: Place, tree: Tree, key: str) -> None:
@@ -102,9 +128,9 @@ class Installer:
         async with self._modules.turn(key):
             if await asyncio.to_thread(self._modules.link, place, key):
                 return
-            wanted, _ = await self._wanted(place, tree)
-            folder, _ = await self._fetch(place, tree, wanted, tree.get(LOCK, b""), lambda said: None)
-            await asyncio.to_thread(self._modules.keep, place, key, folder)
+            wish = await self._wish(place, tree, trusted_dependencies(tree) if key.endswith(SCRIPTED) else ())
+            fetched = await self._fetch(place, tree, wish, tree.get(LOCK, b""), lambda said: None)
+            await self._keep(place, key, fetched.folder)
 
     async def tidy(self, trash: Trash) -> None:
         """Let go of the sets that no app needs any more."""
@@ -113,14 +139,13 @@ class Installer:
 
     # Private
 
-    def _key(self, wanted: Mapping[str, str], lock: bytes) -> str:
-        return modules_key(wanted, lock, self._tools.engine.bun_version)
+    def _key(self, wish: Wish, lock: bytes) -> str:
+        return wish.key(lock, self._tools.engine.bun_version)
 
-    async def _wanted(self, place: Place, tree: Tree) -> tuple[dict[str, str], list[str]]:
-        """What is to be installed, and which of it was found as imports only."""
+    async def _wish(self, place: Place, tree: Tree, trusted: Collection[str]) -> Wish:
         declared = declared_dependencies(tree)
         found = [name for name in await self._bare_imports(place, tree) if name not in declared]
-        return {**declared, **dict.fromkeys(found, "latest")}, found
+        return Wish({**declared, **dict.fromkeys(found, "latest")}, found, trusted)
 
     async def _bare_imports(self, place: Place, tree: Tree) -> list[str]:
         sources = {
@@ -139,57 +164,71 @@ class Installer:
             shutil.rmtree(folder, ignore_errors=True)
         return _scanned(result)
 
-    def _resolved_lately(self, wanted: Mapping[str, str]) -> bytes:
+    def _resolved_lately(self, wish: Wish) -> bytes:
         """The lock that somebody got minutes ago who asked for the same and had none."""
-        at, lock = self._resolutions.get(self._key(wanted, b""), (-RESOLUTION_SECONDS_MAX, b""))
+        at, lock = self._resolutions.get(self._key(wish, b""), (-RESOLUTION_SECONDS_MAX, b""))
         return lock if time.monotonic() - at < RESOLUTION_SECONDS_MAX else b""
 
-    def _remember(self, wanted: Mapping[str, str], lock: bytes) -> None:
-        if not self._resolved_lately(wanted):
-            key = self._key(wanted, b"")
+    def _remember(self, wish: Wish, lock: bytes) -> None:
+        if not self._resolved_lately(wish):
+            key = self._key(wish, b"")
             self._resolutions.pop(key, None)
             self._resolutions[key] = (time.monotonic(), lock)
         while len(self._resolutions) > RESOLUTIONS_MAX:
             del self._resolutions[next(iter(self._resolutions))]
 
-    async def _fetch(
-        self, place: Place, tree: Tree, wanted: Mapping[str, str], lock: bytes, tell: Tell
-    ) -> tuple[Path, bytes]:
-        """Run `bun install`; returns a folder that the caller moves, and the lock."""
+    async def _fetch(self, place: Place, tree: Tree, wish: Wish, lock: bytes, tell: Tell) -> Fetched:
+        """Run `bun install`, and then the scripts of what the app trusts."""
         folder = _fresh(place, "build")
         try:
             cache = await asyncio.to_thread(_cache, place)
-            files = {"package.json": json.dumps({"name": "app", "dependencies": wanted}).encode()}
+            files = {"package.json": json.dumps({"name": "app", "dependencies": wish.packages}).encode()}
             _fill(folder, {**files, LOCK: canonical(lock)} if lock else files, place.uid)
-            tell(f"Resolving {len(wanted)} {'dependency' if len(wanted) == 1 else 'dependencies'}.")
+            count = len(wish.packages)
+            tell(f"Resolving {count} {'dependency' if count == 1 else 'dependencies'}.")
+            outlay = await asyncio.to_thread(Outlay, folder, cache, tell)
             async with self._registry.door(place.uid) as door:
-                result = await self._run(place, folder, cache, door, tell)
-            if not result.ok or not (folder / MODULES).is_dir():
-                lines = [line for line in result.last_lines() if line and not line.startswith("{")]
-                timed_out = INSTALL_SECONDS_MAX if result.timed_out else 0.0
-                nearest = [str(version) for version in result.answer().get("nearest", [])]
-                said = Said(lines, str(result.ended), (door.cause, door.trouble), timed_out, nearest)
-                raise diagnose(said, tree).as_error(lines)
+                room = self._room(place, folder, door)
+                result = await self._install(room, cache, outlay)
+                if not result.ok or not (folder / MODULES).is_dir():
+                    raise _failure(result, door, tree)
+                fetched = _read_plain(folder / LOCK)
+                packages = trusted_packages(fetched, wish.trusted)
+                if packages:
+                    tell(f"Running scripts of {_few({package.name for package in packages})}.")
+                ran = await run_scripts(self._tools, room, _way_out(room), packages, outlay)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return folder, _read_plain(folder / LOCK)
+        return Fetched(folder, fetched, ran)
 
-    async def _run(self, place: Place, folder: Path, cache: Path, door: Door, tell: Tell) -> Result:
-        shown = {"/registry": door.folder, **_authorities()}
-        room = Room(folder, self._tools.engine.folder, place.uid, ENVIRON, extra={"/cache": cache}, shown=shown)
-        certificates = "{certificates}" if "/certificates" in shown else ""
-        words = [*SCRIPT, "{engine}/install.ts", f"{{registry}}/{SOCKET}", certificates, *INSTALL]
-        outlay = await asyncio.to_thread(Outlay, folder, cache, tell)
-        running = asyncio.ensure_future(self._tools.run(room, words, INSTALL_SECONDS_MAX))
+    async def _install(self, room: Room, cache: Path, outlay: Outlay) -> Result:
+        room = replace(room, extra={"/cache": cache})
+        words = [*SCRIPT, "{engine}/install.ts", *_way_out(room), *INSTALL]
         try:
-            await outlay.watch(running)
+            return await outlay.attend(self._tools.run(room, words, INSTALL_SECONDS_MAX))
         except BaseException:
-            running.cancel()
-            await asyncio.wait([running])
             shutil.rmtree(cache, ignore_errors=True)
             raise
-        return running.result()
+
+    def _room(self, place: Place, folder: Path, door: Door) -> Room:
+        shown = {"/registry": door.folder, **_authorities()}
+        return Room(folder, self._tools.engine.folder, place.uid, ENVIRON, shown=shown)
+
+    async def _keep(self, place: Place, key: str, folder: Path) -> None:
+        """Make what was installed the set of `key`.
+
+        Raises:
+            SteadyError: `deploy_failed` where a script nested folders deeper than a path can say.
+        """
+        try:
+            await asyncio.to_thread(self._modules.keep, place, key, folder)
+        except OSError as error:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            if error.errno == errno.ENAMETOOLONG:
+                reason = "a script of a package made folders too deep to be kept."
+                raise Diagnosis("script_failed", reason).as_error([]) from None
+            raise
 
 
 ENVIRON = {
@@ -235,6 +274,20 @@ def _authorities() -> dict[str, Path]:
     return {}
 
 
+def _way_out(room: Room) -> tuple[str, str]:
+    """The words for harness/door.ts."""
+    return f"{{registry}}/{SOCKET}", "{certificates}" if "/certificates" in room.shown else ""
+
+
+def _failure(result: Result, door: Door, tree: Tree) -> SteadyError:
+    """Of an installation that did not succeed."""
+    lines = [line for line in result.last_lines() if line and not line.startswith("{")]
+    timed_out = INSTALL_SECONDS_MAX if result.timed_out else 0.0
+    nearest = [str(version) for version in result.answer().get("nearest", [])]
+    said = Said(lines, str(result.ended), (door.cause, door.trouble), timed_out, nearest)
+    return diagnose(said, tree).as_error(lines)
+
+
 def _cache(place: Place) -> Path:
     """Where what is fetched for this app stays; no other app's installation reads it."""
     cache = place.root / "cache"
@@ -256,11 +309,16 @@ def _scanned(result: Result) -> list[str]:
     return sorted({str(name) for name in answer["packages"]})[:DEPENDENCIES_MAX]
 
 
-def _renewed(packages: set[str]) -> str:
-    """What a lock did not pin, a few of them by name."""
+def _renewed(packages: Collection[str]) -> str:
+    """What a lock did not pin."""
+    return f"{LOCK} did not fit package.json and was renewed: {_few(packages)}."
+
+
+def _few(packages: Collection[str]) -> str:
+    """Some of them by name."""
     names = sorted(packages)
-    more = f" and {len(names) - RENEWED_SHOWN} more" if len(names) > RENEWED_SHOWN else ""
-    return f"{LOCK} did not fit package.json and was renewed: {', '.join(names[:RENEWED_SHOWN])}{more}."
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{', '.join(names[:NAMES_SHOWN])}{more}"
 
 
 def _read_plain(path: Path) -> bytes:

@@ -11,11 +11,11 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from steadyd.errors import SteadyError
-from steadyd.runner.dependencies import NAME
+from steadyd.runner.dependencies import NAME, PACKAGE_NAME
 
 LOCK = "bun.lock"
 PINNED = re.compile(rf"{NAME}@\d[\w.+-]*\Z", re.ASCII)
@@ -23,6 +23,16 @@ HASH = re.compile(r"(?:sha512-[A-Za-z0-9+/]{86}==|sha1-[A-Za-z0-9+/]{27}=)\Z")
 """Whole, because Bun takes one of another length for none."""
 SURPLUS_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
 KEPT = ("lockfileVersion", "configVersion")
+NEEDS = ("dependencies", "optionalDependencies", "peerDependencies")
+SCRIPTED = "-scripts"
+"""How the key of a set ends whose packages ran scripts."""
+
+
+class Package(NamedTuple):
+    """One that is installed: its name in the registry, and its folder in node_modules."""
+
+    name: str
+    folder: str
 
 
 def canonical(lock: bytes) -> bytes:
@@ -60,11 +70,24 @@ def resolved(lock: bytes, name: str) -> str:
     return match[1] if match else ""
 
 
-def modules_key(wanted: Mapping[str, str], lock: bytes, bun_version: str) -> str:
-    """The address of an installed tree: what was asked for, what it was resolved to, and who installed it."""
-    digest = hashlib.sha256(json.dumps([sorted(wanted.items()), bun_version]).encode())
+def trusted_packages(lock: bytes, trusted: Collection[str]) -> list[Package]:
+    """Those that a lock pins under a name of `trusted`, each after what it needs.
+
+    The name is the registry's: another package that somebody calls `esbuild` is not esbuild."""
+    entries = {place: json.loads(entry) for place, entry in pins(lock).items()} if trusted else {}
+    found = {place: _pinned_name(entry) for place, entry in entries.items() if _pinned_name(entry) in trusted}
+    graph = {place: list(_needed(place, entry, entries)) for place, entry in entries.items()} if found else {}
+    ordered = [place for place in _needs_first(graph) if place in found]
+    return [Package(found[place], folder) for place in ordered if (folder := _folder(place))]
+
+
+def modules_key(wanted: Mapping[str, str], lock: bytes, bun_version: str, trusted: Collection[str] = ()) -> str:
+    """The address of an installed tree: what was asked for, what it was resolved to, who installed it, and which of
+    the packages ran scripts."""
+    ran = sorted({package.name for package in trusted_packages(lock, trusted)})
+    digest = hashlib.sha256(json.dumps([sorted(wanted.items()), bun_version, *([ran] if ran else [])]).encode())
     digest.update(lock)
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:32] + (SCRIPTED if ran else "")
 
 
 # Private
@@ -100,3 +123,50 @@ def _from_registry(entry: object) -> bool:
         case [str(pinned), "", dict(), str(integrity)]:
             return bool(PINNED.match(pinned) and HASH.match(integrity))
     return False
+
+
+def _pinned_name(entry: object) -> str:
+    match entry:
+        case [str(pinned), *_]:
+            return pinned.rpartition("@")[0]
+    return ""
+
+
+def _parts(place: str) -> list[str]:
+    """`a/@scope/b` is b of @scope in a's own node_modules."""
+    return re.findall(r"@[^/]*/[^/]*|[^/]+", place)
+
+
+def _folder(place: str) -> str:
+    """Below node_modules; "" of what no package can be called."""
+    parts = _parts(place)
+    return "/node_modules/".join(parts) if all(map(PACKAGE_NAME.match, parts)) else ""
+
+
+def _needed(place: str, entry: object, places: Collection[str]) -> Iterator[str]:
+    """Where the packages are that one needs: found as Node finds them, from its own node_modules outwards."""
+    match entry:
+        case [_, _, dict(described), *_]:
+            groups = [described.get(group) for group in NEEDS]
+            names = {name for group in groups if isinstance(group, dict) for name in group}
+        case _:
+            names = set()
+    parts = _parts(place)
+    for name in sorted(names):
+        around = ("/".join([*parts[:depth], name]) for depth in range(len(parts), -1, -1))
+        yield from [where for where in around if where in places][:1]
+
+
+def _needs_first(graph: Mapping[str, Collection[str]]) -> list[str]:
+    """All of `graph`, each after those that it leads to, as far as no circle forbids that."""
+    ordered: dict[str, None] = {}
+    entered: set[str] = set()
+    ahead = sorted(graph, reverse=True)
+    while ahead:
+        place = ahead.pop()
+        if place in entered:
+            ordered[place] = None
+            continue
+        entered.add(place)
+        ahead += [place, *(other for other in graph[place] if other not in entered)]
+    return list(ordered)

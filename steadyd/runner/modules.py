@@ -87,7 +87,8 @@ def _rename_aside(path: Path) -> Path:
 
 
 def _seal(folder: Path, as_root: bool) -> None:
-    """Nobody but root owns or may change anything below `folder`. Follows no link; nothing runs that could make one."""
+    """Nobody but root owns or may change anything below `folder`, where only files, folders and links are left: two
+    apps could talk through a pipe. Follows no link; nothing runs that could make one."""
     for where, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = os.path.join(where, name)
@@ -98,6 +99,8 @@ def _seal(folder: Path, as_root: bool) -> None:
                 os.chmod(path, FOLDER)
             elif stat.S_ISREG(mode):
                 os.chmod(path, PROGRAM if mode & 0o111 else FILE)
+            elif not stat.S_ISLNK(mode):
+                os.unlink(path)
     if as_root:
         os.chown(folder, 0, 0)
     os.chmod(folder, 0o711)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.linux.usage import Enough, Walk
@@ -34,6 +35,21 @@ class Outlay:
         self._told = ""
         self._before = amount([cache])
         self._packages_before = _packages(cache)
+
+    async def attend(self, program: Coroutine[Any, Any, Result]) -> Result:
+        """What `program` gives; it is ended as soon as it is too much.
+
+        Raises:
+            SteadyError: `too_large`.
+        """
+        running = asyncio.ensure_future(program)
+        try:
+            await self.watch(running)
+        except BaseException:
+            running.cancel()
+            await asyncio.wait([running])
+            raise
+        return running.result()
 
     async def watch(self, running: asyncio.Future[Result]) -> None:
         """Look until it ended.

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.runner.dependencies import DEPENDENCIES_MAX, declared_dependencies
+from steadyd.runner.dependencies import DEPENDENCIES_MAX, declared_dependencies, trusted_dependencies
 from tests.runner.conftest import tree
 
 
@@ -74,3 +74,18 @@ def test_the_number_of_dependencies_is_limited() -> None:
     many = {f"p{number}": "1" for number in range(DEPENDENCIES_MAX)}
     assert len(declared_dependencies(tree({"package.json": package(dependencies=many)}))) == DEPENDENCIES_MAX
     assert refusal({**many, "more": "1"}).code == "too_large"
+
+
+def test_who_may_run_scripts_is_said_by_a_list_and_by_nobody_else() -> None:
+    assert trusted_dependencies(tree("")) == ()
+    assert trusted_dependencies(tree({"package.json": package(trustedDependencies=["b", "@s/a", "b"])})) == (
+        "@s/a",
+        "b",
+    )
+
+
+@pytest.mark.parametrize("named", ["esbuild", {"a": 1}, [1], ["../x"], ["a b"], None, True])
+def test_a_list_of_something_else_is_refused(named: object) -> None:
+    with pytest.raises(SteadyError) as caught:
+        trusted_dependencies(tree({"package.json": package(trustedDependencies=named)}))
+    assert (caught.value.code, caught.value.details["file"]) == ("invalid", "package.json")

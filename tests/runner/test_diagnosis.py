@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from steadyd.runner.diagnosis import STILL_RUN, Diagnosis, Said, diagnose, find
+from steadyd.runner.diagnosis import STILL_RUN, Diagnosis, Said, diagnose, diagnose_script, find
 from tests.runner.conftest import tree
 
 SOURCE = 'const a = 1;\nimport { x } from "@scope/name/sub";\nconst y = require("other");\n'
@@ -61,6 +61,15 @@ def test_a_version_that_is_not_there() -> None:
 def test_each_cause_has_a_word_and_a_sentence(found: Diagnosis, cause: str, told: str) -> None:
     assert found.cause == cause
     assert told in found.reason
+
+
+def test_a_script_that_fails_is_told_with_its_package() -> None:
+    failed = diagnose_script("pad", Said([], "exit code 7"))
+    assert (failed.cause, failed.details) == ("script_failed", {"package": "pad"})
+    assert "“pad” ended with exit code 7" in failed.reason
+    late = diagnose_script("pad", Said([], "", timed_out_seconds=120.0))
+    assert (late.cause, late.details) == ("timeout", {"package": "pad"})
+    assert "120 s" in late.reason
 
 
 def test_it_is_the_error_of_the_contract() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.runner.lockfile import canonical, modules_key, pins, resolved
+from steadyd.runner.lockfile import SCRIPTED, Package, canonical, modules_key, pins, resolved, trusted_packages
 
 SHA = f"sha512-{'a' * 86}=="
 LOCKED = b"""{
@@ -54,6 +54,56 @@ def test_the_key_is_all_that_decides_what_is_installed() -> None:
     assert key == modules_key({"b": "2", "a": "1"}, LOCKED, "1.4")
     others = [({"a": "1"}, LOCKED, "1.4"), ({"a": "1", "b": "2"}, b"", "1.4"), ({"a": "1", "b": "2"}, LOCKED, "1.5")]
     assert key not in [modules_key(*other) for other in others]
+
+
+def lock(**needs: list[str]) -> bytes:
+    """A lock that pins 1.0.0 of each place, which needs packages of these names."""
+    entries = {}
+    for place, names in needs.items():
+        name = place if place.rpartition("/")[0] == "@s" else place.rpartition("/")[2]
+        entries[place] = [f"{name}@1.0.0", "", {"dependencies": dict.fromkeys(names, "1")}, SHA]
+    return json.dumps({"lockfileVersion": 1, "packages": entries}).encode()
+
+
+def test_the_key_says_whose_scripts_ran() -> None:
+    key = modules_key({"hono": "4"}, LOCKED, "1.4", ["hono"])
+    assert key.endswith(SCRIPTED)
+    assert key == modules_key({"hono": "4"}, LOCKED, "1.4", ["absent", "hono"])
+    others = [modules_key({"hono": "4"}, LOCKED, "1.4", trusted) for trusted in ((), ["@scope/a.b"], ["absent"])]
+    assert key not in others
+    assert others[0] == others[2] != others[1]
+    assert key.removesuffix(SCRIPTED) != others[0]
+
+
+def test_what_is_trusted_comes_after_what_it_needs() -> None:
+    """Also through others, in a package's own node_modules, and where a circle leaves no order."""
+    places = {"a": ["@s/m"], "@s/m": ["z", "b"], "@s/m/z": [], "z": ["a"], "b": ["b"]}
+    found = trusted_packages(lock(**places), ["a", "z", "b", "absent"])
+    assert found == [
+        Package("z", "@s/m/node_modules/z"), Package("b", "b"), Package("a", "a"), Package("z", "z"),
+    ]  # fmt: skip
+    assert trusted_packages(lock(**places), []) == []
+    assert trusted_packages(b"", ["a"]) == []
+
+
+def test_another_package_of_that_name_is_not_the_trusted_one() -> None:
+    content = {"packages": {"esbuild": ["evil@1.0.0", "", {}, SHA], "mine": ["esbuild@1.0.0", "", {}, SHA]}}
+    assert trusted_packages(json.dumps(content).encode(), ["esbuild"]) == [Package("esbuild", "mine")]
+
+
+@pytest.mark.parametrize("place", ["..", "a/..", "{app}", "@/x", "a b", ".bin"])
+def test_a_folder_that_no_package_can_have_is_none(place: str) -> None:
+    content = {"packages": {place: ["a@1.0.0", "", {}, SHA]}}
+    assert trusted_packages(json.dumps(content).encode(), ["a"]) == []
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefg"))))
+def test_each_package_comes_once_and_first_where_nothing_goes_in_a_circle(needs: dict[str, list[str]]) -> None:
+    forward = {name: [other for other in others if other > name] for name, others in needs.items()}
+    found = [package.name for package in trusted_packages(lock(**forward), "abcdef")]
+    assert sorted(found) == sorted(needs)
+    for name, others in forward.items():
+        assert all(found.index(other) < found.index(name) for other in others if other in needs)
 
 
 def test_bun_sees_what_is_pinned_by_its_hash_and_nothing_else() -> None:

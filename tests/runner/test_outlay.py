@@ -46,6 +46,30 @@ def test_an_installation_that_takes_too_much_of_the_disk_is_told_at_once(
     asyncio.run(body())
 
 
+def test_whoever_takes_too_much_is_ended(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlay, "INSTALL_FILES_MAX", 10)
+    folder, cache = places
+    ended = []
+
+    async def program(files: int, seconds: float) -> Result:
+        try:
+            for number in range(files):
+                (folder / f"{files}-{number}").touch()
+            await asyncio.sleep(seconds)
+        finally:
+            ended.append(files)
+        return DONE
+
+    async def body() -> None:
+        watched = Outlay(folder, cache, lambda said: None)
+        assert await watched.attend(program(6, 0)) == DONE
+        with pytest.raises(SteadyError):
+            await watched.attend(program(7, 600))
+        assert ended == [6, 7], "the second counts on where the first stopped"
+
+    asyncio.run(body())
+
+
 def test_each_phase_is_told_once(places: tuple[Path, Path]) -> None:
     folder, cache = places
     (cache / "old@1.0.0@@@1").mkdir()

@@ -1,11 +1,11 @@
-// Run in the build sandbox, which has no network: runs `bun install` with a proxy that ends at the daemon's socket.
+// Run in the build sandbox, which has no network: runs `bun install` through the daemon's door.
 //
 //   bun --no-install install.ts SOCKET CERTIFICATES [WORD…]      WORD: further words of `bun install`
 //
-// Ends with Bun's exit code. CERTIFICATES is a file of the host's certificate authorities, or "" for none. Where a
-// package has no version that fits, the last line is {"nearest": […]}: versions that it has, nearest first.
+// SOCKET and CERTIFICATES: see door.ts. Ends with Bun's exit code. Where a package has no version that fits, the last
+// line is {"nearest": […]}: versions that it has, nearest first.
 
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { openDoor, type Environ } from "./door.ts";
 
 const NEAREST = 5;
 const ASK_MS = 10_000;
@@ -14,27 +14,12 @@ const NO_TAG = /Package "([^"]+)" with tag "([^"]*)" not found/;
 
 const [socket, certificates, ...words] = process.argv.slice(2);
 
-const proxy = createServer({ allowHalfOpen: true }, (client) => {
-  const daemon = connect({ path: socket, allowHalfOpen: true });
-  join(client, daemon);
-  join(daemon, client);
-});
-
-proxy.listen(0, "127.0.0.1", async () => {
-  const { port } = proxy.address() as AddressInfo;
-  const env: Record<string, string | undefined> = { ...process.env, HTTPS_PROXY: `http://127.0.0.1:${port}` };
-  if (certificates) env.NODE_EXTRA_CA_CERTS = certificates;
-  const install = Bun.spawn([process.execPath, "install", ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
-  const said = (await Promise.all([told(install.stdout), told(install.stderr)])).join("\n");
-  const ended = await install.exited;
-  if (ended) await tellNearest(said, env);
-  process.exit(ended);
-});
-
-function join(from: Socket, to: Socket): void {
-  from.pipe(to);
-  from.on("error", () => to.destroy()); // Bun reports what it did not get
-}
+const env = await openDoor(socket, certificates);
+const install = Bun.spawn([process.execPath, "install", ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
+const said = (await Promise.all([told(install.stdout), told(install.stderr)])).join("\n");
+const ended = await install.exited;
+if (ended) await tellNearest(said, env);
+process.exit(ended);
 
 // What a stream says, passed on as it comes.
 async function told(stream: ReadableStream<Uint8Array>): Promise<string> {
@@ -47,7 +32,7 @@ async function told(stream: ReadableStream<Uint8Array>): Promise<string> {
   return text;
 }
 
-async function tellNearest(said: string, env: Record<string, string | undefined>): Promise<void> {
+async function tellNearest(said: string, env: Environ): Promise<void> {
   const version = NO_VERSION.exec(said);
   const tag = NO_TAG.exec(said);
   const name = version?.[2] ?? tag?.[1];

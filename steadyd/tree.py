@@ -130,15 +130,13 @@ def _check_collisions(paths: Iterable[str]) -> None:
     for path in paths:
         folded = path.casefold()
         if folded in seen:
-            twins = [seen[folded], path]
-            raise SteadyError("invalid_path", f"“{path}” and “{seen[folded]}” differ only in case.", {"paths": twins})
+            twins = {"path": path, "other": seen[folded]}
+            raise SteadyError("invalid_path", f"“{path}” and “{seen[folded]}” differ only in case.", twins)
         seen[folded] = path
         while "/" in folded:
             folded = folded.rpartition("/")[0]
             folders[folded] = path
     for folded, path in folders.items():
         if folded in seen:
-            pair = [seen[folded], path]
-            raise SteadyError(
-                "invalid_path", f"“{seen[folded]}” is a file, and “{path}” needs it as a folder.", {"paths": pair}
-            )
+            said = f"“{seen[folded]}” is a file, and “{path}” needs it as a folder."
+            raise SteadyError("invalid_path", said, {"path": path, "other": seen[folded]})

@@ -75,7 +75,7 @@ def test_the_tree_s_size_is_limited() -> None:
 
 
 def test_names_that_no_folder_can_hold_together() -> None:
-    assert refusal({"index.ts": b"", "Index.ts": b""}).details["paths"] == ["index.ts", "Index.ts"]
+    assert refusal({"index.ts": b"", "Index.ts": b""}).details == {"path": "Index.ts", "other": "index.ts"}
     assert refusal({"index.ts": b"", "a": b"", "a/b": b""}).code == "invalid_path"
     assert refusal({"index.ts": b"", "a/b/c": b"", "A": b""}).code == "invalid_path"
 

@@ -154,9 +154,8 @@ class Deployer:
             tree = {file.path: await self.content(file) for file in live.files if file.path not in changes}
             for path, content in changes.items():
                 if content is None and path not in {file.path for file in live.files}:
-                    raise SteadyError(
-                        "invalid_path", f"“{path}” cannot be deleted: version {live.number} has no such file."
-                    )
+                    said = f"“{path}” cannot be deleted: version {live.number} has no such file."
+                    raise SteadyError("invalid_path", said, {"path": path})
                 if content is not None:
                     tree[path] = content
             return Request(by, "deploy", origin, check_tree(tree), manner=manner)
@@ -346,6 +345,9 @@ def _put_aside(path: str) -> str:
 
 def _as_error(error: BaseException, step: str) -> SteadyError:
     if isinstance(error, SteadyError):
+        if error.code == "deploy_failed":
+            # What failed before anything was started has no log, and says so.
+            error.details = {"step": step, "reason": error.message, "logs": [], **error.details}
         return error
     if isinstance(error, Failure):
         return error.as_error(step)
@@ -353,6 +355,9 @@ def _as_error(error: BaseException, step: str) -> SteadyError:
         return SteadyError("disk_full", f"The deploy failed at “{step}”: the server's disk is full. Free some space.")
     if isinstance(error, Exception):
         return SteadyError(
-            "deploy_failed", f"The deploy failed at “{step}”: {error}", {"step": step, "reason": str(error)}
+            "deploy_failed",
+            f"The deploy failed at “{step}”: {error}",
+            {"step": step, "reason": str(error), "logs": []},
         )
-    return SteadyError("deploy_failed", "The deploy was interrupted.", {"step": step, "reason": "interrupted"})
+    details = {"step": step, "reason": "interrupted", "logs": []}
+    return SteadyError("deploy_failed", "The deploy was interrupted.", details)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec import UNSET
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
 from steadyd.web import auth, background, schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
-from steadyd.web.deploys import deployed_answer
+from steadyd.web.deploys import deploy_to
 from steadyd.web.endpoint import Access, Call, Endpoint, absent, json_of, renamed
-from steadyd.web.launch import Launched, create, deploy, next_steps
-from steadyd.web.remix import remix
+from steadyd.web.launch import Launched, create, next_steps
+from steadyd.web.remix import remixed
+from steadyd.web.upload import Upload
 
 
 async def create_app(call: Call) -> Response:
-    upload, address = await call.upload(), auth.client_address(call.request)
-    if upload.remix_of:
-        return await _created(call, await remix(call, address, upload))
-    return await _created(call, await create(call.rooms, call.caller, address, upload))
+    return await _create(call, await call.upload())
 
 
 async def put_app(call: Call) -> Response:
@@ -33,8 +33,8 @@ async def put_app(call: Call) -> Response:
         said = f"“{name}” was renamed to “{renamed_to}”: deploy to /api/apps/{renamed_to}."
         raise SteadyError("name_taken", said, {"name": name, "yours": True, "renamed_to": renamed_to})
     if app is None or app.deleted_at is not None or not call.caller.owns(app) or call.caller.principal is None:
-        return await _created(call, await create(call.rooms, call.caller, auth.client_address(call.request), upload))
-    return await deployed_answer(call, await deploy(call.rooms, call.caller.principal, app, upload))
+        return await _create(call, upload)
+    return await deploy_to(call, app, upload)
 
 
 async def list_apps(call: Call) -> Response:
@@ -114,7 +114,7 @@ ENDPOINTS = (
         method="PUT", path=ONE, handler=put_app, access=Access.ANYONE, status=201,
         summary="Create the app, or deploy to it if it is yours. May be repeated for ever.",
         upload=schema.DeployBody, query=schema.UploadQuery, answers=json_of(schema.Created, schema.Redeployed),
-        errors=(*UPLOAD_ERRORS, "unauthorized", "version_conflict", "conflict"),
+        errors=(*UPLOAD_ERRORS, "unauthorized", "not_found", "version_conflict", "conflict"),
     ),
     Endpoint(
         method="GET", path="/api/apps", handler=list_apps, access=Access.ANYONE, query=schema.ListQuery,
@@ -164,6 +164,11 @@ async def _public_page(call: Call, after: str) -> Response:
     page = await call.rooms.apps.public(after, PUBLIC_LISTED_MAX)
     following = page[-1].name if len(page) == PUBLIC_LISTED_MAX else None
     return json_answer(schema.PublicAppsAnswer(apps=[shown.seen_app(call.rooms, app) for app in page], next=following))
+
+
+async def _create(call: Call, upload: Upload) -> Response:
+    address = auth.client_address(call.request)
+    return await _created(call, await remixed(call, upload, partial(create, call.rooms, call.caller, address, upload)))
 
 
 async def _created(call: Call, launched: Launched) -> Response:

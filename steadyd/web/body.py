@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -20,6 +21,13 @@ CALL_BYTES_MAX = 1 << 20
 """For calls that carry no files."""
 BODIES_BYTES_MAX = 400 << 20
 """All bodies being read, and all trees being deployed, at one time."""
+
+PLACE_CHARACTERS_MAX = 200
+"""Of a field's name, in an error about it."""
+FIELD = re.compile("field `(.*?)`(?: - at|$)")
+PLACE = re.compile(r" - at `\$\.?(.+)`$")
+ANY_KEY = re.compile(r" - at `\$\.(\w+)\[\.\.\.\]")
+"""How msgspec says where."""
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -114,7 +122,8 @@ def decode(content: bytes, kind: type[T]) -> T:
     """A JSON body as `kind`. An empty body counts as `{}`.
 
     Raises:
-        SteadyError: `bad_request` if it is not JSON, `invalid` if it is not a `kind` or names a key twice.
+        SteadyError: `bad_request` if it is not JSON, `invalid` with `details.field` if it is not a `kind`, or if it
+            names a key twice.
     """
     content = content.strip() or b"{}"
     try:
@@ -122,7 +131,8 @@ def decode(content: bytes, kind: type[T]) -> T:
         # msgspec lets the last of two equal keys win; which file a user meant is not ours to guess.
         json.loads(content, object_pairs_hook=_once)
     except msgspec.ValidationError as error:
-        raise SteadyError("invalid", f"The body does not fit: {error}.") from None
+        said = _with_key(str(error), content, kind)
+        raise SteadyError("invalid", f"The body does not fit: {said}.", _place(said)) from None
     except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError) as error:
         raise SteadyError("bad_request", f"The body is not JSON: {_one_line(error)}") from None
     return value
@@ -141,10 +151,42 @@ def convert(values: dict[str, str], kind: type[S], strict_names: bool) -> S:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         names_known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
-        raise SteadyError("invalid", f"The query does not fit: {error}. It may have: {names_known}.") from None
+        raise SteadyError(
+            "invalid", f"The query does not fit: {error}. It may have: {names_known}.", _place(str(error))
+        ) from None
 
 
 # Private
+
+
+def _place(said: str) -> dict[str, str]:
+    """Which field msgspec complains of: the one it names, in the place it names."""
+    field, place = FIELD.search(said), PLACE.search(said)
+    parts = [place[1] if place else "", field[1] if field else ""]
+    found = ".".join(part for part in parts if part)
+    return {"field": found[:PLACE_CHARACTERS_MAX]} if found else {}
+
+
+def _with_key(said: str, content: bytes, kind: Any) -> str:
+    """The complaint with the key that msgspec leaves out, where a value in an object of any keys is wrong."""
+    name = ANY_KEY.search(said)
+    if name is None:
+        return said
+    kinds = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    try:
+        values = msgspec.json.decode(content)[name[1]].items()
+    except (msgspec.MsgspecError, RecursionError, AttributeError):
+        return said  # The complaint came before the rest was read, and that is worse.
+    key = next((key for key, value in values if not _fits({key: value}, kinds[name[1]])), "...")
+    return said.replace("[...]", f"[{key[:PLACE_CHARACTERS_MAX]}]", 1)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

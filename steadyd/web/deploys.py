@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.responses import Response
 
 from steadyd.errors import SteadyError
+from steadyd.model import App
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 from steadyd.web.launch import Launched, deploy, next_steps
+from steadyd.web.remix import remixed
 from steadyd.web.upload import Upload
 
 TOKEN_PLACEHOLDER = "TOKEN"
 
 
 async def make_deploy(call: Call) -> Response:
-    upload = await call.upload()
-    assert call.caller.principal is not None
-    return await deployed_answer(call, await deploy(call.rooms, call.caller.principal, call.app, upload))
+    return await deploy_to(call, call.app, await call.upload())
+
+
+async def deploy_to(call: Call, app: App, upload: Upload) -> Response:
+    """Make what was sent the next version of `app`."""
+    launched = await remixed(call, upload, partial(deploy, call.rooms, call.principal, app, upload), app)
+    return await _deployed(call, launched)
 
 
 async def list_deploys(call: Call) -> Response:
@@ -34,20 +42,7 @@ async def roll_back(call: Call) -> Response:
         )  # fmt: skip
     assert call.caller.principal is not None
     deployed = await call.rooms.deployer.rollback(call.caller.principal, call.app, body.version, body.env)
-    return await deployed_answer(call, Launched(deployed, Upload({}, "archive")))
-
-
-async def deployed_answer(call: Call, launched: Launched) -> Response:
-    """201 for a version that went live."""
-    token = call.caller.secret if call.caller.via == "token" else TOKEN_PLACEHOLDER
-    answer = schema.Redeployed(
-        app=await shown.app(call.rooms, launched.deployed.app),
-        deploy=shown.deploy(launched.deployed.deploy),
-        next=next_steps(call.rooms, launched, token),
-        notes=launched.notes,
-        left_out=launched.left_out,
-    )
-    return json_answer(answer, 201)
+    return await _deployed(call, Launched(deployed, Upload({}, "archive")))
 
 
 APP = "/api/apps/{name}"
@@ -78,3 +73,19 @@ ENDPOINTS = (
         ),
     ),
 )  # fmt: skip
+
+
+# Private
+
+
+async def _deployed(call: Call, launched: Launched) -> Response:
+    """201 for a version that went live."""
+    token = call.caller.secret if call.caller.via == "token" else TOKEN_PLACEHOLDER
+    answer = schema.Redeployed(
+        app=await shown.app(call.rooms, launched.deployed.app),
+        deploy=shown.deploy(launched.deployed.deploy),
+        next=next_steps(call.rooms, launched, token),
+        notes=launched.notes,
+        left_out=launched.left_out,
+    )
+    return json_answer(answer, 201)

@@ -83,6 +83,9 @@ class Call:
         return upload
 
 
+TAKING = frozenset({"bad_request", "invalid", "unsupported_media_type", "too_large", "overloaded"})
+"""What a body can be refused for."""
+
 Handler = Callable[[Call], Awaitable[Response]]
 
 
@@ -140,6 +143,24 @@ class Endpoint:
     def may_go_on(self) -> bool:
         """Whether it may be work in several steps, which can go on after its answer."""
         return self.changes and self.path.startswith("/api/apps")
+
+    @property
+    def refusals(self) -> frozenset[str]:
+        """Every code that it may answer instead: its own, and those that follow from what it takes and who may."""
+        found = {*self.errors, "internal", "unauthorized"}
+        if self.body is not None or self.upload is not None:
+            found |= TAKING
+        if self.query is not None:
+            found.add("invalid")
+        if self.changes:
+            found |= {"cross_site", "unsupported_media_type"}
+        if self.changes and self.about_app and self.method != "DELETE":
+            found.add("suspended")
+        if self.may_go_on:
+            found.add("overloaded")
+        if self.needs is not Scope.READ or not self.suits_one_app:
+            found.add("forbidden")
+        return frozenset(found)
 
 
 def json_of(*types: Any) -> dict[str, tuple[Any, ...]]:

@@ -89,6 +89,8 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
     else:
         tree = upload.tree()
         deployed = await rooms.deployer.deploy(by, app, tree, upload.origin, upload.base_version, going)
+    if upload.temporary and not app.temporary:
+        upload.notes.append(f"“temporary” changes nothing here: “{app.name}” is there already, and stays.")
     return Launched(deployed, upload)
 
 

@@ -153,8 +153,7 @@ def _responses(endpoint: Endpoint, schemas: dict[Any, Json]) -> Json:
             "headers": {"Location": {"description": "The operation's address.", "schema": {"type": "string"}}},
             "content": {"application/json": {"schema": schemas[Accepted]}},
         }
-    codes = sorted({*endpoint.errors, "internal", *(["cross_site"] if endpoint.changes else []),
-                    *(["overloaded"] if endpoint.may_go_on else [])})  # fmt: skip
+    codes = sorted(endpoint.refusals)
     for status in sorted({STATUS[code] for code in codes}):
         named = [code for code in codes if STATUS[code] == status]
         responses[str(status)] = {

@@ -1,15 +1,15 @@
-"""A remix: a new app from the code of one whose source may be read, with the names of its variables and no value."""
+"""A remix: the code of an app whose source may be read, with the names of its variables and no value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.web.auth import Caller
 from steadyd.web.endpoint import Call, renamed
-from steadyd.web.launch import Launched, create
+from steadyd.web.launch import Launched
 from steadyd.web.rooms import Rooms
 from steadyd.web.upload import Upload
 
@@ -23,21 +23,26 @@ class Original:
     """Name → whether it is secret, of those that the remix gives no value."""
 
 
-async def remix(call: Call, address: str, upload: Upload) -> Launched:
-    """Make the app that `upload` asks for, out of the live version of the one that it names.
+async def remixed(
+    call: Call, upload: Upload, launch: Callable[[], Awaitable[Launched]], over: App | None = None
+) -> Launched:
+    """What `launch` makes of `upload`: where that names an app, of the code that is live there. `over` is the app that
+    it is deployed to, if there is one already.
 
     Raises:
-        SteadyError: `not_found` where the caller may not read that one; everything a create call can answer.
+        SteadyError: `not_found` where the caller may not read the one that is named; everything `launch` raises.
     """
+    if not upload.remix_of:
+        return await launch()
     rooms = call.rooms
-    original = await _open(rooms, call.caller, upload)
+    original = await _open(rooms, call.caller, upload, over)
     version = await rooms.versions.one(original.app.id, original.app.version)
     for file in version.files if version is not None else ():
         call.holding.take(file.size)
         upload.files[file.path] = await rooms.deployer.content(file)
     missing = ", ".join(original.variables)
     try:
-        launched = await create(rooms, call.caller, address, upload)
+        launched = await launch()
     except SteadyError as error:
         if error.code == "deploy_failed" and missing:
             error.message += (
@@ -56,14 +61,16 @@ async def remix(call: Call, address: str, upload: Upload) -> Launched:
 # Private
 
 
-async def _open(rooms: Rooms, caller: Caller, upload: Upload) -> Original:
+async def _open(rooms: Rooms, caller: Caller, upload: Upload, over: App | None) -> Original:
     name = upload.remix_of
     app = await rooms.apps.by_name(await renamed(rooms, name, caller) or name)
     readable = app is not None and (app.is_open_source or (caller.owns(app) and app.deleted_at is None))
     if app is None or not readable or app.version == 0:
         said = f"There is no app called “{name}” whose source you may read."
         raise SteadyError("not_found", said, {"name": name})
+    environment = rooms.library.environment
+    known = {*upload.env, *(await environment.shown(over.id) if over is not None else ())}
     blanks = await rooms.library.blanks.of(app.id)
     variables = {name: blank.secret for name, blank in blanks.items()}
-    variables |= {name: told.secret for name, told in (await rooms.library.environment.shown(app.id)).items()}
-    return Original(app, {name: secret for name, secret in sorted(variables.items()) if name not in upload.env})
+    variables |= {name: told.secret for name, told in (await environment.shown(app.id)).items()}
+    return Original(app, {name: secret for name, secret in sorted(variables.items()) if name not in known})

@@ -73,9 +73,10 @@ class CreateBody(AboutBody):
 
 
 class DeployBody(AboutBody, kw_only=True):
-    """With `merge`, only the named files change and `null` deletes one; without it, `files` is the whole app."""
+    """With `merge`, only the named files change and `null` deletes one; without it, `files` is the whole app, or `from`
+    another one's code."""
 
-    files: dict[str, str | Base64 | None]
+    files: dict[str, str | Base64 | None] | UnsetType = UNSET
     name: str | UnsetType | None = UNSET
     env: dict[str, str | EnvValue | None] | UnsetType = UNSET
     temporary: bool | UnsetType = UNSET
@@ -85,6 +86,7 @@ class DeployBody(AboutBody, kw_only=True):
     test: bool = False
     rehearse: Rehearsed = 0
     strict: bool = False
+    from_: str | UnsetType = field(name="from", default=UNSET)
 
 
 class RollbackBody(Strict):

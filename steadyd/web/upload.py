@@ -101,6 +101,9 @@ async def receive(request: Request, body: type[CreateBody | DeployBody], allowan
             "multipart/form-data, or a tar.gz or zip (application/gzip, application/zip).",
         )
     _apply(upload, query)
+    if upload.merge and upload.remix_of:
+        said = "“from” takes the whole of another app, which “merge” would mix with this one."
+        raise SteadyError("invalid", said, {"field": "merge"})
     for path in upload.files:
         check_path(path)
     if any(path.rpartition("/")[2].startswith(".env") for path in upload.files):
@@ -118,14 +121,11 @@ def content_type(request: Request) -> str:
 
 def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     body = decode(content, kind)
-    if isinstance(body, CreateBody) and body.from_ is not UNSET:
-        return _from_app(body, body.from_)
-    if body.files is UNSET:
-        raise SteadyError("invalid", "“files” is missing: an object of path to text.", {"field": "files"})
-    files = {path: _content(path, value) for path, value in body.files.items()}
+    files = {path: _content(path, value) for path, value in (body.files or {}).items()}
     upload = Upload(files, "json", name=body.name or None, temporary=body.temporary is True, message=body.message)
     upload.claim = body.source or ""
     upload.env = body.env or {}
+    upload.remix_of = _original(body)
     if body.git:
         upload.commit = Commit(body.git.commit, without_credentials(body.git.remote), body.git.dirty)
     if isinstance(body, DeployBody):
@@ -139,15 +139,17 @@ def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     return upload
 
 
-def _from_app(body: CreateBody, name: str) -> Upload:
-    """A remix, whose files are read once it is known who asks."""
+def _original(body: CreateBody | DeployBody) -> str:
+    """The app whose files it takes, which are read once it is known who asks; "" where it brings its own."""
+    if body.from_ is UNSET:
+        if body.files is UNSET:
+            said = "“files” is missing: an object of path to text. Or take another app's, by “from” and its name."
+            raise SteadyError("invalid", said, {"field": "files"})
+        return ""
     if body.files is not UNSET or body.source or body.git:
         said = "“from” takes the files of another app, so “files”, “source” and “git” have no place beside it."
         raise SteadyError("invalid", said, {"field": "from"})
-    check_name(name)
-    upload = Upload({}, "json", name=body.name or None, temporary=body.temporary is True, message=body.message)
-    upload.env, upload.remix_of = body.env or {}, name
-    return upload
+    return check_name(body.from_)
 
 
 def _content(path: str, value: str | Base64 | None) -> bytes | None:

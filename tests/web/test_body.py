@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from steadyd.errors import SteadyError
-from steadyd.web.body import JSON_BYTES_MAX, Allowance, Holding, convert, decode, pieces, whole
+from steadyd.web.body import JSON_BYTES_MAX, PLACE_CHARACTERS_MAX, Allowance, Holding, convert, decode, pieces, whole
 from steadyd.web.schema import CreateBody, ListQuery, StopBody, TailQuery, UploadQuery
 
 
@@ -115,6 +115,35 @@ def test_json_is_strict() -> None:
         with pytest.raises(SteadyError) as caught:
             decode(content, StopBody)
         assert caught.value.code == code, content
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (b'{"bogus": 1}', "bogus"),
+        (b'{"files": {"index.ts": "", "lib/a b.ts": 1}}', "files[lib/a b.ts]"),
+        (b'{"files": {"a": {"base64": 1}}}', "files[a].base64"),
+        (b'{"files": {"a": {"base64": "", "more": 1}}}', "files[a].more"),
+        (b'{"env": {"KEY": 1}}', "env[KEY]"),
+        (b'{"files": []}', "files"),
+        (b'{"files": {"a": 1}, "files": 2}', "files[...]"),
+        (b'{"files": {"a": 1}, ', "files[...]"),
+        (b'{"files": {"a": 1, "b": ' + b"[" * 20_000, "files[...]"),
+        (b"[]", None),
+    ],
+)
+def test_what_does_not_fit_is_named(content: bytes, field: str | None) -> None:
+    with pytest.raises(SteadyError) as caught:
+        decode(content, CreateBody)
+    assert (caught.value.code, caught.value.details.get("field")) == ("invalid", field)
+    assert field is None or all(part in caught.value.message for part in field.split(".more"))
+
+
+def test_a_long_name_is_cut_in_the_answer() -> None:
+    for content in (b'{"%s": 1}', b'{"files": {"%s": 1}}'):
+        with pytest.raises(SteadyError) as caught:
+            decode(content % (b"n" * 5_000), CreateBody)
+        assert len(caught.value.details["field"]) == PLACE_CHARACTERS_MAX
 
 
 @given(st.binary(max_size=200))

@@ -78,6 +78,31 @@ def test_a_failed_deploy_leaves_the_old_version_serving(web: Web) -> None:
     web(body)
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"steady.json": '{"crons": "x"}'},
+        {"steady.json": '{"memory": "much"}'},
+        {"package.json": '{"steady": {"crons": [{"schedule": "* * * * *", "export": "absent"}]}}'},
+        {"index.ts": "const x: = 1"},
+        {"index.ts": "process.exit(3)"},
+        {"index.ts": "import 'not-a-package-of-anybody-0'"},
+    ],
+)
+def test_a_failed_deploy_says_where_why_and_what_was_logged(web: Web, files: dict[str, str]) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            failed = await client.put("/api/apps/hello", json={"files": {"index.ts": HELLO.decode(), **files}})
+            assert (failed.status_code, code(failed)) == (422, "deploy_failed"), failed.text
+            details = failed.json()["error"]["details"]
+            assert details["step"] in ("install", "check", "trial")
+            assert details["reason"]
+            assert isinstance(details["logs"], list)
+
+    web(body)
+
+
 def test_what_was_asked_lately_is_asked_again(web: Web) -> None:
     async def body(stage: Stage) -> None:
         app = await stage.app("hello")

@@ -78,3 +78,15 @@ def test_an_empty_body_is_an_empty_object(web: Web, content: bytes) -> None:
             assert code(refused) == "unsupported_media_type"
 
     web(body)
+
+
+def test_what_follows_from_a_call_s_kind_is_told_with_it(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        found = {(endpoint.method, endpoint.path): endpoint.refusals for endpoint in endpoints(stage.rooms)}
+        stop = found["POST", "/api/apps/{name}/stop"]
+        assert {"bad_request", "invalid", "too_large", "suspended", "cross_site", "overloaded", "forbidden"} <= stop
+        assert "invalid" in found["GET", "/api/apps"]
+        assert "suspended" not in found["DELETE", "/api/apps/{name}"]
+        assert found["GET", "/healthz"] == {"internal", "unauthorized"}
+
+    web(body)

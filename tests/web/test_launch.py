@@ -70,6 +70,17 @@ def test_a_temporary_app_gives_way_only_to_its_owners_next_temporary_one(web: We
     web(body)
 
 
+def test_an_app_that_is_kept_stays_so_and_the_deploy_says_it(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        async with stage.client(stage.operator_token) as client:
+            made = (await client.put("/api/apps/hello?temporary=true", content=HELLO)).json()
+            assert (made["app"]["temporary"], made["app"]["version"]) == (False, 2)
+            assert made["notes"] == ["“temporary” changes nothing here: “hello” is there already, and stays."]
+
+    web(body)
+
+
 def test_a_temporary_app_that_has_expired_gives_way_too_and_a_failure_changes_nothing(web: Web) -> None:
     async def body(stage: Stage) -> None:
         rooms, guest = stage.rooms, await stage.rooms.people.add_guest(0.0)

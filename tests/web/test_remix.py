@@ -65,6 +65,29 @@ def test_a_remix_is_an_app_of_its_own_with_the_names_of_the_variables(web: Web) 
     web(body)
 
 
+def test_every_call_that_takes_files_takes_another_app_s_too(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        await original(stage)
+        async with stage.client(await stage.guest()) as client:
+            made = await client.put("/api/apps/second", json={"from": "first", "env": {"PLAIN": "q"}})
+            assert (made.status_code, made.headers["location"]) == (201, "/api/apps/second"), made.text
+            assert (await client.post("/api/apps/second/deploys", json={"files": {"index.ts": "x"}})).status_code == 422
+            await client.put("/api/apps/second", content=HELLO)
+            for ask in (client.put("/api/apps/second", json={"from": "first"}),
+                        client.post("/api/apps/second/deploys", json={"from": "first", "trial": False})):  # fmt: skip
+                again = await ask
+                assert again.status_code == 201, again.text
+                assert [note for note in again.json()["notes"] if "API_KEY" in note and "PLAIN" not in note]
+            versions = (await client.get("/api/apps/second/versions")).json()["versions"]
+            assert [version["source"] for version in versions] == ["remix", "remix", "paste", "remix"]
+            mixed = await client.post("/api/apps/second/deploys?merge=1", json={"from": "first"})
+            assert (mixed.status_code, code(mixed)) == (422, "invalid")
+            absent = await client.put("/api/apps/third", json={"from": "nothing"})
+            assert (absent.status_code, code(absent)) == (404, "not_found")
+
+    web(body)
+
+
 def test_a_name_that_is_only_known_can_be_dropped(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await original(stage)

@@ -24,7 +24,7 @@ from steadyd.runner.lockfile import LOCK, SCRIPTED
 from steadyd.runner.modules import Modules, modules_path
 from steadyd.runner.tool import Tools
 from tests.npm import Npm, Rerouted, needs_openssl, npm
-from tests.runner.conftest import AS_ROOT, UID, run, tree
+from tests.runner.conftest import AS_ROOT, UID, run, tree, world
 
 pytestmark = [needs_openssl, pytest.mark.sandbox]
 
@@ -289,3 +289,36 @@ def test_a_lost_set_comes_back_as_its_key_says(host: Callable[[Body], None]) -> 
             assert host.made(Installed(key), "pad") == made
 
     host(body)
+
+
+@pytest.mark.parametrize("sandboxed", [True, False])
+def test_an_app_finds_what_a_script_made_whatever_became_of_the_registry(
+    root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch, sandboxed: bool
+) -> None:
+    """Deployed, started again, deployed anew and gone back to."""
+    source = 'import made from "pad/made.json"; export default { fetch: () => new Response("NUMBER " + made) };'
+
+    def version(number: str) -> dict[str, str]:
+        package = {"dependencies": PAD, "trustedDependencies": ["pad"]}
+        return {"index.ts": source.replace("NUMBER", number), "package.json": json.dumps(package)}
+
+    async def body() -> None:
+        async with npm(root, monkeypatch) as there:
+            there.publish("pad", "1.0.0", scripts={"postinstall": "echo 7 > made.json"})
+            registry = Rerouted(root, there)
+            async with world(root, bun, sandboxed, registry=registry) as made:
+                first = await made.create(version("one"))
+                assert (await made.ask(), first.notes) == ("one 7", ("Scripts ran of pad.",))
+            there.away = True
+            async with world(root, bun, sandboxed, registry=registry) as made:
+                assert await made.ask() == "one 7"
+                second = await made.deploy(version("two"))
+                assert (await made.ask(), second.notes) == ("two 7", ())
+                await made.deployer.rollback(await made.operator(), await made.app(), 1)
+                assert await made.ask() == "one 7"
+                no_more = {**version("three"), "package.json": json.dumps({"dependencies": PAD})}
+                with pytest.raises(SteadyError):
+                    await made.deploy(no_more)
+                assert await made.ask() == "one 7"
+
+    run(body())

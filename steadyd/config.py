@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from steadyd.errors import SteadyError
 from steadyd.model import Limits
@@ -16,6 +18,9 @@ from steadyd.terms import DAY_SECONDS, Terms
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_DOMAIN = "localhost"
 DEFAULT_MEMORY_BYTES = 256 << 20
+DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+DOMAIN_CHARACTERS_MAX = 253 - 41
+"""An app's name and a dot come before it (RFC 1035 section 2.3.4)."""
 SANDBOX_MODES = ("auto", "required", "off")
 
 
@@ -139,6 +144,30 @@ def parse_address(text: str) -> Address:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise SteadyError("invalid", f"“{text}” is not an address. Write HOST:PORT, such as {DEFAULT_LISTEN}.")
     return Address(host, int(port))
+
+
+def parse_domain(text: str) -> str:
+    """A domain in lower case, without the dot at its end.
+
+    Raises:
+        SteadyError: `invalid` for what no app's name could stand before.
+    """
+    domain = text.lower().removesuffix(".")
+    if len(domain) > DOMAIN_CHARACTERS_MAX or not DOMAIN.fullmatch(domain):
+        raise SteadyError("invalid", f"“{text}” is not a domain. Write one such as apps.example.com, without a port.")
+    return domain
+
+
+def parse_public_url(text: str) -> str:
+    """The origin of an http or https URL, or "".
+
+    Raises:
+        SteadyError: `invalid` for anything else, such as a URL with a path.
+    """
+    url = urlsplit(text)
+    if text and (url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query):
+        raise SteadyError("invalid", f"“{text}” is not where a server is reached. Write https://steady.example.com.")
+    return text.rstrip("/")
 
 
 def default_data(environ: Mapping[str, str], uid: int | None = None) -> Path:

@@ -121,7 +121,8 @@ def bind(listen: Address) -> list[socket.socket]:
         family, _, _, _, address = found[0]
         return [socket.create_server(address[:2], family=family, backlog=BACKLOG)]
     except OSError as error:
-        reason = error.strerror or str(error)
+        # create_server's reason comes with the address once more, in brackets.
+        reason = (error.strerror or str(error)).partition(" (while ")[0]
         raise SteadyError("cannot_start", f"Cannot listen on {listen}: {reason}. Choose another --listen.") from error
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from steadyd.config import Address, Config, default_data, parse_address
+from steadyd.config import Address, Config, default_data, parse_address, parse_domain, parse_public_url
 from steadyd.errors import SteadyError
 from steadyd.terms import Terms
 
@@ -28,6 +28,24 @@ def test_anything_else_is_no_address(text: str) -> None:
     with pytest.raises(SteadyError) as caught:
         parse_address(text)
     assert caught.value.code == "invalid"
+
+
+def test_a_domain_is_one_that_a_name_can_stand_before() -> None:
+    assert [parse_domain(text) for text in ("localhost", "Apps.Example.com.", "a-1.b2")] == [
+        "localhost", "apps.example.com", "a-1.b2",
+    ]  # fmt: skip
+    for text in ("", ".", "a..b", "-a.b", "a b", "a.b:80", "http://a.b", "*.a.b", "é.b", "a." * 110 + "b"):
+        with pytest.raises(SteadyError, match="is not a domain"):
+            parse_domain(text)
+
+
+def test_a_public_url_is_an_origin() -> None:
+    assert [parse_public_url(text) for text in ("", "https://A.b/", "http://a.b:81")] == [
+        "", "https://A.b", "http://a.b:81",
+    ]  # fmt: skip
+    for text in ("a.b", "ftp://a.b", "https://", "https://a.b/path", "https://a.b?x=1"):
+        with pytest.raises(SteadyError, match="is not where a server is reached"):
+            parse_public_url(text)
 
 
 def test_only_this_machine_is_loopback() -> None:

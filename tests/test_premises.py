@@ -103,7 +103,8 @@ def test_the_port_is_known_before_anything_is_served() -> None:
             pass
         with pytest.raises(SteadyError) as caught:
             bind(Address("127.0.0.1", port))
-    assert f"127.0.0.1:{port}" in caught.value.message
+    said = f"Cannot listen on 127.0.0.1:{port}: Address already in use. Choose another --listen."
+    assert caught.value.message == said
 
 
 def test_an_address_that_is_not_ours_is_named() -> None:

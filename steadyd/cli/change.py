@@ -109,13 +109,22 @@ def claim(client: Client, name: str, guest_token: str | None, as_json: bool) -> 
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
 @click.option("--env", "with_env", is_flag=True, help="Go back to the variables it ran with, too.")
+@click.option(
+    "--data",
+    type=click.Choice(["keep"]),
+    default="keep",
+    show_default=True,
+    envvar="STEADYD_ROLLBACK_DATA",
+    help="What becomes of the app's databases.",
+)
 @uses_server_beside_data
 @json_option
-def rollback(client: Client, name: str, version: int, with_env: bool, as_json: bool) -> None:
+def rollback(client: Client, name: str, version: int, with_env: bool, data: str, as_json: bool) -> None:
     """Make an earlier version live again."""
     steps = Steps()
     with following(client, name, steps):
-        answer = _post(client, name, "rollback", {"version": version} | ({"env": True} if with_env else {}))
+        body = {"version": version, "data": data} | ({"env": True} if with_env else {})
+        answer = _post(client, name, "rollback", body)
     steps.rest(answer)
     if as_json:
         print_json(answer)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import click
 
 from steadyd.cli.live import Live, find_live, say_what_changes
-from steadyd.cli.progress import Steps, following
+from steadyd.cli.progress import Steps, following, tell_what_failed
 from steadyd.cli.server import uses_server
 from steadyd.cli.terminal import milliseconds, note, print_json, size
 from steadyd.cli.verb import Verb, json_option
@@ -101,6 +101,8 @@ def deploy(
         with following(client, name, steps):
             answer = client.call("PUT", path_and_query, body, app=name, seconds=DEPLOY_SECONDS_MAX)
     except Refused as refusal:
+        if live is None and refusal.code == "deploy_failed":
+            tell_what_failed(client, name, steps)
         say_why_not(refusal)
         raise
     if answer.get("token"):

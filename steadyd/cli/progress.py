@@ -73,6 +73,19 @@ def following(client: Client, name: str, steps: Steps) -> Iterator[None]:
         follower.end()
 
 
+def tell_what_failed(client: Client, name: str, steps: Steps) -> None:
+    """The steps of a deploy that failed, where nobody could follow: an app that never came to be has no events."""
+    from steadyd.cli.verb import Failure
+
+    try:
+        operations = client.call("GET", "/operations?limit=1", app=name).get("operations") or ()
+    except Failure:
+        return
+    for operation in operations:
+        for step in operation.get("steps") or () if operation.get("app") == name else ():
+            steps.ended(step)
+
+
 # Private
 
 

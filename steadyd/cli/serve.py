@@ -20,6 +20,8 @@ from steadyd.config import (
     default_data,
     memory_ceiling,
     parse_address,
+    parse_domain,
+    parse_public_url,
 )
 from steadyd.errors import SteadyError
 
@@ -117,16 +119,16 @@ def config_from(options: dict[str, Any]) -> Config:
     """The daemon's configuration; guests and sign-up follow the listener where nobody said otherwise.
 
     Raises:
-        SteadyError: `invalid` for an address that is none, or a default above its ceiling.
+        SteadyError: `invalid` for an address, domain or URL that is none, or a default above its ceiling.
     """
     listen = parse_address(options["listen"])
     guests = options["guests"]
     config = Config(
         data=(options["data"] or default_data(os.environ)).absolute(),
         listen=listen,
-        app_domain=options["app_domain"].lower(),
-        control_domain=options["control_domain"].lower(),
-        public_url=options["public_url"],
+        app_domain=parse_domain(options["app_domain"]),
+        control_domain=parse_domain(options["control_domain"]),
+        public_url=parse_public_url(options["public_url"]),
         sandbox=options["sandbox"],
         guests=listen.is_loopback if guests is None else guests,
         signup=options["signup"] or ("open" if listen.is_loopback else "invite"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -116,9 +117,21 @@ def _shell(base: Base, show: Print) -> None:
 
 
 def _pipe(base: Base, show: Print) -> None:
-    """Statements from standard input; the first that fails is the end."""
-    for entry in statements(sys.stdin.read()):
-        _run(base, entry, show)
+    """What one would type, from standard input; the first that fails is the end."""
+    with contextlib.suppress(EOFError):
+        for entry in entries(sys.stdin.read()):
+            _run(base, entry, show)
+
+
+def entries(text: str) -> Iterator[str]:
+    """What the shell would take at once: a statement, or a line that begins with a dot where none has begun."""
+    begun = ""
+    for line in text.splitlines(keepends=True):
+        begun += line
+        if _is_whole(begun):
+            yield from [begun] if begun.lstrip().startswith(".") else statements(begun)
+            begun = ""
+    yield from statements(begun)
 
 
 def _is_whole(text: str) -> bool:

@@ -100,12 +100,17 @@ def json_option(function: Function) -> Function:
 
 
 def configurable(command: click.Command) -> dict[str, str]:
-    """Option name → parameter name, for what the environment and the config file may set."""
-    names = {long_name(param): param.name or "" for param in command.params if isinstance(param, click.Option)}
-    return {name: parameter for name, parameter in names.items() if name and name not in UNCONFIGURED}
+    """Key → parameter name, for what the environment and the config file may set: both call an option the same."""
+    options = [param for param in command.params if isinstance(param, click.Option) and param.envvar]
+    return {_key(option): option.name or "" for option in options if long_name(option) not in UNCONFIGURED}
 
 
 # Private
+
+
+def _key(option: click.Option) -> str:
+    """The option's name in the config file: that of its environment variable, which most options share."""
+    return str(option.envvar).removeprefix("STEADYD_").replace("_", "-").lower()
 
 
 def _use_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:

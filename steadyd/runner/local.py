@@ -115,7 +115,8 @@ class LocalApp(AppRuntime):
     # Private
 
     def _heard(self, app_id: str, kind: str, sentence: str) -> None:
-        if kind != "sleep":
+        """Not of its sleep, and not that it was given up: `_failed` says so, and what it waits for."""
+        if kind not in ("sleep", "failed"):
             self.say(sentence)
 
     def _woke(self, app_id: str, seconds: float) -> None:

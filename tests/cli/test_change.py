@@ -35,11 +35,13 @@ def test_delete_says_how_to_come_back(api: Api, steadyd: Steadyd) -> None:
 def test_rollback(api: Api, steadyd: Steadyd) -> None:
     api.answers["POST /api/apps/hello/rollback"] = (201, {"app": {"url": "http://hello.localhost"}})
     assert steadyd("rollback", "hello", "2", "--server", api.url).stdout == "http://hello.localhost\n"
-    assert api.asked[0].body == {"version": 2}
+    assert api.asked[0].body == {"version": 2, "data": "keep"}
     assert steadyd("rollback", "hello", "zero", "--server", api.url).exit_code == 2
     assert "app" in json.loads(steadyd("rollback", "hello", "2", "--server", api.url, "--json").stdout)
     assert steadyd("rollback", "hello", "2", "--env", "--server", api.url).exit_code == 0
-    assert api.asked[-1].body == {"version": 2, "env": True}
+    assert api.asked[-1].body == {"version": 2, "data": "keep", "env": True}
+    assert steadyd("rollback", "hello", "2", "--data", "keep", "--server", api.url).exit_code == 0
+    assert steadyd("rollback", "hello", "2", "--data", "lose", "--server", api.url).exit_code == 2
 
 
 def test_rename(api: Api, steadyd: Steadyd) -> None:

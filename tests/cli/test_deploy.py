@@ -94,6 +94,17 @@ def test_a_failed_deploy_shows_log_and_place_then_the_reason_last(app: Path, api
     assert lines[-3:] == ["  | boom \\x1b[31m", "  at index.ts:3:5", "steadyd: The app did not start."]
 
 
+def test_a_first_deploy_that_fails_shows_its_steps(app: Path, api: Api, steadyd: Steadyd) -> None:
+    """Its app was never there to be followed."""
+    error = {"code": "deploy_failed", "message": "No.", "details": {"step": "trial", "logs": []}}
+    steps = [{"name": "check", "ms": 2.0, "ok": True}, {"name": "trial", "ms": 31.5, "ok": False}]
+    api.answers["PUT /api/apps/hello"] = (422, {"error": error})
+    api.answers["GET /api/operations?limit=1"] = (200, {"operations": [{"app": "hello", "steps": steps}]})
+    said = steadyd("deploy", str(app), "--server", api.url).stderr
+    assert [line.split()[0] for line in said.splitlines()[-3:]] == ["check", "trial", "steadyd:"]
+    assert "32 ms  failed" in said
+
+
 def test_a_mistake_is_shown_in_its_line(app: Path, api: Api, steadyd: Steadyd) -> None:
     place = {"file": "index.ts", "line": 2, "column": 13, "source_line": "const b = (2;"}
     error = {"code": "deploy_failed", "message": "No.", "details": {"step": "check", "logs": [], **place}}

@@ -33,6 +33,10 @@ def test_usage_errors_exit_with_2(steadyd: Steadyd, words: list[str]) -> None:
     assert steadyd(*words).exit_code == 2
 
 
+UNLIKE = {("rollback", "--data"): "STEADYD_ROLLBACK_DATA", ("rollback", "--daemon-data"): "STEADYD_DATA"}
+"""Whose `--data` is the app's data: the daemon's folder is found as by every other command."""
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_and_its_options_an_environment_variable(steadyd: Steadyd, name: str) -> None:
     command = program.commands[name]
@@ -42,7 +46,7 @@ def test_every_command_has_help_and_its_options_an_environment_variable(steadyd:
     for option in command.params:
         if isinstance(option, click.Option) and option.name in configurable(command).values():
             long = next(opt for opt in option.opts if opt.startswith("--"))
-            assert option.envvar == ("STEADYD_" + long[2:].replace("-", "_").upper()).replace("DAEMON_", "")
+            assert option.envvar == UNLIKE.get((name, long), "STEADYD_" + long[2:].replace("-", "_").upper())
 
 
 @pytest.mark.parametrize("name", PRINT_DATA)

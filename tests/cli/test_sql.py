@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from steadyd.cli.sql import entries
 from tests.cli.conftest import Api, Steadyd
 from tests.cli.pty import Typed
 from tests.served import Daemon
@@ -85,6 +86,16 @@ def test_statements_from_a_pipe(operator: Steadyd, daemon: Daemon) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "a\n1\nb\n2\nc\n3\n", "")
     done = subprocess.run(command, input="SELEC;\nSELECT 1;", capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
+    text = ".tables\n\nSELECT 1\n AS a;\n.quit\nSELEC;\n"
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.splitlines()[-2:], done.stderr) == (0, ["a", "1"], "")
+
+
+def test_what_is_typed_is_taken_line_by_line() -> None:
+    text = ".tables\n-- .not this\nSELECT '\n.nor this\n'; SELECT 2;\n  .schema t\nSELECT 3"
+    assert [entry.strip() for entry in entries(text)] == [
+        ".tables", "SELECT '\n.nor this\n'", "SELECT 2", ".schema t", "SELECT 3",
+    ]  # fmt: skip
 
 
 def test_a_shell(shell: Typed, home: Path) -> None:

@@ -104,6 +104,7 @@ def test_a_failure_says_where_waits_and_is_told_to_everybody(tmp_path: Path) -> 
         assert await visit(app) == "app_failed: The app does not run: index.ts:2: boom"
         assert (app.state, app.starts) == (AppState.FAILED, starts)
         assert "It does not start: index.ts:2: boom" in await said(logs)
+        assert "not started any more" not in await said(logs), "it is, at the next change"
         (app.source.folder / "index.ts").write_text(HELLO)
         assert await app.reload()
         assert await visit(app) == "granted"

@@ -88,10 +88,8 @@ def find_entry(tree: Tree) -> str:
     package = read_package(tree)
     for key in ("module", "main"):
         value = package.get(key)
-        if isinstance(value, str):
-            path = value.removeprefix("./")
-            if path in tree and path.endswith(ENTRY_SUFFIXES):
-                return path
+        if isinstance(value, str) and (path := _named(tree, value)):
+            return path
     if STATIC_INDEX in tree:
         return ""
     raise SteadyError(
@@ -121,6 +119,16 @@ def read_package(tree: Tree) -> dict[str, object]:
 
 
 # Private
+
+
+def _named(tree: Tree, said: str) -> str:
+    """The program that `main` or `module` names as Bun and Node understand it: a file, one without its suffix, or a
+    folder with an index; "" if there is none."""
+    path = said.removeprefix("./").rstrip("/")
+    if not path:
+        return ""
+    guesses = (path, *(path + suffix for suffix in ENTRY_SUFFIXES), *(f"{path}/{entry}" for entry in ENTRIES))
+    return next((guess for guess in guesses if guess in tree and guess.endswith(ENTRY_SUFFIXES)), "")
 
 
 def _check_collisions(paths: Iterable[str]) -> None:

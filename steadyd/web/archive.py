@@ -1,8 +1,8 @@
 """A tar, tar.gz or zip as a tree. What it unpacks to is bounded while it is read, never afterwards.
 
-Refused by kind: symbolic and hard links, devices, pipes, sparse files, encrypted entries, paths that leave the folder,
-and anything twice. What a deploy leaves out (design section 5) is skipped before it is judged, because node_modules
-is full of links.
+A link becomes a copy of what it leads to in the same archive. Refused by kind: links that lead out of it or to nothing,
+devices, pipes, sparse files, encrypted entries, paths that leave the folder, and anything twice. What a deploy leaves
+out (design section 5) is skipped before it is judged, because node_modules is full of links.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import gzip
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO, cast
 
 import pathspec
 
 from steadyd.errors import SteadyError
-from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, check_path
-from steadyd.web.tar import PIECE_BYTES, Member, members
+from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, PATH_BYTES_MAX, TREE_BYTES_MAX, check_path
+from steadyd.web import links
+from steadyd.web.tar import HARD, PIECE_BYTES, SYMBOLIC, Member, members
 
 UNPACKED_BYTES_MAX = 256 << 20
 """Everything that is inflated, with what is then left out."""
@@ -118,6 +119,7 @@ class _Tally:
     def __init__(self, with_data: bool) -> None:
         self.unpacked = Unpacked()
         self._with_data = with_data
+        self._links: dict[str, str] = {}
         self._seen: set[str] = set()
         self._entries = 0
         self._kept = 0
@@ -136,16 +138,40 @@ class _Tally:
             return ""
         if entry.kind == "folder":
             return ""
-        if entry.kind != "file":
-            said = f"“{path[:200]}” is {entry.kind}; an archive may hold files and folders only."
+        if entry.kind not in ("file", SYMBOLIC, HARD):
+            said = f"“{path[:200]}” is {entry.kind}; an archive may hold files, folders and links only."
             raise SteadyError("invalid_archive", said, {"path": path[:200]})
         check_path(path)
         if path in self._seen:
-            raise SteadyError("invalid_archive", f"“{path}” is in the archive twice.", {"path": path})
+            raise _twice(path)
         self._seen.add(path)
         if entry.size > FILE_BYTES_MAX:
             raise _file_too_large(path)
         return path
+
+    def link(self, path: str, said: str, hard: bool) -> None:
+        """Remember an admitted link, and where it says that it leads."""
+        self._links[path] = links.target(path, said, hard)
+        if len(self._links) > FILES_MAX:
+            raise SteadyError("too_large", f"More than {FILES_MAX} links.", {"limit": FILES_MAX})
+
+    def whole(self) -> Unpacked:
+        """All of it, with copies in the links' places."""
+        ends = {path: links.end(path, self._links) for path in self._links}
+        folders = {path: at for path, at in ends.items() if at not in self.unpacked.files}
+        # Those to files come first: a folder that another link leads to may hold them.
+        for path, at in {**{path: at for path, at in ends.items() if path not in folders}, **folders}.items():
+            if reason := self.unpacked.left_out.get(at) or _never(at)[1]:
+                self.unpacked.leave_out(path, reason)
+            else:
+                self._copy(links.copies(path, at, self.unpacked.files, folders))
+        return self.unpacked
+
+    def _copy(self, copies: Mapping[str, str]) -> None:
+        for path, source in copies.items():
+            if path in self.unpacked.files:
+                raise _twice(path)
+            self.take(check_path(path), iter([self.unpacked.files[source]]))
 
     def take(self, path: str, pieces: Iterator[bytes]) -> None:
         """Read the content of an admitted entry."""
@@ -180,20 +206,29 @@ def _untar(source: Callable[[int], bytes], with_data: bool) -> Unpacked:
         return piece
 
     for member, content in members(read):
-        if path := tally.admit(member):
+        if not (path := tally.admit(member)):
+            continue
+        if member.kind in (SYMBOLIC, HARD):
+            tally.link(path, member.target, member.kind == HARD)
+        else:
             tally.take(path, content)
-    return tally.unpacked
+    return tally.whole()
 
 
 def _unzip(source: BinaryIO, with_data: bool) -> Unpacked:
     tally = _Tally(with_data)
     with zipfile.ZipFile(cast("IO[bytes]", _Modest(source))) as zipped:
         for info in zipped.infolist():
-            path = tally.admit(Member(info.orig_filename.replace("\\", "/"), _zip_kind(info), info.file_size))
-            if path:
-                with zipped.open(info) as content:
+            kind = _zip_kind(info)
+            path = tally.admit(Member(info.orig_filename.replace("\\", "/"), kind, info.file_size))
+            if not path:
+                continue
+            with zipped.open(info) as content:
+                if kind == SYMBOLIC:
+                    tally.link(path, content.read(PATH_BYTES_MAX + 1).decode("utf-8", "surrogateescape"), False)
+                else:
                     tally.take(path, _pieces(content))
-    return tally.unpacked
+    return tally.whole()
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
@@ -206,7 +241,7 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     if info.flag_bits & 1:
         return "encrypted"
     if stat.S_ISLNK(mode):
-        return "a symbolic link"
+        return SYMBOLIC
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "a device or a pipe"
     if info.is_dir():
@@ -291,6 +326,10 @@ def _lines(content: bytes) -> list[str]:
 def _bomb() -> SteadyError:
     limit = {"limit_bytes": UNPACKED_BYTES_MAX}
     return SteadyError("too_large", f"The archive unpacks to more than {UNPACKED_BYTES_MAX >> 20} MiB.", limit)
+
+
+def _twice(path: str) -> SteadyError:
+    return SteadyError("invalid_archive", f"“{path}” is in the archive twice.", {"path": path})
 
 
 def _file_too_large(path: str) -> SteadyError:

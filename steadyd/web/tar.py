@@ -21,20 +21,24 @@ EXTENDED_BYTES_MAX = 64 << 10
 EXTENDED_CHAIN_MAX = 8
 """Extended headers before one entry."""
 
+SYMBOLIC = "a symbolic link"
+HARD = "a hard link"
 KINDS = {
     b"0": "file", b"\0": "file", b"7": "file", b"5": "folder",
-    b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"6": "a pipe",
+    b"1": HARD, b"2": SYMBOLIC, b"3": "a device", b"4": "a device", b"6": "a pipe",
     b"S": "a sparse file",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One entry. `kind` is "file", "folder", or in words what it is instead; `size` is in bytes."""
+    """One entry. `kind` is "file", "folder", or in words what it is instead; `size` is in bytes; `target` is where a
+    link says that it leads."""
 
     path: str
     kind: str
     size: int
+    target: str = ""
 
 
 Content = Iterator[bytes]
@@ -106,8 +110,8 @@ def _next(stream: _Stream) -> Member | None:
         kind, size = header[156:157], _number(header[124:136])
         if kind in b"LKxg":
             content = _extended(stream, size)
-            if kind == b"L":
-                extended["path"] = _text(content.split(b"\0", 1)[0])
+            if kind in b"LK":
+                extended["path" if kind == b"L" else "linkpath"] = _text(content.split(b"\0", 1)[0])
             elif kind == b"x":
                 extended |= _pax(content)
             continue
@@ -128,7 +132,8 @@ def _member(header: bytes, kind: bytes, size: int, extended: dict[str, str]) -> 
     elif words == "file" and path.endswith("/"):
         words = "folder"
     # Only regular files have content; the size field of a link or folder says nothing about what follows.
-    return Member(path, words, size if words in ("file", "a sparse file", "of an unknown kind") else 0)
+    size = size if words in ("file", "a sparse file", "of an unknown kind") else 0
+    return Member(path, words, size, extended.get("linkpath", _text(header[157:257].split(b"\0", 1)[0])))
 
 
 def _extended(stream: _Stream, size: int) -> bytes:

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
+from steadyd.tree import FILES_MAX
 from steadyd.web.archive import DIRECTORY_BYTES_MAX, ENTRIES_MAX, LEFT_OUT_MAX, is_archive, unpack
 
 HELLO = b"export default {}\n"
@@ -111,8 +112,6 @@ def test_anything_twice_is_refused(pack: Callable[..., bytes]) -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        (special("x", tarfile.SYMTYPE, "/etc/passwd"), "symbolic link"),
-        (special("x", tarfile.LNKTYPE, "index.ts"), "hard link"),
         (special("x", tarfile.CHRTYPE), "device"),
         (special("x", tarfile.BLKTYPE), "device"),
         (special("x", tarfile.FIFOTYPE), "pipe"),
@@ -127,8 +126,53 @@ def test_only_files_and_folders_are_taken(entry: tarfile.TarInfo, words: str) ->
     assert error.details["path"] == "x"
 
 
-@pytest.mark.parametrize("mode", [stat.S_IFLNK | 0o777, stat.S_IFIFO | 0o644, stat.S_IFCHR | 0o644, stat.S_IFSOCK])
-def test_a_zips_links_and_devices_are_refused(mode: int) -> None:
+LINKS = [
+    special("copy.ts", tarfile.SYMTYPE, "./index.ts"),
+    special("twin.ts", tarfile.LNKTYPE, "index.ts"),
+    special("lib/up.ts", tarfile.SYMTYPE, "../copy.ts"),
+    special("public", tarfile.SYMTYPE, "lib"),
+    special("far.ts", tarfile.SYMTYPE, "n" * 120),
+    special("secret", tarfile.SYMTYPE, ".env"),
+    special("bin", tarfile.SYMTYPE, "node_modules/.bin/x"),
+    special("old.db", tarfile.SYMTYPE, "data.db"),
+]
+DATABASE = b"SQLite format 3\0" + bytes(84)
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_link_becomes_a_copy_of_what_is_shipped(form: int) -> None:
+    files = [("index.ts", HELLO), ("lib/a.ts", b"a"), ("n" * 120, b"n"), (".env", b"S=1"), ("data.db", DATABASE)]
+    found = unpack(io.BytesIO(tar(*LINKS, *files, form=form)))
+    assert found.files == {
+        "index.ts": HELLO, "copy.ts": HELLO, "twin.ts": HELLO, "lib/a.ts": b"a", "lib/up.ts": HELLO,
+        "public/a.ts": b"a", "public/up.ts": HELLO, "n" * 120: b"n", "far.ts": b"n",
+    }  # fmt: skip
+    assert found.left_out.keys() == {".env", "data.db", "secret", "bin", "old.db"}
+
+
+@pytest.mark.parametrize("said", ["/etc/passwd", "../x", "gone.ts", "x"])
+def test_a_link_out_of_the_archive_or_to_nothing_is_refused_by_name(said: str) -> None:
+    link = zip_mode("x", stat.S_IFLNK | 0o777)
+    for packed in (tar(("index.ts", HELLO), special("x", tarfile.SYMTYPE, said)),
+                   zipped(("index.ts", HELLO), (link, said.encode()))):  # fmt: skip
+        error = refused(packed)
+        assert (error.code, error.details) == ("invalid_path", {"path": "x"})
+
+
+def test_a_link_brings_nothing_twice_and_no_more_than_a_file() -> None:
+    twice = tar(("index.ts", HELLO), ("a/x.ts", b""), special("b", tarfile.SYMTYPE, "a"), ("b/x.ts", b""))
+    assert refused(twice).code == "invalid_archive"
+    many = [special(f"l{number}", tarfile.SYMTYPE, "index.ts") for number in range(FILES_MAX + 1)]
+    for count in (FILES_MAX, FILES_MAX + 1):
+        assert refused(tar(("index.ts", HELLO), *many[:count])).code == "too_large"
+    large = tar(("index.ts", bytes(9 << 20)), *many[:15])
+    assert refused(large).code == "too_large"
+    linked = zipped(("index.ts", HELLO), (zip_mode("x", stat.S_IFLNK | 0o777), b"index.ts"))
+    assert unpack(io.BytesIO(linked)).files == {"index.ts": HELLO, "x": HELLO}
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFIFO | 0o644, stat.S_IFCHR | 0o644, stat.S_IFSOCK])
+def test_a_zips_devices_are_refused(mode: int) -> None:
     assert refused(zipped(("index.ts", HELLO), (zip_mode("x", mode), b"index.ts"))).code == "invalid_archive"
 
 

@@ -74,6 +74,8 @@ class Fleet:
         self._runtimes: dict[str, AppRuntime] = {}
         self._places: dict[str, Place] = {}
         self._notes: set[asyncio.Task[None]] = set()
+        self._cards: dict[str, Death] = {}
+        """Those that are not in the records yet."""
         if ground.starter.networks is not None:
             ground.starter.networks.on_spent = lambda app_id, told: self.note(app_id, _spent(told))
 
@@ -200,6 +202,10 @@ class Fleet:
         self._on_event(app_id, event)
         self._later(self.ground.journal.add_event(app_id, event))
 
+    async def last_death(self, app_id: str) -> Death | None:
+        """The app's newest death card: whoever was told 502 finds it, before it is in the records too."""
+        return self._cards.get(app_id) or await self.ground.apps.last_death(app_id)
+
     # Private
 
     def _happened(self, app_id: str, kind: str, message: str) -> None:
@@ -208,8 +214,14 @@ class Fleet:
             self.on_failed(app_id)
 
     def _died(self, app_id: str, death: Death) -> None:
-        self._later(self.ground.apps.set_death(app_id, death))
+        self._cards[app_id] = death
+        self._later(self._record(app_id, death))
         self.note(app_id, Event(death.at, "death", death.message, _short(death)))
+
+    async def _record(self, app_id: str, death: Death) -> None:
+        await self.ground.apps.set_death(app_id, death)
+        if self._cards.get(app_id) is death:
+            del self._cards[app_id]
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

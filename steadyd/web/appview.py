@@ -119,7 +119,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         sentence=f"Suspended by the operator: {app.suspended}" if app.suspended else SENTENCES[state],
         url=rooms.urls.app(app.name),
         usage=rooms.fleet.usage(app.id),
-        death=await rooms.apps.last_death(app.id),
+        death=await rooms.fleet.last_death(app.id),
         files=[
             Editable(path, text, path == selected, place[1] if place and place[0] == path else None)
             for path, text in texts.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -108,5 +107,5 @@ def _value(given: Given) -> Value:
         return given
     try:
         return base64.b64decode(given.base64, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise SteadyError("invalid", "A parameter's “base64” is not Base64.", {"field": "params"}) from None

@@ -41,7 +41,7 @@ def me(principal: model.Principal) -> schema.Me:
 
 async def app(rooms: Rooms, app: model.App) -> schema.App:
     """The owner's view."""
-    death = await rooms.apps.last_death(app.id)
+    death = await rooms.fleet.last_death(app.id)
     limits, usage = app.limits, rooms.fleet.usage(app.id)
     return schema.App(
         name=app.name,

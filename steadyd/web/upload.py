@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -160,7 +159,7 @@ def _content(path: str, value: str | Base64 | None) -> bytes | None:
         return value.encode()
     try:
         return base64.b64decode(value.base64, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise SteadyError("invalid", f"“{path}” is not base64.", {"path": path}) from None
 
 

@@ -51,6 +51,7 @@ def test_a_database_is_found_and_read(web: Web) -> None:
         ({"sql": "SELECT 1", "write": True}, "not_implemented"),
         ({"sql": "SELECT ?", "params": [2**63]}, "invalid"),
         ({"sql": "SELECT ?", "params": [{"base64": "!"}]}, "invalid"),
+        ({"sql": "SELECT ?", "params": [{"base64": "é"}]}, "invalid"),
         ({"sql": "SELECT 1", "params": ["x" * 60_000]}, "too_large"),
         ({"sql": "SELECT 1", "limit": 1}, "invalid"),
         ({}, "invalid"),

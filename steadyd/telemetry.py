@@ -16,11 +16,12 @@ logger = logging.getLogger("steadyd.telemetry")
 
 
 class Telemetry:
-    """Drains the ring every 50 ms, which is at most what a crash loses."""
+    """Drains the ring every 50 ms, which is at most what a crash loses, and before anybody reads the newest."""
 
     def __init__(self, ring: RequestRing, requests: Requests) -> None:
         self._ring = ring
         self._requests = requests
+        requests.flush = self.flush
         self._thread = ThreadPoolExecutor(1, "telemetry")
         self._seen = 0
         self._lost = 0

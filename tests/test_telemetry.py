@@ -48,6 +48,19 @@ def test_records_reach_the_log_and_the_followers(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+def test_who_reads_finds_what_has_just_finished(tmp_path: Path) -> None:
+    async def body() -> None:
+        (tmp_path / "a").mkdir()
+        ring, requests = RequestRing(), Requests(lambda app_id: tmp_path / app_id)
+        telemetry = Telemetry(ring, requests)
+        for number in range(3):
+            write(ring, b"a", b"/%d" % number)
+            assert [row.path for row in await requests.tail("a", 1)] == [f"/{number}"]
+        await telemetry.close()
+
+    asyncio.run(body())
+
+
 def test_lost_records_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def body() -> None:
         ring, requests = RequestRing(4), Requests(lambda app_id: tmp_path / app_id)

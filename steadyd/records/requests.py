@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
@@ -56,6 +56,8 @@ class Requests:
 
     def __init__(self, folder_of: Callable[[str], Path]) -> None:
         self.feed: Feed[Request] = Feed()
+        self.flush: Callable[[], Awaitable[None]] = _nothing
+        """Returns when what has finished so far is here. Called before the newest are read."""
         self._folder_of = folder_of
         self._open: OrderedDict[str, Database] = OrderedDict()
         self._lock = threading.Lock()
@@ -69,6 +71,7 @@ class Requests:
 
     async def tail(self, app_id: str, count: int, after: int = 0) -> list[Request]:
         """The newest `count` requests after id `after`, oldest first."""
+        await self.flush()
         sql = f"SELECT {COLUMNS} FROM requests WHERE id > ? ORDER BY id DESC LIMIT ?"
         found = await self.read(app_id, lambda db: [Request(*row) for row in db.execute(sql, (after, count))])
         return (found or [])[::-1]
@@ -82,6 +85,7 @@ class Requests:
             "GROUP BY method, path ORDER BY last DESC LIMIT ?) ORDER BY last"
         )
         values = (LOOKED_THROUGH_MAX, count)
+        await self.flush()
         found = await self.read(app_id, lambda db: [(str(row[0]), str(row[1])) for row in db.execute(sql, values)])
         return found or []
 
@@ -126,6 +130,10 @@ class Requests:
 
 
 # Private
+
+
+async def _nothing() -> None:
+    pass
 
 
 def _insert(db: Connection, rows: Iterable[Request]) -> list[Request]:

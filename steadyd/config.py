@@ -21,6 +21,9 @@ DEFAULT_MEMORY_BYTES = 256 << 20
 DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 DOMAIN_CHARACTERS_MAX = 253 - 41
 """An app's name and a dot come before it (RFC 1035 section 2.3.4)."""
+NO_LIMIT_BYTES = 1 << 50
+"""More than any machine has."""
+NO_LIMIT_SECONDS = 365 * DAY_SECONDS
 SANDBOX_MODES = ("auto", "required", "off")
 
 
@@ -89,6 +92,9 @@ class Config:
     disk_bytes_ceiling: int = 10 << 30
     guest_apps: int = 5
     creations_per_hour: int = 60
+    log_ins_per_hour: int = 60
+    client_connections: int = 4_096
+    waiters: int = 2_048
     temporary_days: float = 7.0
     deleted_days: float = 30.0
     name_quarantine_days: float = 30.0

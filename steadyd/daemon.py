@@ -122,7 +122,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
         stack.push_async_callback(logs.close)
         ring, sockets = RequestRing(), bind(config.listen)
-        limits = Limits(body_bytes_max=config.request_body_bytes)
+        limits = Limits(body_bytes_max=config.request_body_bytes, connections_per_client_max=config.client_connections)
         listener = Listener(RouteTable(), ring, limits, lambda app, host: logs.say(app.id, 0, COOKIE.format(host)))
         urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
         control = ControlPlane(corner.control, config.request_body_bytes)
@@ -218,8 +218,9 @@ def _nurse(stack: contextlib.AsyncExitStack, launcher: Launcher | None, starter:
 
 def _timing(config: Config) -> Timing:
     return Timing(
-        config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds, config.freeze_seconds
-    )
+        config.start_seconds, config.hold_seconds, config.drain_seconds, config.grace_seconds, config.freeze_seconds,
+        config.waiters,
+    )  # fmt: skip
 
 
 async def _networks(
@@ -317,6 +318,7 @@ def _rooms(
         body_bytes_max=config.request_body_bytes,
         env_value_bytes=config.env_value_bytes,
         creations=RateLimit(config.creations_per_hour, "apps made"),
+        logins=RateLimit(config.log_ins_per_hour, "log-ins"),
     )
 
 

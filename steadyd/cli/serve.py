@@ -14,6 +14,8 @@ from steadyd.cli.verb import Verb
 from steadyd.config import (
     DEFAULT_DOMAIN,
     DEFAULT_LISTEN,
+    NO_LIMIT_BYTES,
+    NO_LIMIT_SECONDS,
     SANDBOX_MODES,
     Config,
     cpus_ceiling,
@@ -81,6 +83,27 @@ SIGNUP_MODES = ("open", "invite", "closed")
     help="Apps that one client address makes; 0: any. Loopback and the operator make any.",
 )
 @click.option(
+    "--log-ins-per-hour",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    help="Of one client address, loopback left out; 0: any.",
+)
+@click.option(
+    "--client-connections",
+    type=click.IntRange(min=0),
+    default=4_096,
+    show_default=True,
+    help="Open at the same time from one client address; 0: any.",
+)
+@click.option(
+    "--waiters",
+    type=click.IntRange(min=0),
+    default=2_048,
+    show_default=True,
+    help="Requests that wait for one app; 0: any.",
+)
+@click.option(
     "--temporary-days",
     type=click.FloatRange(min=0),
     default=7.0,
@@ -134,13 +157,13 @@ def config_from(options: dict[str, Any]) -> Config:
         signup=options["signup"] or ("open" if listen.is_loopback else "invite"),
         freeze_seconds=options["freeze"],
         idle_seconds=options["idle"],
-        start_seconds=options["start_deadline"],
-        hold_seconds=options["hold"],
+        start_seconds=options["start_deadline"] or NO_LIMIT_SECONDS,
+        hold_seconds=options["hold"] or NO_LIMIT_SECONDS,
         drain_seconds=options["drain"],
         cron_seconds=options["cron_deadline"],
         grace_seconds=options["grace"],
         log_bytes=options["logs"],
-        request_body_bytes=options["request_body"],
+        request_body_bytes=options["request_body"] or NO_LIMIT_BYTES,
         env_value_bytes=options["env_value"],
         memory_bytes=options["memory"],
         cpus=options["cpus"],
@@ -154,6 +177,9 @@ def config_from(options: dict[str, Any]) -> Config:
         disk_bytes_ceiling=options["disk_max"],
         guest_apps=options["guest_apps"],
         creations_per_hour=options["creations_per_hour"],
+        log_ins_per_hour=options["log_ins_per_hour"],
+        client_connections=options["client_connections"],
+        waiters=options["waiters"],
         temporary_days=options["temporary_days"],
         deleted_days=options["deleted_days"],
         name_quarantine_days=options["name_quarantine_days"],

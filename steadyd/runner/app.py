@@ -19,7 +19,7 @@ from steadyd.proxy.service import Holder
 from steadyd.runner.death import death_of
 from steadyd.runner.evidence import Evidence
 from steadyd.runner.failure import DISK, STOP_TIMEOUT, Failure, sentence
-from steadyd.runner.gate import Gate
+from steadyd.runner.gate import WAITERS_MAX, Gate
 from steadyd.runner.instance import Instance
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
 from steadyd.runner.lull import Lull
@@ -34,13 +34,14 @@ AT_REST = frozenset({AppState.STOPPED, AppState.FAILED, AppState.HELD, AppState.
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Deadlines in seconds."""
+    """Deadlines in seconds, and how many requests may wait at the gate."""
 
     start_seconds: float = 30.0
     hold_seconds: float = 10.0
     drain_seconds: float = 5.0
     grace_seconds: float = 5.0
     freeze_seconds: float = 10.0
+    waiters_max: int = WAITERS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class AppRuntime:
         self._timing = timing
         self._prepare = prepare
         self._tell = tell
-        self._gate = Gate()
+        self._gate = Gate(timing.waiters_max)
         self._open: Instance | None = None
         self._swapping = False
         self._deaths = Deaths()

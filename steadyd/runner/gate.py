@@ -13,7 +13,8 @@ RETRY_AFTER_SECONDS = 2
 
 
 class Gate:
-    """The queue of one app. Every method is synchronous: deciding and letting through cannot be interrupted."""
+    """The queue of one app; without a limit where `waiters_max` is 0. Every method is synchronous: deciding and letting
+    through cannot be interrupted."""
 
     def __init__(self, waiters_max: int = WAITERS_MAX) -> None:
         self._waiters: dict[Holder, float] = {}
@@ -26,7 +27,7 @@ class Gate:
 
     def wait(self, holder: Holder, seconds: float) -> None:
         """Queue `holder` for at most `seconds`; refuse it at once with `gate_full` past the limit."""
-        if len(self._waiters) >= self._waiters_max:
+        if self._waiters_max and len(self._waiters) >= self._waiters_max:
             message = f"{self._waiters_max} requests wait for this app already. Try again soon."
             holder.refused(SteadyError("gate_full", message, retry_after=RETRY_AFTER_SECONDS))
             return

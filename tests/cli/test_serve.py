@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steadyd.config import Address, Config
+from steadyd.config import NO_LIMIT_BYTES, NO_LIMIT_SECONDS, Address, Config
 from tests.cli.conftest import Steadyd
 
 
@@ -42,7 +42,8 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
         --request-body 5MiB --env-value 1KiB
         --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
-        --guest-apps 9 --creations-per-hour 8 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
+        --guest-apps 9 --creations-per-hour 8 --log-ins-per-hour 7 --client-connections 6
+        --waiters 5 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
         --versions-kept 20"""
     assert steadyd("serve", *words.split()).exit_code == 3
     assert served == [
@@ -77,12 +78,24 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             disk_bytes_ceiling=0,
             guest_apps=9,
             creations_per_hour=8,
+            log_ins_per_hour=7,
+            client_connections=6,
+            waiters=5,
             temporary_days=1,
             deleted_days=0,
             name_quarantine_days=2,
             versions_kept=20,
         )
     ]
+
+
+def test_0_turns_a_limit_off(steadyd: Steadyd, served: list[Config]) -> None:
+    """Where a 0 would not say so by itself to the part that asks."""
+    off = "start-deadline hold request-body"
+    steadyd("serve", *(word for name in off.split() for word in (f"--{name}", "0")))
+    [config] = served
+    assert config.start_seconds == config.hold_seconds == NO_LIMIT_SECONDS
+    assert config.request_body_bytes == NO_LIMIT_BYTES
 
 
 def test_guests_and_sign_up_follow_the_listener(steadyd: Steadyd, served: list[Config]) -> None:

@@ -53,6 +53,10 @@ def test_past_the_limit_waiting_is_refused_at_once() -> None:
         gate.wait(late, 60)
         assert (late.refusals, len(gate)) == (["gate_full"], WAITERS_MAX)
         gate.refuse(SteadyError("held", "", retry_after=1))
+        endless = Gate(0)
+        endless.wait(late, 60)
+        assert len(endless) == 1
+        endless.refuse(SteadyError("held", "", retry_after=1))
 
     asyncio.run(body())
 

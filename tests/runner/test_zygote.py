@@ -48,7 +48,8 @@ const children = [
   Bun.spawnSync(["sh", "-c", say], { env: { MINE: "other", PATH: process.env.PATH } }).stdout.toString(),
 ];
 const seen = {
-  tried, value, name, children, cwd: process.cwd(), argv: process.argv.slice(1), main: [Bun.main, import.meta.main],
+  tried, value, name, children, cwd: [process.cwd(), process.env.PWD], argv: process.argv.slice(1),
+  main: [Bun.main, import.meta.main],
   mine: process.env.MINE, env: Object.keys(process.env).sort(), names: readdirSync(".").sort(), uid: process.getuid!(),
   caps: field("CapEff"), seccomp: field("Seccomp"), privileges: field("NoNewPrivs"), root: readdirSync("/").sort(),
   owner: statSync("new.txt").uid, processes: readdirSync("/proc").filter((name) => Number(name)).length,
@@ -112,6 +113,7 @@ def test_an_app_from_a_zygote_finds_what_it_finds_in_a_plain_start(root: Path, b
                     assert (plan.folder / made).stat().st_uid == UID, "on disk it is the app's"
                 await runtime.sleep()
             assert answers[0] == answers[1]
+            assert answers[0]["cwd"] == ["/app", "/app"]
             assert answers[0]["tried"] == {
                 "new.txt": "written",
                 "index.ts": "EACCES",

@@ -10,7 +10,7 @@ export async function wait(status: number): Promise<void> {
   await Bun.write(channel, '{"event":"waiting"}\n');
   const variables = JSON.parse(await line(channel));
   delete process.env.STEADY_ZYGOTE;
-  Object.assign(process.env, variables);
+  Object.assign(process.env, variables, { PWD: APP });
   process.chdir(APP);
   for (const name of ["spawn", "spawnSync"] as const) Bun[name] = inheriting(Bun[name]);
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from steadyd.cli.server import uses_server
-from steadyd.cli.terminal import print_json, safe_line
+from steadyd.cli.terminal import note, print_json, safe_line
 from steadyd.cli.verb import Verb, json_option
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def allow(client: Client, name: str, target: str | None, as_json: bool) -> None:
 
     path = app_path(name, "/targets")
     answer = client.call("POST", path, {"target": target}, app=name) if target else client.call("GET", path, app=name)
-    _show(answer, as_json)
+    _show(answer, name, as_json)
 
 
 @click.command(cls=Verb)
@@ -43,15 +43,17 @@ def refuse(client: Client, name: str, target: str, as_json: bool) -> None:
 
     from steadyd.cli.client import app_path
 
-    _show(client.call("DELETE", app_path(name, f"/targets/{quote(target, safe=':')}"), app=name), as_json)
+    _show(client.call("DELETE", app_path(name, f"/targets/{quote(target, safe=':')}"), app=name), name, as_json)
 
 
 # Private
 
 
-def _show(answer: dict[str, Any], as_json: bool) -> None:
+def _show(answer: dict[str, Any], name: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
+    if not answer.get("targets"):
+        note(f"No private address is open to {name}.")
     for target in answer.get("targets") or []:
         click.echo(safe_line(str(target)))

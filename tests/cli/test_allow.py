@@ -19,6 +19,7 @@ def test_refuse_closes(api: Api, steadyd: Steadyd) -> None:
     api.answers["DELETE /api/apps/hello/targets/host:11434"] = (200, {"targets": []})
     result = steadyd("refuse", "hello", "host:11434", "--server", api.url)
     assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "No private address is open to hello.\n"
 
 
 def test_what_the_server_refuses_is_said(api: Api, steadyd: Steadyd) -> None:

@@ -17,6 +17,7 @@ SAYS = {
     "counter": '{"visits":0}',
     "chat": "<h1>Chat</h1>",
     "static-site": "A page and no code",
+    "crons": "The last ticks:",
 }
 INSTALLED = {"hono"}
 

@@ -146,7 +146,10 @@ async def run_cron(call: Call) -> Response:
 
 
 async def list_cron_runs(call: Call) -> Response:
+    """Those too of one that a version's file said and no longer does."""
     found = await call.rooms.library.crons.runs(call.app.id, str(call.request.path_params["id"]))
+    if not found and await _find(call) is None:
+        raise _no_such_cron(call)
     return json_answer(RunsAnswer(runs=[_run(made) for made in found]))
 
 

@@ -186,6 +186,7 @@ def test_what_is_not_there_and_who_may_not(web: Web) -> None:
             assert code(await client.put(f"{PATH}/none", json={"enabled": True})) == "not_found"
             for number in ("1", "x", "9" * 30):
                 assert code(await client.get(f"{PATH}/tick/runs/{number}")) == "not_found"
+            assert code(await client.get(f"{PATH}/nothing/runs")) == "not_found"
         for stranger in (await stage.guest(), ""):
             async with stage.client(stranger) as client:
                 for answer in (

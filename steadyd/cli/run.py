@@ -86,6 +86,8 @@ def _laptop(path: Path, name: str | None, port: int | None) -> Laptop:
     if not real.is_dir() and real.suffix not in ENTRY_SUFFIXES:
         raise SteadyError("no_entry", f"{path} is not a folder, nor a source file ({', '.join(ENTRY_SUFFIXES)})")
     folder, file = (real, "") if real.is_dir() else (real.parent, real.name)
+    if not file:
+        _check_entry(folder)
     return Laptop(
         source=Source(check_name(name or name_for(path)), folder, file),
         port=port,
@@ -93,6 +95,22 @@ def _laptop(path: Path, name: str | None, port: int | None) -> Laptop:
         is_ignored=ignored_in(str(folder)),
         is_database=is_database,
     )
+
+
+def _check_entry(folder: Path) -> None:
+    """A folder in which nothing can be run is the wrong folder; what is only broken is waited for.
+
+    Raises:
+        SteadyError: `no_entry`.
+    """
+    from steadyd.errors import SteadyError
+    from steadyd.runner.local import entry_of
+
+    try:
+        entry_of(folder)
+    except SteadyError as error:
+        if error.code == "no_entry":
+            raise SteadyError("no_entry", f"{folder}: {error.message}") from None
 
 
 def _ready(url: str, plain: str, open_browser: bool, as_json: bool) -> None:

@@ -356,5 +356,8 @@ def test_a_reader_that_leaves_ends_it(app: Path, run: Callable[..., Run]) -> Non
 def test_what_cannot_be_run(steadyd: Steadyd, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     assert steadyd("run", str(tmp_path / "notes.txt")).stderr.startswith("steadyd: ")
+    nothing = steadyd("run", str(tmp_path))
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    assert nothing.stderr.startswith(f"steadyd: {tmp_path}: Nothing to run: add index.ts")
     assert steadyd("run", str(tmp_path), "--name", "NO").exit_code == 1
     assert steadyd("run", str(tmp_path), "--port", "99999").exit_code == 2

@@ -35,7 +35,7 @@ run: $(RUN_READY) ## Start the daemon with an example app and print its URLs; Ct
 	@exec $(PY) scripts/run.py
 
 test: $(TEST_READY) ## All tests, two files at a time: what most of them do is wait
-	@$(PY) -m pytest -rs -n $(TESTS_AT_ONCE) --dist loadfile $(ARGS)
+	@$(PY) -m pytest -rs -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: $(TEST_READY) ## The tests that need no root, no network and less than 30 seconds
 	@$(PY) -m pytest -n auto -m "$(QUICK)" $(ARGS)

@@ -63,6 +63,8 @@ class Config:
 
     data: Path
     listen: Address = Address("127.0.0.1", 8080)
+    private_listen: Address | None = None
+    """Where the API alone answers: for programs and hosts of the same network."""
     app_domain: str = DEFAULT_DOMAIN
     control_domain: str = DEFAULT_DOMAIN
     public_url: str = ""
@@ -99,6 +101,11 @@ class Config:
     deleted_days: float = 30.0
     name_quarantine_days: float = 30.0
     versions_kept: int = 100
+
+    @property
+    def is_loopback(self) -> bool:
+        """True while nobody reaches it but this machine."""
+        return all(address.is_loopback for address in (self.listen, self.private_listen) if address)
 
     @property
     def policy(self) -> Policy:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from functools import partial
 import uvloop
 
 from steadyd import hostdisk
-from steadyd.config import Config
+from steadyd.config import Address, Config
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import Cgroups, Tier, open_cgroups
@@ -121,9 +121,10 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 
         logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
         stack.push_async_callback(logs.close)
-        ring, sockets = RequestRing(), bind(config.listen)
+        ring, sockets, inside = RequestRing(), bind(config.listen), bind(config.private_listen, "--private-listen")
         limits = Limits(body_bytes_max=config.request_body_bytes, connections_per_client_max=config.client_connections)
         listener = Listener(RouteTable(), ring, limits, lambda app, host: logs.say(app.id, 0, COOKIE.format(host)))
+        private = Listener(RouteTable(), ring, limits)
         urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
         control = ControlPlane(corner.control, config.request_body_bytes)
         requests = Requests(lambda app_id: config.data / SERVICE_ID if app_id == SERVICE_ID else config.apps / app_id)
@@ -150,7 +151,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             only_owner="" if sandboxed else operator.id,
         )
         notices = _notices(stack, config, ground)
-        routing = partial(_set_routes, listener, neighbours, control, urls)
+        routing = partial(_set_routes, listener, private, neighbours, control, urls)
         fleet, crons = _fleet(stack, config, ground, notices, ring, routing)
         workshop = open_workshop(fleet, installer, Trials(fleet, tools), spawn)
         stack.push_async_callback(workshop.close)
@@ -163,8 +164,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
         _start_work(stack, workshop, telemetry, Sampler(metrics, fleet.readings), crons)
-        await listener.open_sockets(sockets)
-        stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
+        await _listen(stack, config, ((listener, sockets), (private, inside)))
         await _introduce(config, library.people, operator, urls)
         yield f"steadyd ready on http://{config.listen.host}:{urls.port}"
 
@@ -332,11 +332,26 @@ def _log_errand(ring: RequestRing, told: Told) -> None:
     ring.write((began, gate, upstream, total), sizes, told.version, told.status, names)
 
 
-def _set_routes(listener: Listener, neighbours: Neighbours, control: ControlPlane, urls: Urls, routes: Routes) -> None:
+async def _listen(
+    stack: contextlib.AsyncExitStack, config: Config, doors: Sequence[tuple[Listener, list[socket.socket]]]
+) -> None:
+    for listener, sockets in doors:
+        await listener.open_sockets(sockets)
+        stack.push_async_callback(listener.close, min(config.drain_seconds, STOP_SECONDS_MAX))
+    if config.private_listen:
+        _, [private] = doors[1]
+        print(f"private API     http://{Address(*private.getsockname()[:2])}", flush=True)
+
+
+def _set_routes(
+    listener: Listener, private: Listener, neighbours: Neighbours, control: ControlPlane, urls: Urls, routes: Routes
+) -> None:
     """New tables, whole."""
     neighbours.set_routes((app.owner_id, app.name, app) for app in routes.apps.values())
     services: dict[str, Service] = {**routes.apps, urls.control_domain: control}
-    listener.routes = RouteTable(services, control, urls.control, urls.control_domain == "localhost", routes.moved)
+    is_local = urls.control_domain == "localhost"
+    listener.routes = RouteTable(services, control, urls.control, is_local, moved=routes.moved)
+    private.routes = RouteTable({}, control, urls.control, only_control=True)
 
 
 async def _introduce(config: Config, people: People, operator: Principal, urls: Urls) -> None:

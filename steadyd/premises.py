@@ -106,7 +106,7 @@ async def sandbox_problem(config: Config, tools: Tools) -> str:
             problem = error.message
     if config.sandbox == "required":
         raise SteadyError("cannot_start", f"--sandbox required: {problem}")
-    if not config.listen.is_loopback:
+    if not config.is_loopback:
         fix = "Fix the sandbox (see: steadyd doctor) or listen on 127.0.0.1."
         raise SteadyError("cannot_start", f"Without the sandbox steadyd only listens on loopback: {problem} {fix}")
     problem = f"No sandbox, so only the operator's own apps run, and guests and sign-up are off. {problem}"
@@ -114,8 +114,10 @@ async def sandbox_problem(config: Config, tools: Tools) -> str:
     return problem
 
 
-def bind(listen: Address) -> list[socket.socket]:
-    """The listening sockets, bound early so that the port is known before anything is printed."""
+def bind(listen: Address | None, option: str = "--listen") -> list[socket.socket]:
+    """The listening sockets, bound early so that the port is known before anything is printed; none for None."""
+    if listen is None:
+        return []
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
@@ -123,7 +125,7 @@ def bind(listen: Address) -> list[socket.socket]:
     except OSError as error:
         # create_server's reason comes with the address once more, in brackets.
         reason = (error.strerror or str(error)).partition(" (while ")[0]
-        raise SteadyError("cannot_start", f"Cannot listen on {listen}: {reason}. Choose another --listen.") from error
+        raise SteadyError("cannot_start", f"Cannot listen on {listen}: {reason}. Choose another {option}.") from error
 
 
 def check_passable(folder: Path) -> None:

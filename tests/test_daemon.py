@@ -39,6 +39,23 @@ def test_the_person_who_started_it_gets_in(daemon: Daemon) -> None:
         assert browser.post(link[0], data={"form_token": token[1]}).status_code != 303
 
 
+def test_a_private_address_takes_the_api_and_no_app(data: Path) -> None:
+    served = Daemon(data, "--private-listen", "127.0.0.1:0")
+    try:
+        served.create("hello", {"index.ts": "export default { fetch: () => new Response('from the app') }"})
+        found = re.search(r"private API     (http://\S+)", "".join(served.output))
+        assert found
+        bearer = {"Authorization": f"Bearer {served.token}"}
+        with httpx.Client(base_url=found[1], headers=bearer, timeout=SECONDS_MAX, trust_env=False) as inside:
+            assert inside.get("/api/apps").json()["apps"][0]["name"] == "hello"
+            assert inside.get("/", headers={"Host": "hello.localhost"}).text != "from the app"
+        assert served.ask("hello").text == "from the app"
+        said = refused(data / "other", "--listen", "127.0.0.1:0", "--private-listen", found[1].removeprefix("http://"))
+        assert "Choose another --private-listen." in said
+    finally:
+        served.stop()
+
+
 def test_two_daemons_never_share_a_data_folder(daemon: Daemon) -> None:
     assert "Another steadyd uses" in refused(daemon.data, "--listen", "127.0.0.1:0")
 

@@ -32,6 +32,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 
 @click.command(cls=Verb)
 @click.option("--listen", default=DEFAULT_LISTEN, show_default=True, metavar="HOST:PORT", help="Port 0: a free one.")
+@click.option("--private-listen", metavar="HOST:PORT", help="The API answers here too, and no app; port 0: a free one.")
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -145,16 +146,19 @@ def config_from(options: dict[str, Any]) -> Config:
         SteadyError: `invalid` for an address, domain or URL that is none, or a default above its ceiling.
     """
     listen = parse_address(options["listen"])
+    private = parse_address(options["private_listen"]) if options["private_listen"] else None
+    is_loopback = listen.is_loopback and (private is None or private.is_loopback)
     guests = options["guests"]
     config = Config(
         data=(options["data"] or default_data(os.environ)).absolute(),
         listen=listen,
+        private_listen=private,
         app_domain=parse_domain(options["app_domain"]),
         control_domain=parse_domain(options["control_domain"]),
         public_url=parse_public_url(options["public_url"]),
         sandbox=options["sandbox"],
-        guests=listen.is_loopback if guests is None else guests,
-        signup=options["signup"] or ("open" if listen.is_loopback else "invite"),
+        guests=is_loopback if guests is None else guests,
+        signup=options["signup"] or ("open" if is_loopback else "invite"),
         freeze_seconds=options["freeze"],
         idle_seconds=options["idle"],
         start_seconds=options["start_deadline"] or NO_LIMIT_SECONDS,

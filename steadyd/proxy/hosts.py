@@ -67,10 +67,14 @@ class RouteTable:
     """Without a trailing slash, e.g. `http://localhost:8080`."""
     any_ip_is_control: bool = False
     """True while the control domain is `localhost`: there a visitor by address can mean nothing else."""
+    only_control: bool = False
+    """True where no app answers: whatever the host, it is the control plane."""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Host that an app gave up -> the app's origin now, without a trailing slash."""
 
     def find(self, host: str) -> Service | None:
+        if self.only_control:
+            return self.control
         service = self.services.get(host)
         if service is None and self.any_ip_is_control and is_ip(host):
             return self.control

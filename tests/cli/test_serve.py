@@ -36,7 +36,8 @@ def test_defaults(home: Path, steadyd: Steadyd, served: list[Config]) -> None:
 
 
 def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
-    words = """--listen 0.0.0.0:0 --data /srv/s --app-domain Apps.example --control-domain steady.example
+    words = """--listen 0.0.0.0:0 --private-listen 10.0.0.1:9
+        --data /srv/s --app-domain Apps.example --control-domain steady.example
         --public-url https://steady.example --sandbox required --guests on --signup closed --freeze 30 --idle 0
         --start-deadline 10 --hold 2s --drain 500ms --grace 1min --cron-deadline 30s --logs 1M
         --request-body 5MiB --env-value 1KiB
@@ -50,6 +51,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
         Config(
             data=Path("/srv/s"),
             listen=Address("0.0.0.0", 0),
+            private_listen=Address("10.0.0.1", 9),
             app_domain="apps.example",
             control_domain="steady.example",
             public_url="https://steady.example",
@@ -121,7 +123,7 @@ def test_environment_and_file(home: Path, steadyd: Steadyd, served: list[Config]
         ["--guests", "perhaps"],
         ["--idle", "soon"],
         ["--replica", "file:///x"],
-        ["--private-listen", "127.0.0.1:1"],
+        ["--private-listen", "nonsense"],
         ["extra"],
     ],
 )
@@ -142,3 +144,12 @@ def test_a_ceiling_that_nobody_set_is_never_below_the_default(steadyd: Steadyd, 
     steadyd("serve", "--memory", "0", "--cpus", "0")
     assert [config.memory_bytes_ceiling for config in served] == [100_000 << 30, 0]
     assert [config.cpus_ceiling for config in served] == [5_000, 0]
+
+
+def test_a_private_address_beyond_this_machine_is_no_loopback(steadyd: Steadyd, served: list[Config]) -> None:
+    for private in ("127.0.0.1:1", "10.0.0.1:1"):
+        steadyd("serve", "--private-listen", private)
+    assert [(config.is_loopback, config.guests, config.signup) for config in served] == [
+        (True, True, "open"),
+        (False, False, "invite"),
+    ]

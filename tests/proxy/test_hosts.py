@@ -135,6 +135,9 @@ def test_routes_are_exact_and_addresses_lead_to_the_control_plane_only_on_localh
     elsewhere = RouteTable(services, control, "https://steady.example")
     assert elsewhere.find("127.0.0.1") is None
     assert not elsewhere.redirects("127.0.0.1")
+    private = RouteTable(services, control, "http://localhost:1", only_control=True)
+    assert [private.find(host) for host in ("app.localhost", "localhost", "10.1.2.3", "any.example")] == [control] * 4
+    assert not private.redirects("10.1.2.3")
 
 
 def test_only_an_app_has_a_page_and_only_where_there_is_a_control_plane() -> None:

@@ -115,7 +115,7 @@ def test_a_daemon_that_stops_does_not_wait_for_it(home: Path) -> None:
             typed.see("begun")
             assert own.stop() == 0
             typed.see("The server ended it.")
-            typed.see("no server answers")
+            typed.see(own.url.rpartition(":")[2])  # no server answers there, or one resets the connection as it goes
             assert typed.end() == 1
         finally:
             typed.close()

@@ -18,6 +18,9 @@ PATH_DEPTH_MAX = 32
 ENTRIES = ("index.ts", "index.tsx", "index.js", "index.mjs", "index.jsx")
 ENTRY_SUFFIXES = (".ts", ".tsx", ".js", ".mjs", ".jsx", ".mts", ".cjs", ".cts")
 STATIC_INDEX = "index.html"
+SQLITE_HEADER = b"SQLite format 3\0"
+EMPTY_DATABASES = (".sqlite", ".sqlite3", ".db")
+"""How an empty file is called that SQLite made when it opened a database, and would have written later."""
 
 Tree = Mapping[str, bytes]
 """Relative path → content."""
@@ -51,6 +54,12 @@ def check_path(path: str) -> str:
         shown = path[:200].encode("utf-8", "replace").decode()
         raise SteadyError("invalid_path", f"“{shown}” cannot be a file's path: {problem}.", {"path": shown})
     return path
+
+
+def holds_database(path: str, head: bytes | bytearray) -> bool:
+    """Whether a file that begins with `head` (of 16 bytes, if it has them) is a SQLite database: an app must be able to
+    write it, so it is never a file of a version."""
+    return head.startswith(SQLITE_HEADER) or (not head and path.endswith(EMPTY_DATABASES))
 
 
 def check_tree(tree: Tree) -> Tree:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from steadyd import tree
 from steadyd.errors import SteadyError
-from steadyd.tree import check_path, check_tree, find_entry, read_package
+from steadyd.tree import SQLITE_HEADER, check_path, check_tree, find_entry, holds_database, read_package
 
 
 def refusal(files: dict[str, bytes]) -> SteadyError:
@@ -110,3 +110,10 @@ def test_a_broken_package_json_is_named(content: bytes) -> None:
     with pytest.raises(SteadyError) as caught:
         read_package({"package.json": content})
     assert (caught.value.code, caught.value.details["file"]) == ("invalid", "package.json")
+
+
+def test_a_database_is_known_by_its_first_bytes_and_while_it_is_empty_by_its_name() -> None:
+    assert holds_database("data", SQLITE_HEADER + b"rest")
+    assert holds_database("a/data.sqlite", b"")
+    assert not holds_database("notes.txt", b"")
+    assert not holds_database("data.sqlite", b"no database")

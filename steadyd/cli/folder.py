@@ -20,12 +20,21 @@ import pathspec
 from steadyd.cli.seed import seed
 from steadyd.errors import SteadyError
 from steadyd.model import RESERVED_NAMES
-from steadyd.tree import ENTRY_SUFFIXES, FILE_BYTES_MAX, FILES_MAX, PATH_DEPTH_MAX, TREE_BYTES_MAX, Tree, check_tree
+from steadyd.tree import (
+    ENTRY_SUFFIXES,
+    FILE_BYTES_MAX,
+    FILES_MAX,
+    PATH_DEPTH_MAX,
+    SQLITE_HEADER,
+    TREE_BYTES_MAX,
+    Tree,
+    check_tree,
+    holds_database,
+)
 
 IGNORE_FILES = (".gitignore", ".steadyignore")
 IGNORE_BYTES_MAX = 1 << 20
 NEVER_SHIPPED = {".git": "version control", "node_modules": "installed from package.json"}
-SQLITE_HEADER = b"SQLite format 3\0"
 SQLITE_SIDES = ("-wal", "-shm", "-journal")
 NAME_CHARACTERS_MIN = 3
 NAME_CHARACTERS_MAX = 40
@@ -92,14 +101,15 @@ def fit_name(text: str) -> str:
 
 
 def is_database(path: str) -> bool:
-    """True for a SQLite file, known by its first bytes, and for a side file next to one."""
+    """True for a SQLite file, known by its first bytes (or by its name while it is empty), and for its side files."""
     for name in (path, *(path.removesuffix(side) for side in SQLITE_SIDES if path.endswith(side))):
         try:
             with open(name, "rb") as file:
-                if file.read(len(SQLITE_HEADER)) == SQLITE_HEADER:
-                    return True
+                head = file.read(len(SQLITE_HEADER))
         except OSError:
             continue
+        if holds_database(name, head):
+            return True
     return False
 
 
@@ -167,7 +177,7 @@ class _Walk:
             self._take(path, _read(Path(full), path))
 
     def _database(self, full: str, path: str) -> None:
-        if not self.with_data:
+        if not self.with_data or not os.path.getsize(full):
             self.left_out.append(LeftOut(path, "a SQLite database: data, not code"))
         elif path.endswith(SQLITE_SIDES):
             self.left_out.append(LeftOut(path, "what it holds goes with its database"))

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from steadyd.model import File
 from steadyd.runner.blobs import Blobs
+from steadyd.tree import SQLITE_HEADER, holds_database
 
-SQLITE_HEADER = b"SQLite format 3\0"
 FOLDER_MODE = 0o1775
 READ_ONLY_BINDS_MAX = 50
 MODULES = "node_modules"
@@ -324,9 +324,9 @@ def scratch_path(place: Place, kind: str) -> Path:
 
 def _is_database(blobs: Blobs, file: File) -> bool:
     if file.size < len(SQLITE_HEADER):
-        return False
+        return file.size == 0 and holds_database(file.path, b"")
     with open(blobs.path(file.sha256), "rb") as content:
-        return content.read(len(SQLITE_HEADER)) == SQLITE_HEADER
+        return holds_database(file.path, content.read(len(SQLITE_HEADER)))
 
 
 def _first(path: str) -> str:

@@ -18,7 +18,15 @@ from typing import IO, BinaryIO, cast
 import pathspec
 
 from steadyd.errors import SteadyError
-from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, PATH_BYTES_MAX, TREE_BYTES_MAX, check_path
+from steadyd.tree import (
+    FILE_BYTES_MAX,
+    FILES_MAX,
+    PATH_BYTES_MAX,
+    SQLITE_HEADER,
+    TREE_BYTES_MAX,
+    check_path,
+    holds_database,
+)
 from steadyd.web import links
 from steadyd.web.tar import HARD, PIECE_BYTES, SYMBOLIC, Member, members
 
@@ -32,7 +40,6 @@ LEFT_OUT_MAX = 200
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_SIDES = ("-wal", "-shm", "-journal")
 IGNORE_FILES = (".gitignore", ".steadyignore")
 NEVER = {
@@ -184,7 +191,7 @@ class _Tally:
                 raise SteadyError(
                     "too_large", f"The files are larger than {TREE_BYTES_MAX >> 20} MiB together.", {"path": path}
                 )
-        if _is_database(content) and not self._with_data:
+        if holds_database(path, content) and not (self._with_data and content):
             self.unpacked.leave_out(path, "a SQLite database: data, not code")
             return
         self._kept += len(content)
@@ -290,7 +297,7 @@ def _strip(unpacked: Unpacked) -> Unpacked:
     for path in list(unpacked.files):
         side = next((end for end in SQLITE_SIDES if path.endswith(end)), "")
         base = path.removesuffix(side)
-        if side and (base in unpacked.left_out or _is_database(unpacked.files.get(base))):
+        if side and (base in unpacked.left_out or unpacked.files.get(base, b"").startswith(SQLITE_HEADER)):
             unpacked.leave_out(path, "a SQLite database: data, not code")
             del unpacked.files[path]
     _ignore(unpacked)
@@ -310,13 +317,9 @@ def _ignore(unpacked: Unpacked) -> None:
             if path.startswith(folder) and (hit := spec.check_file(path[len(folder) :])).include is not None:
                 verdict = f"named in {source}" if hit.include else ""
         # Data is commonly named in .gitignore, which says nothing against shipping it when it is asked for.
-        if verdict and not (verdict.endswith(".gitignore") and _is_database(unpacked.files[path])):
+        if verdict and not (verdict.endswith(".gitignore") and unpacked.files[path].startswith(SQLITE_HEADER)):
             unpacked.leave_out(path, verdict)
             del unpacked.files[path]
-
-
-def _is_database(content: bytes | bytearray | None) -> bool:
-    return content is not None and content.startswith(SQLITE_MAGIC)
 
 
 def _lines(content: bytes) -> list[str]:

@@ -71,6 +71,14 @@ def test_databases_stay_with_their_side_files_however_large(app: Path) -> None:
     assert "notes-wal" in collect(app).tree
 
 
+def test_an_empty_database_stays_too(app: Path) -> None:
+    """Shipped, it would be a file of the version, which the app cannot write."""
+    for name in ("data.sqlite", "more.db", "data.sqlite-journal", "notes.txt"):
+        (app / name).touch()
+    for with_data in (False, True):
+        assert sorted(collect(app, with_data).tree) == ["index.ts", "notes.txt"]
+
+
 def test_databases_go_along_when_that_is_asked_for(app: Path) -> None:
     """Whole, and though .gitignore names them, as it commonly does."""
     (app / ".gitignore").write_text("*.db\n")

@@ -10,7 +10,8 @@ import pytest
 
 from steadyd.model import File
 from steadyd.runner.blobs import Blobs
-from steadyd.runner.folder import READ_ONLY_BINDS_MAX, SQLITE_HEADER, Folder, Place
+from steadyd.runner.folder import READ_ONLY_BINDS_MAX, Folder, Place
+from steadyd.tree import SQLITE_HEADER
 
 UID = 1_900_000_777
 AS_ROOT = os.geteuid() == 0
@@ -312,5 +313,5 @@ def test_without_a_uid_shipped_names_are_bound_read_only_up_to_a_limit(tmp_path:
     many = [File(f"{number:03}.ts", "0" * 64, 0) for number in range(200)]
     assert len(folder.top_level(many)) == READ_ONLY_BINDS_MAX
     assert Folder(Place(tmp_path / "root", 1), blobs).top_level(files) == ()
-    seeded = blobs.put({"index.ts": b"", "data.sqlite": SQLITE_HEADER, "db/a.sqlite": SQLITE_HEADER, "db/b.ts": b""})
+    seeded = blobs.put({"index.ts": b"", "data.sqlite": SQLITE_HEADER, "db/a.sqlite": b"", "db/b.ts": b""})
     assert folder.top_level(seeded) == ("index.ts",), "a database must be writable"

@@ -205,12 +205,14 @@ def test_left_out_without_being_judged() -> None:
         ("lib/.DS_Store", b""),
         ("data.db", b"SQLite format 3\0" + bytes(100)),
         ("data.db-wal", b"wal"),
+        ("empty.sqlite", b""),
         ("notes-wal", b"no database of that name"),
     )
     unpacked = unpack(io.BytesIO(packed))
     assert unpacked.files.keys() == {"index.ts", "notes-wal"}
     assert unpacked.left_out.keys() == {
         "node_modules/", ".git/", ".env", ".env.local", "lib/.DS_Store", "data.db", "data.db-wal",
+        "empty.sqlite",
     }  # fmt: skip
 
 

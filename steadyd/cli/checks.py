@@ -177,12 +177,12 @@ def _host(data: Path) -> dict[str, Any]:
 
 
 def _is_steadyd(listen: Address) -> bool:
-    """Whether /healthz there answers as our daemon does. By a bare socket: the port may be anybody's."""
-    request = f"GET /healthz HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\nAccept: application/json\r\n\r\n"
+    """Whether who answers there refuses us as our daemon does. By a bare socket: the port may be anybody's."""
+    request = f"GET /api/me HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\nAccept: application/json\r\n\r\n"
     try:
         with socket.create_connection((listen.host, listen.port), timeout=PROBE_SECONDS_MAX) as connection:
             connection.sendall(request.encode())
             answer = connection.recv(ANSWER_BYTES_MAX)
     except OSError:
         return False
-    return answer.startswith(b"HTTP/1.1 200") and b"steady" in answer.lower()
+    return answer.startswith(b"HTTP/1.1 401") and b"steady-error: unauthorized" in answer.lower()

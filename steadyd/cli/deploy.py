@@ -77,8 +77,9 @@ def deploy(
         raise click.UsageError("--test is a part of the trial, which --no-trial leaves out")
     if strict and not rehearse:
         raise click.UsageError("--strict is about a rehearsal: say --rehearse N too")
+    wanted = check_name(name) if name else ""
     collected = collect(path, with_data)
-    name = check_name(name or collected.name)
+    name = wanted or check_name(collected.name)
     say_what_goes("Deploying", name, collected)
     live = find_live(client, name)
     say_what_changes(live, collected.tree)

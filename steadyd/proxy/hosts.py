@@ -116,8 +116,8 @@ def unknown_host() -> SteadyError:
     """The same sentence for every host that leads nowhere: it does not tell what exists."""
     return SteadyError(
         "unknown_host",
-        "Nothing is served under this host name. Apps answer under the domain set by --app-domain, "
-        "and the editor and the API under the one set by --control-domain.",
+        "Nothing is served under this host name: check how the app is called. Apps answer under the domain set by "
+        "--app-domain, and the editor and the API under the one set by --control-domain.",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import socket
 import sys
 import threading
@@ -15,6 +14,7 @@ from steadyd.cli.finding import Finding
 from steadyd.config import Address
 from steadyd.vault import Vault
 from tests.cli.conftest import Api
+from tests.served import Daemon
 
 
 def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,26 +57,9 @@ def test_a_free_port_and_a_strangers() -> None:
     assert checks.port(Address("127.0.0.1", port)).state == "ok"
 
 
-def test_our_own_daemon_may_have_the_port() -> None:
-    class Healthy(http.server.BaseHTTPRequestHandler):
-        server_version = "steadyd"
-
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-        protocol_version = "HTTP/1.1"
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Healthy)
-    thread = threading.Thread(target=server.handle_request)
-    thread.start()
-    found = checks.port(Address("127.0.0.1", server.server_address[1]))
-    thread.join()
-    server.server_close()
-    assert (found.state, found.detail.split()[0]) == ("ok", "steadyd")
+def test_our_own_daemon_may_have_the_port(daemon: Daemon) -> None:
+    found = checks.port(Address("127.0.0.1", daemon.port))
+    assert (found.state, found.detail) == ("ok", f"steadyd answers on 127.0.0.1:{daemon.port}")
 
 
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ USAGE = "write: steadyd crons NAME list | run ID | runs ID [RUN] | set ID SCHEDU
 
 @click.command(cls=Verb)
 @click.argument("name")
-@click.argument("todo", type=click.Choice(list(WORDS)), default="list", metavar="[TODO]")
+@click.argument("todo", type=click.Choice(list(WORDS)), default="list", metavar=f"[{'|'.join(WORDS)}]")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--path", help="For set: the path that is asked.")
 @click.option("--export", help="For set: the exported function that is called.  [default: scheduled]")

@@ -25,7 +25,9 @@ Todo = Literal["list", "set", "unset", "import"]
 
 @click.command(cls=Verb)
 @click.argument("name")
-@click.argument("todo", type=click.Choice(["list", "set", "unset", "import"]), default="list", metavar="[TODO]")
+@click.argument(
+    "todo", type=click.Choice(["list", "set", "unset", "import"]), default="list", metavar="[list|set|unset|import]"
+)
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--context", type=click.Choice(CONTEXTS), help="Whose values.  [default: production]")
 @click.option("--secret/--plain", default=None, help="What they are.  [default: secret by names such as …_KEY]")

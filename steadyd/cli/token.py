@@ -18,7 +18,7 @@ Todo = Literal["list", "create", "revoke"]
 
 
 @click.command(cls=Verb)
-@click.argument("todo", type=click.Choice(["list", "create", "revoke"]), default="list", metavar="[TODO]")
+@click.argument("todo", type=click.Choice(["list", "create", "revoke"]), default="list", metavar="[list|create|revoke]")
 @click.argument("word", default="", metavar="[LABEL|ID]")
 @click.option("--scope", type=click.Choice(["read", "deploy", "all"]), help="What it is for.  [default: all]")
 @click.option("--app", metavar="NAME", help="For this app only.")

@@ -22,7 +22,10 @@ Todo = Literal["list", "invite", "suspend", "resume", "reset"]
 
 @click.command(cls=Verb)
 @click.argument(
-    "todo", type=click.Choice(["list", "invite", "suspend", "resume", "reset"]), default="list", metavar="[TODO]"
+    "todo",
+    type=click.Choice(["list", "invite", "suspend", "resume", "reset"]),
+    default="list",
+    metavar="[list|invite|suspend|resume|reset]",
 )
 @click.argument("name", default="", metavar="[NAME]")
 @click.option("--reason", metavar="TEXT", help="Why, for whom it concerns.")

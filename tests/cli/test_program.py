@@ -60,3 +60,9 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
     done = subprocess.run([sys.executable, "-m", "steadyd", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"steadyd {__version__}\n"
+
+
+@pytest.mark.parametrize("name", ["env", "token", "users", "crons"])
+def test_what_can_be_done_stands_in_the_usage_line(steadyd: Steadyd, name: str) -> None:
+    usage = " ".join(steadyd(name, "--help").stdout.partition("\n\n")[0].split())
+    assert "[list|" in usage, usage

@@ -11,10 +11,12 @@ from steadyd import model
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
 from steadyd.records.requests import Request
+from steadyd.records.versions import LOCK
 from steadyd.runner.fleet import Usage
 from steadyd.runner.logs import LogLine
 from steadyd.variables import Variable
 from steadyd.web import shown
+from steadyd.web.launch import redeploy_line
 from steadyd.web.metrics import Metrics
 from steadyd.web.metrics import gather as gather_metrics
 from steadyd.web.page import Visit
@@ -94,6 +96,12 @@ class AppView:
     def since(self) -> float:
         """Where the live stream goes on."""
         return max([line.at for line in self.lines[-1:]] + [asked.at for asked in self.requests[-1:]], default=0.0)
+
+    def redeploy(self, control: str, token: str) -> str:
+        """The curl line that deploys all files again; a lock that one does not have here is no file of one's own."""
+        shipped = [file.path for file in self.files] + [file.path for file in self.other_files]
+        paths = [path for path in shipped if path != LOCK]
+        return redeploy_line(f"{control}/api/apps/{self.app.name}", token, paths)
 
 
 async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Response:

@@ -102,18 +102,17 @@ def next_steps(rooms: Rooms, launched: Launched, token: str) -> schema.Next:
         open=rooms.urls.app(name),
         edit=rooms.urls.page(name),
         logs=f"{api}/logs?follow=1",
-        redeploy=redeploy_line(api, token, launched.upload),
+        redeploy=redeploy_line(api, token, list(launched.upload.files), launched.upload.source),
     )
 
 
-def redeploy_line(url: str, token: str, upload: Upload) -> str:
-    """A whole curl line for the same form the app came in; for JSON of several files, a tar of the folder."""
+def redeploy_line(url: str, token: str, paths: list[str], source: str = "") -> str:
+    """A whole curl line for the same form the app came in; where none suits several files, a tar of the folder."""
     parts = ["curl", "-X", "PUT", "-H", f"Authorization: Bearer {token}"]
-    paths = list(upload.files)
-    if upload.source == "multipart":
+    if source == "multipart":
         for path in paths:
             parts += ["-F", f"{path}=@{path}"]
-    elif upload.source != "archive" and len(paths) == 1:
+    elif source != "archive" and len(paths) == 1:
         parts += ["--data-binary", f"@{paths[0]}"] if paths[0] == "index.ts" else ["-F", f"{paths[0]}=@{paths[0]}"]
     else:
         parts += ["-H", "Content-Type: application/gzip", "--data-binary", "@-"]

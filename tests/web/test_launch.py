@@ -28,13 +28,13 @@ HEADER = "Authorization: Bearer T"
     ],
 )
 def test_the_line_sends_the_same_form(source: str, paths: list[str], rest: list[str]) -> None:
-    line = redeploy_line(URL, "T", Upload(dict.fromkeys(paths, b""), source))
+    line = redeploy_line(URL, "T", paths, source)
     assert shlex.split(line) == ["curl", "-X", "PUT", "-H", HEADER, *rest]
 
 
 @pytest.mark.parametrize(("source", "paths"), [("json", ["a", "b"]), ("archive", ["index.ts"])])
 def test_a_folder_is_packed(source: str, paths: list[str]) -> None:
-    line = redeploy_line(URL, "T", Upload(dict.fromkeys(paths, b""), source))
+    line = redeploy_line(URL, "T", paths, source)
     packed = ["-H", "Content-Type: application/gzip", "--data-binary", "@-", URL]
     assert shlex.split(line) == ["tar", "-cz", ".", "|", "curl", "-X", "PUT", "-H", HEADER, *packed]
 

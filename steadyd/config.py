@@ -14,6 +14,7 @@ from steadyd.errors import SteadyError
 from steadyd.model import Limits
 from steadyd.settings import Policy
 from steadyd.terms import DAY_SECONDS, Terms
+from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, TreeLimits
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 DEFAULT_DOMAIN = "localhost"
@@ -81,6 +82,9 @@ class Config:
     cron_seconds: float = 300.0
     log_bytes: int = 100 << 20
     request_body_bytes: int = 100 << 20
+    files: int = FILES_MAX
+    file_bytes: int = FILE_BYTES_MAX
+    app_bytes: int = TREE_BYTES_MAX
     env_value_bytes: int = 64 << 10
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     cpus: float = 1.0
@@ -95,6 +99,7 @@ class Config:
     guest_apps: int = 5
     creations_per_hour: int = 60
     log_ins_per_hour: int = 60
+    signups_per_hour: int = 60
     client_connections: int = 4_096
     waiters: int = 2_048
     temporary_days: float = 7.0
@@ -113,7 +118,8 @@ class Config:
         limits = Limits(self.memory_bytes, self.cpus, self.processes, self.disk_bytes)
         guest = replace(limits, memory_bytes=self.guest_memory_bytes, disk_bytes=self.guest_disk_bytes)
         ceilings = Limits(self.memory_bytes_ceiling, self.cpus_ceiling, self.processes_ceiling, self.disk_bytes_ceiling)
-        return Policy(limits, guest, ceilings, self.idle_seconds, self.guest_apps)
+        tree = TreeLimits(self.files, self.file_bytes, self.app_bytes)
+        return Policy(limits, guest, ceilings, self.idle_seconds, self.guest_apps, tree)
 
     @property
     def terms(self) -> Terms:

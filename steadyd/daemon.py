@@ -319,6 +319,7 @@ def _rooms(
         env_value_bytes=config.env_value_bytes,
         creations=RateLimit(config.creations_per_hour, "apps made"),
         logins=RateLimit(config.log_ins_per_hour, "log-ins"),
+        signups=RateLimit(config.signups_per_hour, "sign-ups"),
     )
 
 

@@ -26,6 +26,7 @@ from steadyd.model import (
     Visibility,
 )
 from steadyd.quantity import duration, size, written_size
+from steadyd.tree import DEFAULT_LIMITS, TreeLimits
 from steadyd.webhook import read_webhook
 
 Source = Literal["owner", "version", "host"]
@@ -56,6 +57,8 @@ class Policy:
     idle_seconds: float = 15 * 60.0
     guest_apps: int = 5
     """Apps that a guest has at the same time, deleted ones left out."""
+    tree: TreeLimits = DEFAULT_LIMITS
+    """How much one version may ship."""
 
     def defaults(self, owner: Kind) -> Settings:
         """What an app has of which nobody said anything."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
+from steadyd.quantity import written_size
 
 FILES_MAX = 1_000
 FILE_BYTES_MAX = 10 << 20
@@ -24,6 +26,42 @@ EMPTY_DATABASES = (".sqlite", ".sqlite3", ".db")
 
 Tree = Mapping[str, bytes]
 """Relative path → content."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeLimits:
+    """How much one version may ship, as `steadyd serve` was told; 0 is no limit.
+
+    Raises:
+        SteadyError: from each method, `too_large`, naming the limit and the option that sets it.
+    """
+
+    files: int = FILES_MAX
+    file_bytes: int = FILE_BYTES_MAX
+    app_bytes: int = TREE_BYTES_MAX
+
+    def check_files(self, count: int) -> None:
+        if 0 < self.files < count:
+            limit = {"limit": self.files, "option": "--files"}
+            raise SteadyError("too_large", f"More than {self.files} files, this server's --files.", limit)
+
+    def check_file(self, path: str, size: int) -> None:
+        if 0 < self.file_bytes < size:
+            shown, most = path[:200], written_size(self.file_bytes)
+            limit = {"path": shown, "limit_bytes": self.file_bytes, "option": "--file-size"}
+            raise SteadyError("too_large", f"“{shown}” is larger than {most}, this server's --file-size.", limit)
+
+    def check_total(self, size: int) -> None:
+        if 0 < self.app_bytes < size:
+            most, limit = written_size(self.app_bytes), {"limit_bytes": self.app_bytes, "option": "--app-size"}
+            raise SteadyError(
+                "too_large", f"The files are larger than {most} together, this server's --app-size.", limit
+            )
+
+
+DEFAULT_LIMITS = TreeLimits()
+NO_LIMITS = TreeLimits(0, 0, 0)
+"""Where a server will have the last word."""
 
 
 def check_path(path: str) -> str:
@@ -62,24 +100,17 @@ def holds_database(path: str, head: bytes | bytearray) -> bool:
     return head.startswith(SQLITE_HEADER) or (not head and path.endswith(EMPTY_DATABASES))
 
 
-def check_tree(tree: Tree) -> Tree:
+def check_tree(tree: Tree, limits: TreeLimits = DEFAULT_LIMITS) -> Tree:
     """Return `tree` if it may become a version.
 
     Raises:
         SteadyError: `invalid_path`, `too_large` or `no_entry`, naming the offending item.
     """
-    if len(tree) > FILES_MAX:
-        raise SteadyError("too_large", f"{len(tree)} files; an app may ship {FILES_MAX}.", {"files": len(tree)})
-    total = 0
+    limits.check_files(len(tree))
     for path, content in tree.items():
         check_path(path)
-        if len(content) > FILE_BYTES_MAX:
-            size = {"path": path, "bytes": len(content), "limit_bytes": FILE_BYTES_MAX}
-            raise SteadyError("too_large", f"“{path}” is larger than {FILE_BYTES_MAX >> 20} MiB.", size)
-        total += len(content)
-    if total > TREE_BYTES_MAX:
-        limit = {"bytes": total, "limit_bytes": TREE_BYTES_MAX}
-        raise SteadyError("too_large", f"The files are larger than {TREE_BYTES_MAX >> 20} MiB together.", limit)
+        limits.check_file(path, len(content))
+    limits.check_total(sum(map(len, tree.values())))
     _check_collisions(tree)
     find_entry(tree)
     return tree

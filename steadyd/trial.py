@@ -44,7 +44,7 @@ from steadyd.runner.start import Starter
 from steadyd.runner.tool import SCRIPT, Tools, probe
 from steadyd.runner.trash import Trash
 from steadyd.store import Database
-from steadyd.tree import Tree, check_tree, find_entry
+from steadyd.tree import NO_LIMITS, Tree, check_tree, find_entry
 from steadyd.urls import Urls
 from steadyd.variables import PRODUCTION, Change, Value
 
@@ -97,7 +97,7 @@ def run_trial(candidate: Candidate) -> Tried:
 
 
 async def _run(candidate: Candidate) -> Tried:
-    check_tree(candidate.tree)
+    check_tree(candidate.tree, NO_LIMITS)
     settle_descriptors()
     tried = Tried()
     with tempfile.TemporaryDirectory(prefix="steadyd-trial-", dir=SCRATCH, ignore_cleanup_errors=True) as scratch:

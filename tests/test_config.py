@@ -7,6 +7,7 @@ import pytest
 from steadyd.config import Address, Config, default_data, parse_address, parse_domain, parse_public_url
 from steadyd.errors import SteadyError
 from steadyd.terms import Terms
+from steadyd.tree import TreeLimits
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,8 @@ def test_terms_are_told_in_days() -> None:
     assert Config(Path("/x")).terms == Terms()
     told = Config(Path("/x"), temporary_days=1, deleted_days=2, name_quarantine_days=0.5)
     assert told.terms == Terms(86_400, 172_800, 43_200)
+
+
+def test_what_an_app_may_ship_is_one_value() -> None:
+    assert Config(Path("x")).policy.tree == TreeLimits()
+    assert Config(Path("x"), files=0, file_bytes=1, app_bytes=2).policy.tree == TreeLimits(0, 1, 2)

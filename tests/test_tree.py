@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from steadyd import tree
 from steadyd.errors import SteadyError
-from steadyd.tree import SQLITE_HEADER, check_path, check_tree, find_entry, holds_database, read_package
+from steadyd.tree import (
+    NO_LIMITS,
+    SQLITE_HEADER,
+    TreeLimits,
+    check_path,
+    check_tree,
+    find_entry,
+    holds_database,
+    read_package,
+)
 
 
 def refusal(files: dict[str, bytes]) -> SteadyError:
@@ -72,6 +81,24 @@ def test_the_tree_s_size_is_limited() -> None:
     files = {f"{number}.bin": piece for number in range(tree.TREE_BYTES_MAX // tree.FILE_BYTES_MAX)}
     assert refusal(files | {"index.ts": b"x"}).code == "too_large"
     assert check_tree(files | {"index.ts": b""})
+
+
+@pytest.mark.parametrize(
+    ("limits", "option"),
+    [(TreeLimits(1, 0, 0), "--files"), (TreeLimits(0, 3, 0), "--file-size"), (TreeLimits(0, 0, 5), "--app-size")],
+)
+def test_what_is_too_much_names_the_option(limits: TreeLimits, option: str) -> None:
+    files = {"index.ts": b"1234", "a.txt": b"12"}
+    with pytest.raises(SteadyError) as caught:
+        check_tree(files, limits)
+    assert (caught.value.code, caught.value.details["option"]) == ("too_large", option)
+    assert option in caught.value.message
+    assert check_tree(files, TreeLimits(2, 4, 6)) == files
+
+
+def test_0_is_no_limit() -> None:
+    files = {f"{number}.txt": b"" for number in range(tree.FILES_MAX)}
+    assert check_tree(files | {"index.ts": bytes(tree.TREE_BYTES_MAX + 1)}, NO_LIMITS)
 
 
 def test_names_that_no_folder_can_hold_together() -> None:

@@ -231,6 +231,8 @@ def say_why_not(refusal: Any) -> None:
     details = refusal.details
     for line in list(details.get("logs") or [])[-LOG_LINES_SHOWN:]:
         note(f"  | {line.get('text', line) if isinstance(line, dict) else line}")
+    if refusal.code == "too_large" and details.get("option"):
+        note("  .steadyignore names what to leave out; the operator of the server may raise the limit")
     if details.get("file"):
         place = ":".join(str(details[key]) for key in ("file", "line", "column") if details.get(key))
         note(f"  at {place}")

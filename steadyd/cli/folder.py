@@ -22,11 +22,9 @@ from steadyd.errors import SteadyError
 from steadyd.model import RESERVED_NAMES
 from steadyd.tree import (
     ENTRY_SUFFIXES,
-    FILE_BYTES_MAX,
-    FILES_MAX,
+    NO_LIMITS,
     PATH_DEPTH_MAX,
     SQLITE_HEADER,
-    TREE_BYTES_MAX,
     Tree,
     check_tree,
     holds_database,
@@ -34,6 +32,9 @@ from steadyd.tree import (
 
 IGNORE_FILES = (".gitignore", ".steadyignore")
 IGNORE_BYTES_MAX = 1 << 20
+FILES_MAX = 50_000
+BYTES_MAX = 256 << 20
+"""What no server unpacks, whatever its own limits (web/archive.py); within it the server says what is too much."""
 NEVER_SHIPPED = {".git": "version control", "node_modules": "installed from package.json"}
 SQLITE_SIDES = ("-wal", "-shm", "-journal")
 NAME_CHARACTERS_MIN = 3
@@ -69,12 +70,13 @@ def collect(path: Path, with_data: bool = False) -> Collected:
         walk = _Walk(os.path.realpath(path), with_data)
         walk.folder("", ())
         left_out = tuple(sorted(walk.left_out, key=lambda out: out.path))
-        return Collected(name_for(path), check_tree(walk.tree), left_out, tuple(walk.seeds))
+        return Collected(name_for(path), check_tree(walk.tree, NO_LIMITS), left_out, tuple(walk.seeds))
     if not path.is_file():
         raise SteadyError("not_found", f"{path} is neither a folder nor a file")
     if path.suffix not in ENTRY_SUFFIXES:
         raise SteadyError("no_entry", f"{path} is not a folder, nor a source file ({', '.join(ENTRY_SUFFIXES)})")
-    return Collected(name_for(path), check_tree({entry_name(path): _read(path, path.name)}), ())
+    tree = {entry_name(path): _read(path, path.name)}
+    return Collected(name_for(path), check_tree(tree, NO_LIMITS), ())
 
 
 def entry_name(path: Path) -> str:
@@ -195,9 +197,9 @@ class _Walk:
             raise SteadyError(
                 "too_large", f"more than {FILES_MAX} files (“{path}” is one too many); name folders in .steadyignore"
             )
-        if self.bytes_total > TREE_BYTES_MAX:
+        if self.bytes_total > BYTES_MAX:
             raise SteadyError(
-                "too_large", f"the files are larger than {TREE_BYTES_MAX >> 20} MiB together (reached at “{path}”)"
+                "too_large", f"the files are larger than {BYTES_MAX >> 20} MiB together (reached at “{path}”)"
             )
 
     def _check_link(self, path: str, rules: tuple[_Rules, ...]) -> None:
@@ -267,7 +269,7 @@ def _kind(mode: int) -> str:
 def _read(path: Path, shown: str) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
+            content = file.read(BYTES_MAX + 1)
     except OSError as error:
         raise SteadyError("invalid_path", f"cannot read “{shown}”: {error.strerror}", {"path": shown}) from None
     _check_size(shown, len(content))
@@ -275,6 +277,6 @@ def _read(path: Path, shown: str) -> bytes:
 
 
 def _check_size(shown: str, size: int) -> None:
-    if size > FILE_BYTES_MAX:
-        said = f"“{shown}” is larger than {FILE_BYTES_MAX >> 20} MiB; name it in .steadyignore to leave it out"
-        raise SteadyError("too_large", said, {"path": shown, "limit_bytes": FILE_BYTES_MAX})
+    if size > BYTES_MAX:
+        said = f"“{shown}” is larger than {BYTES_MAX >> 20} MiB; name it in .steadyignore to leave it out"
+        raise SteadyError("too_large", said, {"path": shown, "limit_bytes": BYTES_MAX})

@@ -28,6 +28,11 @@ from steadyd.config import (
 from steadyd.errors import SteadyError
 
 SIGNUP_MODES = ("open", "invite", "closed")
+AS_SAID = (
+    "sandbox", "files", "cpus", "processes", "guest_apps", "creations_per_hour", "log_ins_per_hour", "signups_per_hour",
+    "client_connections", "waiters", "temporary_days", "deleted_days", "name_quarantine_days", "versions_kept",
+)  # fmt: skip
+"""Options that the configuration takes as they are, under the same name."""
 
 
 @click.command(cls=Verb)
@@ -54,6 +59,9 @@ SIGNUP_MODES = ("open", "invite", "closed")
 @click.option("--cron-deadline", type=duration, default="5min", show_default=True, help="For one run of a cron.")
 @click.option("--logs", type=size, default="100MiB", show_default=True, help="Log kept per app.")
 @click.option("--request-body", type=size, default="100MiB", show_default=True, help="Largest request body.")
+@click.option("--files", type=click.IntRange(min=0), default=1_000, show_default=True, help="Of one app; 0: any.")
+@click.option("--file-size", type=size, default="10MiB", show_default=True, help="An app's largest file; 0: any.")
+@click.option("--app-size", type=size, default="100MiB", show_default=True, help="An app's files together; 0: any.")
 @click.option("--env-value", type=size, default="64KiB", show_default=True, help="Largest value of a variable.")
 @click.option("--memory", type=size, default="256MiB", show_default=True, help="An app's memory; 0: no limit.")
 @click.option(
@@ -89,6 +97,13 @@ SIGNUP_MODES = ("open", "invite", "closed")
     default=60,
     show_default=True,
     help="Of one client address, loopback left out; 0: any.",
+)
+@click.option(
+    "--signups-per-hour",
+    type=click.IntRange(min=0),
+    default=60,
+    show_default=True,
+    help="Accounts made from one client address, loopback left out; 0: any.",
 )
 @click.option(
     "--client-connections",
@@ -156,7 +171,6 @@ def config_from(options: dict[str, Any]) -> Config:
         app_domain=parse_domain(options["app_domain"]),
         control_domain=parse_domain(options["control_domain"]),
         public_url=parse_public_url(options["public_url"]),
-        sandbox=options["sandbox"],
         guests=is_loopback if guests is None else guests,
         signup=options["signup"] or ("open" if is_loopback else "invite"),
         freeze_seconds=options["freeze"],
@@ -168,10 +182,10 @@ def config_from(options: dict[str, Any]) -> Config:
         grace_seconds=options["grace"],
         log_bytes=options["logs"],
         request_body_bytes=options["request_body"] or NO_LIMIT_BYTES,
+        file_bytes=options["file_size"],
+        app_bytes=options["app_size"],
         env_value_bytes=options["env_value"],
         memory_bytes=options["memory"],
-        cpus=options["cpus"],
-        processes=options["processes"],
         disk_bytes=options["disk"],
         guest_memory_bytes=options["guest_memory"],
         guest_disk_bytes=options["guest_disk"],
@@ -179,15 +193,7 @@ def config_from(options: dict[str, Any]) -> Config:
         cpus_ceiling=_ceiling(options["cpus_max"], cpus_ceiling(), options["cpus"]),
         processes_ceiling=options["processes_max"],
         disk_bytes_ceiling=options["disk_max"],
-        guest_apps=options["guest_apps"],
-        creations_per_hour=options["creations_per_hour"],
-        log_ins_per_hour=options["log_ins_per_hour"],
-        client_connections=options["client_connections"],
-        waiters=options["waiters"],
-        temporary_days=options["temporary_days"],
-        deleted_days=options["deleted_days"],
-        name_quarantine_days=options["name_quarantine_days"],
-        versions_kept=options["versions_kept"],
+        **{key: options[key] for key in AS_SAID},
     )
     config.policy.check_itself()
     return config

@@ -114,7 +114,7 @@ class Deployer:
         Raises:
             SteadyError: `name_taken`, `disk_full`, `deploy_failed` or anything `check_tree` says; nothing is kept.
         """
-        check_tree(tree)
+        check_tree(tree, self._ground.apps.policy.tree)
         self._ground.check_room()
         return await self._finish(self._create(Request(by, "create", origin, tree, manner=manner), name, temporary))
 
@@ -133,7 +133,7 @@ class Deployer:
             SteadyError: `version_conflict`, `disk_full`, `deploy_failed` or anything `check_tree` says; the old version
                 serves on.
         """
-        check_tree(tree)
+        check_tree(tree, self._ground.apps.policy.tree)
         self._ground.check_room()
         request = Request(by, "deploy", origin, tree, manner=manner)
         return await self._finish(self._change(app, "deploy", by, base_version, lambda live: _ready(request)))
@@ -158,7 +158,7 @@ class Deployer:
                     raise SteadyError("invalid_path", said, {"path": path})
                 if content is not None:
                     tree[path] = content
-            return Request(by, "deploy", origin, check_tree(tree), manner=manner)
+            return Request(by, "deploy", origin, check_tree(tree, self._ground.apps.policy.tree), manner=manner)
 
         return await self._finish(self._change(app, "deploy", by, base_version, merged))
 

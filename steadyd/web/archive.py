@@ -19,11 +19,10 @@ import pathspec
 
 from steadyd.errors import SteadyError
 from steadyd.tree import (
-    FILE_BYTES_MAX,
-    FILES_MAX,
+    DEFAULT_LIMITS,
     PATH_BYTES_MAX,
     SQLITE_HEADER,
-    TREE_BYTES_MAX,
+    TreeLimits,
     check_path,
     holds_database,
 )
@@ -31,8 +30,9 @@ from steadyd.web import links
 from steadyd.web.tar import HARD, PIECE_BYTES, SYMBOLIC, Member, members
 
 UNPACKED_BYTES_MAX = 256 << 20
-"""Everything that is inflated, with what is then left out."""
+"""Everything that is inflated, with what is then left out; and all files in it, whatever an app may ship."""
 ENTRIES_MAX = 50_000
+"""The same for their number, with what stands in the place of links."""
 DIRECTORY_BYTES_MAX = 4 << 20
 """A zip's list of contents, which is read at once."""
 LEFT_OUT_MAX = 200
@@ -71,7 +71,7 @@ def is_archive(head: bytes) -> bool:
     return head.startswith((GZIP_MAGIC, *ZIP_MAGICS))
 
 
-def unpack(file: BinaryIO, with_data: bool = False) -> Unpacked:
+def unpack(file: BinaryIO, with_data: bool = False, limits: TreeLimits = DEFAULT_LIMITS) -> Unpacked:
     """Read a whole archive from the start of `file`, `with_data`: its databases too. Blocking: run it in a thread.
 
     Raises:
@@ -79,13 +79,14 @@ def unpack(file: BinaryIO, with_data: bool = False) -> Unpacked:
     """
     head = file.read(4)
     file.seek(0)
+    tally = _Tally(with_data, limits)
     try:
         if head.startswith(ZIP_MAGICS):
-            return _strip(_unzip(file, with_data))
+            return _strip(_unzip(file, tally))
         if head.startswith(GZIP_MAGIC):
             with gzip.GzipFile(fileobj=file, mode="rb") as inflated:
-                return _strip(_untar(inflated.read, with_data))
-        return _strip(_untar(file.read, with_data))
+                return _strip(_untar(inflated.read, tally))
+        return _strip(_untar(file.read, tally))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as no:
         said = " ".join(str(no).split())[:200] or "it ends early"
         raise SteadyError(
@@ -123,9 +124,10 @@ class _Modest:
 class _Tally:
     """Files as they are taken, with every limit checked on the way."""
 
-    def __init__(self, with_data: bool) -> None:
+    def __init__(self, with_data: bool, limits: TreeLimits) -> None:
         self.unpacked = Unpacked()
         self._with_data = with_data
+        self._limits = limits
         self._links: dict[str, str] = {}
         self._seen: set[str] = set()
         self._entries = 0
@@ -135,7 +137,7 @@ class _Tally:
         """The path to keep the entry's content under, or "" if it has none to keep."""
         self._entries += 1
         if self._entries > ENTRIES_MAX:
-            raise SteadyError("too_large", f"The archive has more than {ENTRIES_MAX} entries.")
+            raise _too_many()
         path = _inside(entry.path)
         if not path:
             return ""
@@ -152,15 +154,13 @@ class _Tally:
         if path in self._seen:
             raise _twice(path)
         self._seen.add(path)
-        if entry.size > FILE_BYTES_MAX:
-            raise _file_too_large(path)
+        self._limits.check_file(path, entry.size)
         return path
 
     def link(self, path: str, said: str, hard: bool) -> None:
         """Remember an admitted link, and where it says that it leads."""
         self._links[path] = links.target(path, said, hard)
-        if len(self._links) > FILES_MAX:
-            raise SteadyError("too_large", f"More than {FILES_MAX} links.", {"limit": FILES_MAX})
+        self._limits.check_files(len(self._links))
 
     def whole(self) -> Unpacked:
         """All of it, with copies in the links' places."""
@@ -185,23 +185,21 @@ class _Tally:
         content = bytearray()
         for piece in pieces:
             content += piece
-            if len(content) > FILE_BYTES_MAX:
-                raise _file_too_large(path)
-            if self._kept + len(content) > TREE_BYTES_MAX:
-                raise SteadyError(
-                    "too_large", f"The files are larger than {TREE_BYTES_MAX >> 20} MiB together.", {"path": path}
-                )
+            self._limits.check_file(path, len(content))
+            self._limits.check_total(self._kept + len(content))
+            if self._kept + len(content) > UNPACKED_BYTES_MAX:
+                raise _bomb()
         if holds_database(path, content) and not (self._with_data and content):
             self.unpacked.leave_out(path, "a SQLite database: data, not code")
             return
         self._kept += len(content)
         self.unpacked.files[path] = bytes(content)
-        if len(self.unpacked.files) > FILES_MAX:
-            raise SteadyError("too_large", f"More than {FILES_MAX} files.", {"limit": FILES_MAX})
+        self._limits.check_files(len(self.unpacked.files))
+        if len(self.unpacked.files) > ENTRIES_MAX:
+            raise _too_many()
 
 
-def _untar(source: Callable[[int], bytes], with_data: bool) -> Unpacked:
-    tally = _Tally(with_data)
+def _untar(source: Callable[[int], bytes], tally: _Tally) -> Unpacked:
     given = 0
 
     def read(count: int) -> bytes:
@@ -222,8 +220,7 @@ def _untar(source: Callable[[int], bytes], with_data: bool) -> Unpacked:
     return tally.whole()
 
 
-def _unzip(source: BinaryIO, with_data: bool) -> Unpacked:
-    tally = _Tally(with_data)
+def _unzip(source: BinaryIO, tally: _Tally) -> Unpacked:
     with zipfile.ZipFile(cast("IO[bytes]", _Modest(source))) as zipped:
         for info in zipped.infolist():
             kind = _zip_kind(info)
@@ -331,10 +328,9 @@ def _bomb() -> SteadyError:
     return SteadyError("too_large", f"The archive unpacks to more than {UNPACKED_BYTES_MAX >> 20} MiB.", limit)
 
 
+def _too_many() -> SteadyError:
+    return SteadyError("too_large", f"The archive has more than {ENTRIES_MAX} entries.", {"limit": ENTRIES_MAX})
+
+
 def _twice(path: str) -> SteadyError:
     return SteadyError("invalid_archive", f"“{path}” is in the archive twice.", {"path": path})
-
-
-def _file_too_large(path: str) -> SteadyError:
-    details = {"path": path, "limit_bytes": FILE_BYTES_MAX}
-    return SteadyError("too_large", f"“{path}” is larger than {FILE_BYTES_MAX >> 20} MiB.", details)

@@ -24,7 +24,7 @@ from steadyd.web.following import Following
 from steadyd.web.layers import SAFE_METHODS
 from steadyd.web.rooms import Rooms
 from steadyd.web.schema import CreateBody, DeployBody
-from steadyd.web.upload import JSON_TYPES, Upload, content_type, receive
+from steadyd.web.upload import JSON_TYPES, Bounds, Upload, content_type, receive
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -77,7 +77,8 @@ class Call:
     async def upload(self) -> Upload:
         """The body as files, in whatever form it came."""
         kind = CreateBody if self.endpoint.upload is CreateBody else DeployBody
-        upload = await receive(self.request, kind, self.holding.allowance, self.rooms.body_bytes_max)
+        bounds = Bounds(self.rooms.body_bytes_max, self.holding.allowance, self.rooms.apps.policy.tree)
+        upload = await receive(self.request, kind, bounds)
         # A deploy may wait for another one of the same app, with its whole tree in memory.
         self.holding.take(sum(len(content or b"") for content in upload.files.values()))
         return upload

@@ -42,7 +42,7 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
     Raises:
         SteadyError: everything a create call can answer.
     """
-    tree = upload.tree()
+    tree = upload.tree(rooms.apps.policy.tree)
     if upload.name is not None:
         check_name(upload.name)
     _refuse_deploy_wishes(upload)
@@ -87,7 +87,7 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
         changes, origin = upload.files, upload.origin
         deployed = await rooms.deployer.merge(by, app, changes, origin, upload.base_version, going)
     else:
-        tree = upload.tree()
+        tree = upload.tree(rooms.apps.policy.tree)
         deployed = await rooms.deployer.deploy(by, app, tree, upload.origin, upload.base_version, going)
     if upload.temporary and not app.temporary:
         upload.notes.append(f"“temporary” changes nothing here: “{app.name}” is there already, and stays.")
@@ -164,7 +164,7 @@ async def _deploy_over(rooms: Rooms, owner: Principal, app: App, upload: Upload,
     if app.deleted_at is not None:
         await rooms.removal.undelete(owner, app)
     try:
-        return await rooms.deployer.deploy(owner, app, upload.tree(), upload.origin, manner=going)
+        return await rooms.deployer.deploy(owner, app, upload.tree(rooms.apps.policy.tree), upload.origin, manner=going)
     except BaseException:
         if app.deleted_at is not None:
             await rooms.removal.delete(owner, app)

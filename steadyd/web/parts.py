@@ -13,7 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from steadyd.errors import SteadyError
-from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX
+from steadyd.tree import DEFAULT_LIMITS, TreeLimits
 
 OPTIONS = ("name", "temporary", "merge", "base_version", "trial", "test", "rehearse", "strict", "message")
 OPTION_BYTES_MAX = 2_000
@@ -27,9 +27,10 @@ class Parts:
             `too_large` as soon as a limit is passed.
     """
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, limits: TreeLimits = DEFAULT_LIMITS) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
         self.files: dict[str, bytes] = {}
+        self._limits = limits
         self.options: dict[str, str] = {}
         self._header = [bytearray(), bytearray()]
         self._disposition = b""
@@ -96,18 +97,17 @@ class Parts:
         self._is_option = name in OPTIONS and b"filename" not in options
         if name in (self.options if self._is_option else self.files):
             raise SteadyError("invalid", f"“{name[:200]}” was sent twice.", {"path": name[:200]})
-        if len(self.files) >= FILES_MAX:
-            raise SteadyError("too_large", f"More than {FILES_MAX} files.", {"limit": FILES_MAX})
+        self._limits.check_files(len(self.files) + (not self._is_option))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._content += data[start:end]
         self._kept += end - start
-        limit = OPTION_BYTES_MAX if self._is_option else FILE_BYTES_MAX
-        if len(self._content) > limit:
-            details = {"path": self._path[:200], "limit_bytes": limit}
-            raise SteadyError("too_large", f"“{self._path[:200]}” is larger than {limit} bytes.", details)
-        if self._kept > TREE_BYTES_MAX:
-            raise SteadyError("too_large", f"The files are larger than {TREE_BYTES_MAX >> 20} MiB together.")
+        if not self._is_option:
+            self._limits.check_file(self._path, len(self._content))
+        elif len(self._content) > OPTION_BYTES_MAX:
+            details = {"path": self._path, "limit_bytes": OPTION_BYTES_MAX}
+            raise SteadyError("too_large", f"“{self._path}” is larger than {OPTION_BYTES_MAX} bytes.", details)
+        self._limits.check_total(self._kept)
 
     def _end(self) -> None:
         content = bytes(self._content)

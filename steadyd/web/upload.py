@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from steadyd.errors import SteadyError
 from steadyd.model import Commit, Origin, check_name, without_credentials
-from steadyd.tree import FILE_BYTES_MAX, check_path, check_tree
+from steadyd.tree import TreeLimits, check_path, check_tree
 from steadyd.web.archive import is_archive, unpack
 from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
 from steadyd.web.parts import OPTIONS, Parts
@@ -69,18 +69,27 @@ class Upload:
         source = "merge" if self.merge else self.claim or self.source
         return Origin(source, self.message.strip(), self.commit)
 
-    def tree(self) -> dict[str, bytes]:
+    def tree(self, limits: TreeLimits) -> dict[str, bytes]:
         """The files of a whole app, checked.
 
         Raises:
             SteadyError: `invalid_path`, `too_large`, `no_entry`.
         """
         tree = {path: content for path, content in self.files.items() if content is not None}
-        return dict(check_tree(tree))
+        return dict(check_tree(tree, limits))
 
 
-async def receive(request: Request, body: type[CreateBody | DeployBody], allowance: Allowance, limit: int) -> Upload:
-    """Read the request's body, whatever its form, up to `limit` bytes.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an upload is read within: `body_bytes` of this body, `allowance` of all bodies, `tree` of what is in it."""
+
+    body_bytes: int
+    allowance: Allowance
+    tree: TreeLimits
+
+
+async def receive(request: Request, body: type[CreateBody | DeployBody], bounds: Bounds) -> Upload:
+    """Read the request's body, whatever its form, within `bounds`.
 
     Raises:
         SteadyError: any of the 4xx for a body that cannot become an app.
@@ -88,11 +97,11 @@ async def receive(request: Request, body: type[CreateBody | DeployBody], allowan
     kind = content_type(request)
     query = convert(_query(request), QUERIES[body], strict_names=True)
     if kind in JSON_TYPES:
-        upload = _from_json(await whole(request, min(JSON_BYTES_MAX, limit), allowance), body)
+        upload = _from_json(await whole(request, min(JSON_BYTES_MAX, bounds.body_bytes), bounds.allowance), body)
     elif kind == MULTIPART_TYPE:
-        upload = await _from_multipart(request, QUERIES[body], allowance, limit)
+        upload = await _from_multipart(request, QUERIES[body], bounds)
     elif kind in ARCHIVE_TYPES or kind in SOURCE_TYPES:
-        upload = await _from_bytes(request, query.with_data, allowance, limit)
+        upload = await _from_bytes(request, query.with_data, bounds)
     else:
         raise SteadyError(
             "unsupported_media_type",
@@ -163,9 +172,9 @@ def _content(path: str, value: str | Base64 | None) -> bytes | None:
         raise SteadyError("invalid", f"“{path}” is not base64.", {"path": path}) from None
 
 
-async def _from_multipart(request: Request, options: type[CreateQuery], allowance: Allowance, limit: int) -> Upload:
-    parts = Parts(request.headers.get("content-type", ""))
-    async with pieces(request, limit, allowance) as read:
+async def _from_multipart(request: Request, options: type[CreateQuery], bounds: Bounds) -> Upload:
+    parts = Parts(request.headers.get("content-type", ""), bounds.tree)
+    async with pieces(request, bounds.body_bytes, bounds.allowance) as read:
         async for piece in read:
             parts.feed(piece)
         parts.finish()
@@ -174,20 +183,20 @@ async def _from_multipart(request: Request, options: type[CreateQuery], allowanc
     return upload
 
 
-async def _from_bytes(request: Request, with_data: bool, allowance: Allowance, limit: int) -> Upload:
+async def _from_bytes(request: Request, with_data: bool, bounds: Bounds) -> Upload:
     """An archive, or one bare source file; which of them, the first bytes say better than the content type."""
     kind = content_type(request)
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
-        async with pieces(request, limit, allowance) as read:
+        async with pieces(request, bounds.body_bytes, bounds.allowance) as read:
             head = b""
             async for piece in read:
                 head = head or piece[:4]
                 spool.write(piece)
-                if not _archived(kind, head) and spool.tell() > FILE_BYTES_MAX:
-                    raise SteadyError("too_large", f"The source is larger than {FILE_BYTES_MAX >> 20} MiB.")
+                if not _archived(kind, head):
+                    bounds.tree.check_file(SOURCE_PATH, spool.tell())
             spool.seek(0)
             if _archived(kind, head):
-                unpacked = await asyncio.to_thread(unpack, cast("BinaryIO", spool), with_data)
+                unpacked = await asyncio.to_thread(unpack, cast("BinaryIO", spool), with_data, bounds.tree)
                 notes = ["More was left out than is listed."] if unpacked.unlisted else []
                 return Upload(dict(unpacked.files), "archive", left_out=unpacked.left_out, notes=notes)
             return Upload({SOURCE_PATH: _source(spool.read())}, "paste")

@@ -199,6 +199,16 @@ def test_a_large_folder_goes_as_an_archive(operator: Steadyd, daemon: Daemon, ap
     assert "trial" not in [step["name"] for step in steps]
 
 
+def test_the_server_says_what_is_too_much(operator: Steadyd, daemon: Daemon, app: Path) -> None:
+    (app / "large.bin").write_bytes(os.urandom((10 << 20) + 1))
+    for number in range(3):
+        (app / f"{number}.bin").write_bytes(os.urandom(9 << 20))
+    refused = operator("deploy", str(app), "--name", "too-large")
+    assert refused.exit_code == 1
+    assert "“large.bin” is larger than 10MiB, this server's --file-size" in refused.stderr
+    assert ".steadyignore names what to leave out" in refused.stderr
+
+
 def test_logs_and_requests(operator: Steadyd, daemon: Daemon, app: Path) -> None:
     assert operator("deploy", str(app), "--name", "talker").exit_code == 0
     assert daemon.ask("talker", "/some/path").text == "one"

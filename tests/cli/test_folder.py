@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steadyd.cli import folder
 from steadyd.cli.folder import collect, entry_name, fit_name, ignored_in, is_database, name_for
 from steadyd.errors import SteadyError
 from steadyd.model import check_name
 from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, PATH_DEPTH_MAX
+from steadyd.web.archive import ENTRIES_MAX, UNPACKED_BYTES_MAX
 
 
 @pytest.fixture
@@ -169,15 +171,25 @@ def test_pipes_are_left_out_and_not_read(app: Path) -> None:
     assert left(app) == {"pipe": "a pipe"}
 
 
-def test_limits_name_what_is_too_much(app: Path) -> None:
+def test_what_a_server_may_take_is_left_to_it(app: Path) -> None:
     (app / "big.bin").write_bytes(b"x" * (FILE_BYTES_MAX + 1))
+    for number in range(FILES_MAX):
+        (app / f"f{number}").touch()
+    assert len(collect(app).tree) == FILES_MAX + 2
+
+
+def test_what_no_server_takes_is_named(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (folder.FILES_MAX, folder.BYTES_MAX) == (ENTRIES_MAX, UNPACKED_BYTES_MAX)
+    monkeypatch.setattr(folder, "FILES_MAX", 20)
+    monkeypatch.setattr(folder, "BYTES_MAX", 1_000)
+    (app / "big.bin").write_bytes(bytes(1_001))
     with pytest.raises(SteadyError, match=r"big\.bin") as caught:
         collect(app)
     assert caught.value.code == "too_large"
     (app / "big.bin").unlink()
-    for number in range(FILES_MAX):
+    for number in range(20):
         (app / f"f{number}").touch()
-    with pytest.raises(SteadyError, match=f"more than {FILES_MAX} files"):
+    with pytest.raises(SteadyError, match="more than 20 files"):
         collect(app)
 
 

@@ -40,10 +40,10 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
         --data /srv/s --app-domain Apps.example --control-domain steady.example
         --public-url https://steady.example --sandbox required --guests on --signup closed --freeze 30 --idle 0
         --start-deadline 10 --hold 2s --drain 500ms --grace 1min --cron-deadline 30s --logs 1M
-        --request-body 5MiB --env-value 1KiB
+        --request-body 5MiB --env-value 1KiB --files 4 --file-size 3MiB --app-size 0
         --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
-        --guest-apps 9 --creations-per-hour 8 --log-ins-per-hour 7 --client-connections 6
+        --guest-apps 9 --creations-per-hour 8 --log-ins-per-hour 7 --signups-per-hour 3 --client-connections 6
         --waiters 5 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
         --versions-kept 20"""
     assert steadyd("serve", *words.split()).exit_code == 3
@@ -67,6 +67,9 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             grace_seconds=60,
             log_bytes=1 << 20,
             request_body_bytes=5 << 20,
+            files=4,
+            file_bytes=3 << 20,
+            app_bytes=0,
             env_value_bytes=1 << 10,
             memory_bytes=512 << 20,
             cpus=2,
@@ -81,6 +84,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             guest_apps=9,
             creations_per_hour=8,
             log_ins_per_hour=7,
+            signups_per_hour=3,
             client_connections=6,
             waiters=5,
             temporary_days=1,

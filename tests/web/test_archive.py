@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.tree import FILES_MAX
+from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, NO_LIMITS
+from steadyd.web import archive
 from steadyd.web.archive import DIRECTORY_BYTES_MAX, ENTRIES_MAX, LEFT_OUT_MAX, is_archive, unpack
 
 HELLO = b"export default {}\n"
@@ -304,6 +305,32 @@ def test_a_zip_with_a_huge_directory_is_refused_before_it_is_read() -> None:
 def test_too_many_entries_are_refused() -> None:
     entry = special("node_modules/", tarfile.DIRTYPE).tobuf()
     assert refused(tar(("index.ts", HELLO))[:1024] + entry * (ENTRIES_MAX + 1)).code == "too_large"
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_limits_that_are_off_leave_those_of_every_archive(
+    pack: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [(f"f{number}", b"") for number in range(FILES_MAX)]
+    packed = pack(("index.ts", HELLO), ("large", bytes(FILE_BYTES_MAX + 1)), *many)
+    assert len(unpack(io.BytesIO(packed), limits=NO_LIMITS).files) == FILES_MAX + 2
+    monkeypatch.setattr(archive, "UNPACKED_BYTES_MAX", FILE_BYTES_MAX)
+    with pytest.raises(SteadyError, match="unpacks to more than 10 MiB") as caught:
+        unpack(io.BytesIO(packed), limits=NO_LIMITS)
+    assert caught.value.code == "too_large"
+
+
+def test_links_are_no_way_around_the_limits_of_every_archive(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = [special(f"l{number}", tarfile.SYMTYPE, "d") for number in range(3)]
+    packed = tar(("index.ts", HELLO), *((f"d/{number}", bytes(100)) for number in range(10)), *links)
+    assert len(unpack(io.BytesIO(packed), limits=NO_LIMITS).files) == 41
+    monkeypatch.setattr(archive, "ENTRIES_MAX", 30)
+    with pytest.raises(SteadyError, match="more than 30 entries"):
+        unpack(io.BytesIO(packed), limits=NO_LIMITS)
+    monkeypatch.setattr(archive, "ENTRIES_MAX", 50)
+    monkeypatch.setattr(archive, "UNPACKED_BYTES_MAX", 2_500)
+    with pytest.raises(SteadyError, match="unpacks to more than"):
+        unpack(io.BytesIO(tar(("index.ts", HELLO), ("d", bytes(900)), *links)), limits=NO_LIMITS)
 
 
 def test_an_archive_is_known_by_its_first_bytes() -> None:

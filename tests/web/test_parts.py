@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.tree import FILE_BYTES_MAX, FILES_MAX
+from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, NO_LIMITS
 from steadyd.web.parts import OPTION_BYTES_MAX, Parts
 
 KIND = "multipart/form-data; boundary=xyz"
@@ -90,3 +90,12 @@ def test_limits() -> None:
     assert refused(b"".join(part(f"f{n}", b"") for n in range(FILES_MAX + 1))).code == "too_large"
     many = b"".join(part(f"f{n}", bytes(FILE_BYTES_MAX)) for n in range(11))
     assert refused(many).code == "too_large"
+
+
+def test_a_limit_that_is_off_refuses_nothing() -> None:
+    parts = Parts(KIND, NO_LIMITS)
+    for number in range(FILES_MAX + 1):
+        parts.feed(part(f"f{number}", b""))
+    parts.feed(part("large", bytes(FILE_BYTES_MAX + 1)) + END)
+    parts.finish()
+    assert len(parts.files) == FILES_MAX + 2

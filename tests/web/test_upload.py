@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from steadyd.tree import FILE_BYTES_MAX, FILES_MAX
+from steadyd.settings import Policy
+from steadyd.tree import FILE_BYTES_MAX, FILES_MAX, TreeLimits
 from steadyd.web.body import JSON_BYTES_MAX
 from tests.web.conftest import HELLO, Stage, Web, code
 
@@ -174,7 +175,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "too many files": (files(**{f"f{n}": "" for n in range(FILES_MAX + 1)}), 413, "too_large", str(FILES_MAX)),
     "large file": (files(**{"index.ts": "x" * (FILE_BYTES_MAX + 1)}), 413, "too_large", "index.ts"),
     "large JSON": (raw(b" " * (JSON_BYTES_MAX + 1)), 413, "too_large", "32 MiB"),
-    "large source": (sent_as("text/plain", b"x" * (FILE_BYTES_MAX + 1)), 413, "too_large", "10 MiB"),
+    "large source": (sent_as("text/plain", b"x" * (FILE_BYTES_MAX + 1)), 413, "too_large", "10MiB"),
     "reserved name": ({"json": {"name": "api", "files": {"index.ts": ""}}}, 422, "invalid_name", "api"),
     "bad name": ({"json": {"name": "Hello!", "files": {"index.ts": ""}}}, 422, "invalid_name", "Hello!"),
     "variables": ({"json": {"files": {"index.ts": "1"}, "env": {"PORT": "1"}}}, 422, "invalid", "“PORT” cannot be set"),
@@ -193,6 +194,45 @@ BAD: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "not an archive": (sent_as("application/zip", b"hello"), 422, "invalid_archive", "archive"),
     "cut archive": (sent_as("application/gzip", tar_gz(**TREE)[:60]), 422, "invalid_archive", "archive"),
 }  # fmt: skip
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "files": files(**{"index.ts": HELLO.decode(), "a": "", "b": "", "c": ""}),
+    "file-size": files(**{"index.ts": HELLO.decode() + " " * 400}),
+    "app-size": files(**{"index.ts": HELLO.decode(), "a": "x" * 300, "b": "x" * 300}),
+}
+
+
+@pytest.mark.parametrize("option", SMALL)
+def test_the_operator_says_how_much_an_app_ships(web: Web, option: str) -> None:
+    """More or less than by default, in a create, a deploy and a merge; 0 is no limit."""
+
+    async def body(stage: Stage) -> None:
+        await stage.app("hello")
+        stage.rooms.apps.policy = Policy(tree=TreeLimits(3, 400, 600))
+        merged: dict[str, Any] = {"json": {**SMALL[option]["json"], "merge": True}}
+        async with stage.client(stage.operator_token) as client:
+            for name, request in (("new", SMALL[option]), ("hello", SMALL[option]), ("hello", merged)):
+                refused = await client.put(f"/api/apps/{name}", **request)
+                assert (refused.status_code, code(refused)) == (413, "too_large"), refused.text
+                assert f"this server's --{option}." in refused.text
+            stage.rooms.apps.policy = Policy(tree=TreeLimits(0, 0, 0))
+            assert (await client.put("/api/apps/hello", **merged)).is_success
+
+    web(body)
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_every_form_keeps_to_what_the_operator_says(web: Web, form: str) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client(stage.operator_token) as client:
+            for limits in (TreeLimits(files=1), TreeLimits(file_bytes=255), TreeLimits(app_bytes=260)):
+                stage.rooms.apps.policy = Policy(tree=limits)
+                refused = await client.put("/api/apps/hello", **BOTH[form])
+                assert (code(refused), "this server's --" in refused.text) == ("too_large", True), refused.text
+        assert await stage.nothing_is_written()
+
+    web(body)
 
 
 PUT_DIFFERS = ("merge into nothing", "null for a file", "remix", "reserved name", "bad name", "NUL in the name")

@@ -112,6 +112,20 @@ class Controller:
         except Failure as failure:
             raise _unchanged(failure, turn.app.name) from failure
 
+    async def become(self, turn: Turn, plan: Plan, *writes: Write, fits: bool = False) -> None:
+        """Make `writes` true of the live version: at once where nothing runs, or what runs `fits` already; else with a
+        fresh instance, made by `plan`. One that was not started since the daemon's start is prepared when it is.
+
+        Raises:
+            SteadyError: `deploy_failed` where it does not start that way; nothing is changed.
+        """
+        if not fits and turn.runtime.state not in AT_REST:
+            await self.swap_live(turn, plan, *writes)
+            return
+        await turn.operation.commit(*writes)
+        if turn.runtime.plan is not None:
+            turn.runtime.plan = plan
+
     async def change(
         self, by: Principal, app: App, kind: str, plan: Callable[[App, Version], Awaitable[Plan]], *writes: Write
     ) -> App:
@@ -125,11 +139,7 @@ class Controller:
         async def work() -> App:
             async with self.turn(by, app, kind) as turn:
                 wanted = await plan(turn.app, turn.version)
-                if turn.app.held:
-                    await turn.operation.commit(*writes)
-                    turn.runtime.plan = wanted
-                else:
-                    await self.swap_live(turn, wanted, *writes)
+                await (self.become if turn.app.held else self.swap_live)(turn, wanted, *writes)
             return await self._changed(turn.app, kind, by)
 
         return await self.operations.to_the_end(work())
@@ -245,13 +255,7 @@ class Controller:
     async def _settle(self, turn: Turn, wanted: App, write: Write) -> None:
         runtime, plan = turn.runtime, await self._ground.plan(wanted, turn.version)
         same = runtime.plan is None or (runtime.plan.tier, runtime.plan.reach) == (plan.tier, plan.reach)
-        fits = _cap(runtime.instance, wanted.limits) and same
-        if fits or runtime.state in AT_REST:
-            await turn.operation.commit(write)
-            if runtime.plan is not None:
-                runtime.plan = plan
-            return
-        await self.swap_live(turn, plan, write)
+        await self.become(turn, plan, write, fits=_cap(runtime.instance, wanted.limits) and same)
 
     async def _changed(self, app: App, kind: str, by: Principal) -> App:
         self.fleet.note(app.id, Event(time.time(), kind, f"Changed by {by.name}: {kind}."))

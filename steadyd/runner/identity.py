@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from steadyd.model import App, Event, Principal
 from steadyd.records.apps import moved, same_owner
-from steadyd.runner.app import AT_REST
 from steadyd.runner.controller import Controller, Turn
 from steadyd.store import Write
 
@@ -66,12 +65,7 @@ class Identity:
 
     async def _become(self, turn: Turn, wanted: App, *writes: Write) -> None:
         """Make `writes` true, and what runs the app that they say it is."""
-        plan = await self._ground.plan(wanted, turn.version)
-        if turn.runtime.state in AT_REST:
-            await turn.operation.commit(*writes)
-            turn.runtime.plan = plan if turn.runtime.plan is not None else None
-        else:
-            await self._controller.swap_live(turn, plan, *writes)
+        await self._controller.become(turn, await self._ground.plan(wanted, turn.version), *writes)
         turn.runtime.settings = wanted.settings
 
     async def _told(self, app: App, kind: str, message: str) -> App:

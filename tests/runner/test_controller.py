@@ -122,6 +122,25 @@ def test_a_held_app_is_changed_without_being_started(root: Path, bun: Engine) ->
     run(body())
 
 
+def test_a_held_app_that_was_not_started_yet_is_prepared_when_it_is(root: Path, bun: Engine) -> None:
+    """After a start of the daemon its folder is linked, and a new Bun tried, before it runs."""
+
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(SAYS)
+            await here.controller.stop(await here.operator(), await here.app(), hold=True)
+        async with world(root, bun, sandboxed=False) as here:
+            by, app = await here.operator(), await here.app()
+            await here.controller.change(by, app, "env", saying(here, "later"), WISH)
+            runtime = here.fleet.runtime(app.id)
+            assert runtime is not None
+            assert runtime.plan is None
+            await here.controller.start(by, app)
+            assert await here.ask() == "none", "what the records say: the plan was this test's own"
+
+    run(body())
+
+
 def test_a_held_app_that_does_not_start_is_held_again(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with world(root, bun, sandboxed=False) as here:

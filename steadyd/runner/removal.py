@@ -11,7 +11,7 @@ from steadyd.model import App, Event, Principal
 from steadyd.records.apps import deleting, same_owner
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.fleet import Fleet
-from steadyd.runner.operation import Operations
+from steadyd.runner.operation import Operation, Operations
 from steadyd.store import Write
 
 PURGE = "purge"
@@ -60,21 +60,23 @@ class Removal:
     async def _delete(self, by: Principal, app: App, writes: Iterable[Write], told: str) -> None:
         async with self._operations.open(app, "delete", by) as operation:
             runtime = await self._fleet.add(app)
-            async with runtime.operation, operation.step("stop"):
-                await operation.commit(same_owner(app), *writes, deleting(app.id, time.time()))
-                await self._fleet.remove(app.id)
-                await self._fleet.publish_routes()
+            async with runtime.operation:
+                await self._stop(operation, app, writes)
         self._fleet.note(app.id, Event(time.time(), "delete", told))
 
     async def _purge(self, by: Principal, app: App, writes: Iterable[Write]) -> None:
         async with self._operations.open(app, PURGE, by) as operation:
             runtime = await self._fleet.add(app)
             async with runtime.operation:
-                async with operation.step("stop"):
-                    await operation.commit(same_owner(app), *writes, deleting(app.id, time.time()))
-                    await self._fleet.remove(app.id)
-                    await self._fleet.publish_routes()
+                await self._stop(operation, app, writes)
                 async with operation.step("remove"):
                     await self.forget(app)
         await self.shelf.tidy()
         await self._ground.tidy_modules()
+
+    async def _stop(self, operation: Operation, app: App, writes: Iterable[Write]) -> None:
+        """It is deleted from here on: nothing runs, and no route leads to it."""
+        async with operation.step("stop"):
+            await operation.commit(same_owner(app), *writes, deleting(app.id, time.time()))
+            await self._fleet.remove(app.id)
+            await self._fleet.publish_routes()

@@ -64,6 +64,12 @@ class Call:
         assert self.caller.principal is not None
         return self.caller.principal
 
+    def number(self, parameter: str) -> tuple[int, str]:
+        """A number in the path, and what was said, to be shown. 0 for what is no number that a record can have."""
+        said = str(self.request.path_params[parameter])[:20]
+        number = int(said) if said.isascii() and said.isdigit() else 0
+        return number if number < 2**53 else 0, said.encode("utf-8", "replace").decode()
+
     async def body(self, kind: type[T]) -> T:
         """The JSON body as `kind`; an empty body is `{}`."""
         if content_type(self.request) not in (*JSON_TYPES, "", "application/x-www-form-urlencoded"):

@@ -123,14 +123,12 @@ def _answer(found: list[journal.Operation]) -> Response:
 
 
 async def _find(call: Call) -> journal.Operation:
-    said = call.request.path_params["id"][:20]
-    number = int(said) if said.isascii() and said.isdigit() else 0
-    found = await call.rooms.journal.operation(number) if 0 < number < 2**53 else None
+    number, said = call.number("id")
+    found = await call.rooms.journal.operation(number) if number else None
     if found is not None and not await _may_know(call, found):
         found = None
     if found is None:
-        shown_id = said.encode("utf-8", "replace").decode()
-        raise SteadyError("not_found", f"You have no operation {shown_id}.", {"id": shown_id})
+        raise SteadyError("not_found", f"You have no operation {said}.", {"id": said})
     return found
 
 

@@ -137,11 +137,9 @@ async def wanted(call: Call, parameter: str = "n") -> model.Version:
     Raises:
         SteadyError: `not_found`.
     """
-    said = call.request.path_params[parameter][:20]
-    number = int(said) if said.isascii() and said.isdigit() else 0
-    version = await call.rooms.versions.one(call.app.id, number) if 0 < number < 2**53 else None
+    number, said = call.number(parameter)
+    version = await call.rooms.versions.one(call.app.id, number) if number else None
     if version is None:
-        said = said.encode("utf-8", "replace").decode()
         raise SteadyError("not_found", f"There is no version {said}.", {"version": said})
     return version
 

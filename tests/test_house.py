@@ -45,37 +45,40 @@ ALLOWED: Mapping[str, str] = {
     "vault": "errors",
     "variables": "errors",
     "envfile": "errors",
-    "records": "errors model reach settings terms tree feed store variables vault",
+    "records": "errors model moment reach settings terms tree feed store variables vault",
     "passwords": "errors",
     "proxy": "errors",
     "reach": "errors model",
+    "moment": "",
     "names": "reach",
     "neighbours": "names proxy reach",
     "statement": "",
     "excerpt": "",
     "linux": "errors model reach",
     "runner": "errors excerpt model names reach schedule settings terms manifest tree urls feed store records linux "
-    "statement variables",
-    "web": "crontab edits patch errors model notices quantity reach settings terms tree urls feed store records runner "
-    "variables envfile passwords",
+    "statement variables moment",
+    "backup": "errors linux model moment records runner store tree urls terms",
+    "web": "backup moment crontab edits patch errors model notices quantity reach settings terms tree urls feed store "
+    "records runner variables envfile passwords",
     "control": "errors",
     "hostdisk": "",
     "telemetry": "errors feed proxy records",
     "sampler": "errors records",
     "premises": "errors config runner control linux",
     "daemon": "errors model tree urls feed config store records proxy runner web control telemetry sampler "
-    "premises passwords stopping linux reach neighbours notices post hostdisk",
+    "premises passwords stopping linux reach neighbours notices post hostdisk backup moment",
     "trial": "errors linux manifest model records runner store tree urls variables",
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",
     "cli": "patch errors model reach quantity settings tree urls config runner premises daemon laptop linux "
     "statement envfile variables vault excerpt "
-    "trial",
+    "trial backup moment",
     "__main__": "cli",
 }
 """Room → the rooms it may import, besides itself. Three wings know nothing of each other: proxy, runner, web (which
-calls down into runner). Only the daemon and the laptop wire them."""
+calls down into runner). backup lies between web and runner: runner knows it as a `Keeper` only. Only the daemon and the
+laptop wire them."""
 
 SEAMS: Mapping[str, tuple[str, ...]] = {
     "steadyd.proxy.service": ("runner", "web", "control"),
@@ -85,6 +88,7 @@ SEAMS: Mapping[str, tuple[str, ...]] = {
 PURE: Mapping[str, str] = {
     "steadyd.errors": "the vocabulary",
     "steadyd.model": "the nouns",
+    "steadyd.moment": "moments of data as values",
     "steadyd.urls": "a value",
     "steadyd.webhook": "an address, read",
     "steadyd.edits": "the shortest way from one text to another",
@@ -124,6 +128,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "hypercorn": ("steadyd.control",),
     "jinja2": ("steadyd.web",),
     "multiprocessing": (),
+    "obstore": ("steadyd.backup.objects",),
     "rich": ("steadyd.cli",),
     "starlette": ("steadyd.web",),
     "subprocess": (
@@ -183,7 +188,7 @@ PARAMETERS_MAX = 6
 OVERSIZE: Mapping[str, str] = {}
 """`path` or `path:name` → why it may be larger than the tripwire."""
 
-MIRRORED = ("", "linux", "proxy", "runner", "web", "records", "cli")
+MIRRORED = ("", "backup", "linux", "proxy", "runner", "web", "records", "cli")
 UNMIRRORED: Mapping[str, str] = {
     "steadyd.proxy.service": "protocols only: the type checker holds both sides to them",
 }

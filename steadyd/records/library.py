@@ -11,8 +11,10 @@ from steadyd.records.crons import Crons
 from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
 from steadyd.records.journal import Journal
+from steadyd.records.lines import Lines
 from steadyd.records.names import Names
 from steadyd.records.people import People
+from steadyd.records.points import Points
 from steadyd.records.targets import Targets
 from steadyd.records.tokens import Tokens
 from steadyd.records.versions import Versions
@@ -40,6 +42,8 @@ class Library:
     tokens: Tokens
     accounts: Accounts
     engines: Engines
+    lines: Lines
+    points: Points
 
 
 def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
@@ -58,4 +62,6 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         tokens=Tokens(database),
         accounts=Accounts(database),
         engines=Engines(database),
+        lines=Lines(database),
+        points=Points(database),
     )

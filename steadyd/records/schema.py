@@ -215,6 +215,35 @@ STEADY = (
     """
     ALTER TABLE tokens ADD COLUMN asked INTEGER NOT NULL DEFAULT 1;
     """,
+    # What is kept elsewhere: lines of databases, restore points, captured files, and proofs that they come back.
+    """
+    CREATE TABLE lines (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+        path TEXT NOT NULL, epoch INTEGER NOT NULL, began_at REAL NOT NULL, ended_at REAL
+    ) STRICT;
+    CREATE UNIQUE INDEX lines_open ON lines (app_id, path) WHERE ended_at IS NULL;
+    CREATE INDEX lines_of_app ON lines (app_id);
+    CREATE TABLE points (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+        at REAL NOT NULL, kind TEXT NOT NULL, mark TEXT NOT NULL, by TEXT NOT NULL, note TEXT NOT NULL,
+        version INTEGER NOT NULL, operation INTEGER, state TEXT NOT NULL, problem TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE INDEX points_of_app ON points (app_id, at);
+    CREATE INDEX points_pending ON points (id) WHERE state = 'pending';
+    CREATE TABLE captures (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+        at REAL NOT NULL, manifest TEXT NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        problem TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE INDEX captures_of_app ON captures (app_id, at);
+    CREATE TABLE drills (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+        at REAL NOT NULL, ok INTEGER NOT NULL, ms REAL NOT NULL, moment REAL NOT NULL, problem TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    CREATE INDEX drills_of_app ON drills (app_id, at);
+    CREATE TABLE contents (sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, at REAL NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE epochs (epoch INTEGER PRIMARY KEY, at REAL NOT NULL, target TEXT NOT NULL) STRICT;
+    """,
 )
 
 TELEMETRY = (

@@ -21,6 +21,7 @@ from steadyd.runner.evidence import Evidence
 from steadyd.runner.failure import DISK, STOP_TIMEOUT, Failure, sentence
 from steadyd.runner.gate import WAITERS_MAX, Gate
 from steadyd.runner.instance import Instance
+from steadyd.runner.keeper import Keeper, NoKeeper
 from steadyd.runner.lifecycle import Action, Deaths, Event, step
 from steadyd.runner.lull import Lull
 from steadyd.runner.process import Exit
@@ -88,6 +89,8 @@ class AppRuntime:
         """Deploys and the like, one at a time."""
         self.alone: Callable[[str], Awaitable[None]] = _nobody_else
         """Ends what else runs in the app's folder, told why: called before another instance may begin."""
+        self.keeper: Keeper = NoKeeper()
+        """Told each turn of the app's state, and when nobody asks it any more."""
         self.closed = False
         """True once it was told to go: nothing starts it again."""
         self._starter = starter
@@ -254,6 +257,8 @@ class AppRuntime:
             self._perform(action)
         if self.state is AppState.FAILED and before is not self.state and self.failure is not None:
             self._tell.happened(self.id, "failed", f"It is not started any more: {sentence(self.failure, self.name)}")
+        if self.state is not before:
+            self.keeper.turned(self.id, self.state)
         self.watch.changed()
 
     def _perform(self, action: Action) -> None:
@@ -319,6 +324,7 @@ class AppRuntime:
                 instance.kill()
 
         instance.on_unreachable = unreachable
+        instance.on_idle = lambda: self.keeper.asked(self.id)
         self.failure = None
         self._send(Event.READY)
         self._task(self._watch(instance))

@@ -18,18 +18,23 @@ from dataclasses import dataclass, replace
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Choices, Event, Limits, Principal, Version
+from steadyd.moment import Point, PointKind, PointState
 from steadyd.records.apps import choosing, holding
+from steadyd.records.points import adding
 from steadyd.runner.app import AT_REST, AppRuntime
 from steadyd.runner.confined import caps, limit_files
 from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.instance import Instance, pids_of
+from steadyd.runner.keeper import Exchange
 from steadyd.runner.operation import Operation, Operations
 from steadyd.runner.start import Plan
 from steadyd.store import Write
 
 SUSPEND, RESUME = "suspend", "resume"
 """The two kinds of operation on an app that is suspended."""
+POINTED = {kind.value: kind for kind in (PointKind.DEPLOY, PointKind.ROLLBACK, PointKind.RESTORE, PointKind.CLAIM)}
+"""Kinds of operation → the restore point that is made at their swap, of what was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,11 @@ class Controller:
                     raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
                 yield Turn(operation, runtime, now, live)
 
-    async def swap(self, turn: Turn, version: Version, plan: Plan, *writes: Write) -> tuple[str, ...]:
-        """Hold, drain, swap, release. Where the new instance does not start, the old one is what starts again.
+    async def swap(
+        self, turn: Turn, version: Version, plan: Plan, *writes: Write, data: Exchange | None = None
+    ) -> tuple[str, ...]:
+        """Hold, drain, swap, release. Where the new instance does not start, the old one is what starts again. With
+        `data` the app finds other data than it left; what it left is a restore point, as it is before a deploy.
 
         Returns the paths of files that the app had written and that are put aside, because `version` ships one of that
         name.
@@ -90,11 +98,16 @@ class Controller:
                 await held.enter_async_context(runtime.swap())
             async with operation.step("switch"):
                 try:
+                    pointing = await self._pointing(turn)
+                    if data is not None:
+                        await data.put_in()
                     aside = await self._ground.link(turn.app, version)
                     await runtime.adopt(plan)
-                    await operation.commit(*writes)
+                    await operation.commit(*pointing, *writes)
                 except BaseException:
                     await runtime.sleep()
+                    if data is not None:
+                        await data.put_back()
                     if turn.live is not None:
                         await self._ground.link(turn.app, turn.live)
                     runtime.plan = former
@@ -251,6 +264,17 @@ class Controller:
         if now.suspended and kind not in (SUSPEND, RESUME):
             raise suspended(now)
         return now
+
+    async def _pointing(self, turn: Turn) -> list[Write]:
+        """The restore point that goes with a change after which its owner may want what was before."""
+        kind, operation = POINTED.get(turn.operation.kind), turn.operation
+        if kind is None or turn.live is None:
+            return []
+        mark = await self.fleet.keeper.mark(turn.app)
+        if mark is None:
+            return []
+        state = PointState.PENDING
+        return [adding(Point(0, turn.app.id, kind, mark, operation.by, "", turn.live.number, operation.id, state))]
 
     async def _settle(self, turn: Turn, wanted: App, write: Write) -> None:
         runtime, plan = turn.runtime, await self._ground.plan(wanted, turn.version)

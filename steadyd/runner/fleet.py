@@ -23,6 +23,7 @@ from steadyd.runner.app import AppRuntime, Tell
 from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground
 from steadyd.runner.instance import Instance
+from steadyd.runner.keeper import Keeper, NoKeeper
 from steadyd.runner.networks import Networks
 from steadyd.runner.pressure import Resting, is_short, to_stop
 from steadyd.runner.start import Plan
@@ -71,6 +72,8 @@ class Fleet:
         """Told the id of an app that is given up."""
         self.prepare: Callable[[str], Awaitable[Plan]] = ground.prepare
         """What goes before an app's first start."""
+        self.keeper: Keeper = NoKeeper()
+        """Whoever keeps what apps write. Assigned before any app is known."""
         self._runtimes: dict[str, AppRuntime] = {}
         self._places: dict[str, Place] = {}
         self._notes: set[asyncio.Task[None]] = set()
@@ -92,7 +95,7 @@ class Fleet:
         if runtime is None:
             tell = Tell(self._happened, self._died, lambda app_id, seconds: self.note(app_id, _woken(seconds)))
             runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.prepare, tell)
-            runtime.settings = app.settings
+            runtime.settings, runtime.keeper = app.settings, self.keeper
             self._runtimes[app.id], self._places[app.id] = runtime, self.ground.place(app)
             if app.held or app.suspended:
                 await runtime.sleep(app.held, bool(app.suspended))

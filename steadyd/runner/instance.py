@@ -58,6 +58,8 @@ class Instance:
         self.on_gone: Callable[[], None] = lambda: None
         """Called once, when the last trace of the process on this host can be removed."""
         self.on_unreachable: Callable[[], None] = lambda: None
+        self.on_idle: Callable[[], None] = lambda: None
+        """Called when the last claim on it ends."""
         self._claims: set[Holder] = set()
         self._broken = 0
         self._broken_at: deque[float] = deque(maxlen=BROKEN_MAX)
@@ -117,6 +119,7 @@ class Instance:
         self.last_used = time.monotonic()
         if not self._claims:
             self._idle.set()
+            self.on_idle()
 
     async def drain(self, seconds: float) -> int:
         """End what is long-lived now, give the rest `seconds`, then cut. Returns how many had to be cut."""

@@ -36,8 +36,12 @@ logger = logging.getLogger("steadyd.operation")
 class Operation:
     """One piece of work under way. `steps` are those that ended: `{name, ms, ok}`."""
 
-    def __init__(self, number: int, app: App, kind: str, journal: Journal, tell: Callable[[str, Event], None]) -> None:
+    def __init__(
+        self, number: int, app: App, kind: str, by: str, journal: Journal, tell: Callable[[str, Event], None]
+    ) -> None:
         self.id = number
+        self.by = by
+        """The name of who asked for it."""
         self.app_id = app.id
         self.kind = kind
         self.steps: list[dict[str, Any]] = []
@@ -118,7 +122,7 @@ class Operations:
             message = f"{OPERATIONS_PER_APP_MAX} operations of “{app.name}” wait already. Try again soon."
             raise SteadyError("overloaded", message, retry_after=2)
         operation = Operation(
-            await self._journal.begin(app, kind, by, time.time()), app, kind, self._journal, self._tell
+            await self._journal.begin(app, kind, by, time.time()), app, kind, by.name, self._journal, self._tell
         )
         self._open[operation.id] = operation
         _announce(operation.id)

@@ -11,6 +11,7 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Choices, Network, Version
+from steadyd.moment import Mark, PointKind, Stand
 from steadyd.records.apps import choosing, suspending
 from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.runner.engine import Engine
@@ -184,5 +185,87 @@ def test_a_wish_that_is_refused_changes_nothing(root: Path, bun: Engine) -> None
             outcomes = [found.outcome for found in await here.journal.operations(app.id)]
             assert outcomes == ["done", "failed", "done"]
             assert (await here.app()).settings.network is Network.NONE
+
+    run(body())
+
+
+class Watcher:
+    """A keeper that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.turns: list[AppState] = []
+        self.idles = 0
+
+    def turned(self, app_id: str, state: AppState) -> None:
+        self.turns.append(state)
+
+    def asked(self, app_id: str) -> None:
+        self.idles += 1
+
+    async def mark(self, app: App) -> Mark | None:
+        assert self.turns[-1] is AppState.STOPPED, "something still runs"
+        return Mark(5.0, (Stand("data.sqlite", 1, len(self.turns)),))
+
+
+class Replacement:
+    """Other data: a file that the app reads."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    async def put_in(self) -> None:
+        self.file.write_text("other")
+
+    async def put_back(self) -> None:
+        self.file.unlink()
+
+
+READS = "export default { fetch: async () => new Response(await Bun.file('word').text().catch(() => 'none')) };\n"
+
+
+def test_who_keeps_data_hears_of_every_turn_and_a_deploy_leaves_a_restore_point(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            here.fleet.keeper = watcher = Watcher()
+            await here.create(SAYS)
+            app = await here.app()
+            points = here.fleet.ground.library.points
+            assert await points.of(app.id) == []  # there was nothing before
+            assert await here.ask() == "none"
+            assert watcher.idles >= 1
+            await here.deploy(SAYS + "// more\n")
+            [point] = await points.of(app.id)
+            assert (point.kind, point.version, point.by) == (PointKind.DEPLOY, 1, (await here.operator()).name)
+            assert point.mark.databases[0].path == "data.sqlite"
+            [deployed, _] = await here.journal.operations(app.id)
+            assert point.operation == deployed.id
+            await here.controller.stop(await here.operator(), app, hold=False)
+            assert watcher.turns[-1] is AppState.STOPPED
+            assert AppState.RUNNING in watcher.turns
+
+    run(body())
+
+
+def test_a_swap_brings_other_data_and_takes_it_back_where_it_does_not_start(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(READS)
+            app, by = await here.app(), await here.operator()
+            data = Replacement(here.fleet.ground.place(app).app / "word")
+            async with here.controller.turn(by, app, "restore") as turn:
+                plan = await here.fleet.ground.plan(turn.app, turn.version)
+                await here.controller.swap(turn, turn.version, plan, data=data)
+            assert await here.ask() == "other"
+            data.file.unlink()
+
+            async def break_it() -> None:
+                async with here.controller.turn(by, app, "restore") as turn:
+                    broken = replace(await here.fleet.ground.plan(turn.app, turn.version), entry="gone.ts")
+                    await here.controller.swap(turn, turn.version, broken, data=data)
+
+            with pytest.raises(Exception, match="exit"):
+                await break_it()
+            assert not data.file.exists()
+            assert await here.ask() == "none"
 
     run(body())

@@ -1,0 +1,1 @@
+"""What apps keep, kept elsewhere too: replicated, pinned, proven, and brought back."""

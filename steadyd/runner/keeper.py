@@ -1,0 +1,46 @@
+"""The seam between what runs apps and what keeps their data elsewhere (`backup/`, which knows this room; this room does
+not know it)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from steadyd.model import App, AppState
+from steadyd.moment import Mark
+
+
+class Keeper(Protocol):
+    """Whoever keeps apps' data."""
+
+    def turned(self, app_id: str, state: AppState) -> None:
+        """An app's state is another now. Called on the event loop, inside the change: must not block or raise."""
+
+    def asked(self, app_id: str) -> None:
+        """The last request that an instance had was answered: a good moment to look what it wrote. As `turned`."""
+
+    async def mark(self, app: App) -> Mark | None:
+        """Where everything that the app keeps stands now. Called while nothing of it runs and requests wait at its
+        gate, so it must be quick: nothing waits for an object store here. None where nothing is kept."""
+
+
+class Exchange(Protocol):
+    """Other data for an app, ready beside what is live. Both steps can be repeated, and interrupted anywhere."""
+
+    async def put_in(self) -> None:
+        """Nothing runs in the app's folder: what is live goes aside, and the other data takes its place."""
+
+    async def put_back(self) -> None:
+        """The change did not come to be: everything is as it was."""
+
+
+class NoKeeper:
+    """Nothing is kept: on a laptop, in a trial, and in tests of other things."""
+
+    def turned(self, app_id: str, state: AppState) -> None:
+        pass
+
+    def asked(self, app_id: str) -> None:
+        pass
+
+    async def mark(self, app: App) -> Mark | None:
+        return None

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import asyncio
+
+from steadyd.model import AppState
+from steadyd.runner.keeper import Keeper, NoKeeper
+
+
+def test_where_nothing_is_kept_there_is_no_mark() -> None:
+    keeper: Keeper = NoKeeper()
+    keeper.turned("a", AppState.RUNNING)
+    keeper.asked("a")
+    assert asyncio.run(keeper.mark(None)) is None  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""Who hears from the fleet what becomes of an app, and says where everything stands that it keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from steadyd.model import App, AppState
+from steadyd.moment import Mark, Point, PointKind, PointState, Stand
+from steadyd.records.points import Points
+
+TOUCH_UP_SECONDS_MAX = 1.0
+"""For files that changed since they were captured last, while requests may wait."""
+NOTE_CHARACTERS_MAX = 200
+
+
+class Stands(Protocol):
+    """Databases: whoever replicates them."""
+
+    def turned(self, app_id: str, state: AppState) -> None: ...
+
+    def asked(self, app_id: str) -> None: ...
+
+    async def stand(self, app_id: str) -> tuple[Stand, ...]:
+        """Where each database of the app stands; nothing waits for the object store."""
+
+
+class Files(Protocol):
+    """Other files: whoever captures them."""
+
+    def turned(self, app_id: str, state: AppState) -> None: ...
+
+    async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
+        """Manifest and time of a capture of the app's files as they are now or, if that would take longer, of the
+        newest there is; ("", 0) if there is none."""
+
+
+class Keeping:
+    """What the fleet calls its keeper."""
+
+    def __init__(self, points: Points, stands: Stands, files: Files, pointed: Callable[[], None]) -> None:
+        self._points = points
+        self._stands = stands
+        self._files = files
+        self._pointed = pointed
+        """Called when there is a new restore point to pin."""
+
+    def turned(self, app_id: str, state: AppState) -> None:
+        self._stands.turned(app_id, state)
+        self._files.turned(app_id, state)
+
+    def asked(self, app_id: str) -> None:
+        self._stands.asked(app_id)
+
+    async def mark(self, app: App) -> Mark | None:
+        """Where everything that the app keeps stands now."""
+        stands, now = await self._stands.stand(app.id), time.time()
+        manifest, files_at = await self._files.touch_up(app, TOUCH_UP_SECONDS_MAX)
+        self._pointed()
+        return Mark(now, stands, manifest, files_at)
+
+    async def point(self, app: App, kind: PointKind, by: str, note: str = "") -> Point:
+        """A restore point of now, whether the app runs or sleeps. Each database is at one moment; between two that are
+        written at once lie milliseconds."""
+        mark = await self.mark(app)
+        assert mark is not None
+        note = note[:NOTE_CHARACTERS_MAX]
+        return await self._points.add(Point(0, app.id, kind, mark, by, note, app.version, None, PointState.PENDING))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from steadyd.backup.keeping import NOTE_CHARACTERS_MAX, TOUCH_UP_SECONDS_MAX, Keeping
+from steadyd.model import App, AppState
+from steadyd.moment import PointKind, PointState, Stand
+from steadyd.records.apps import Apps
+from steadyd.records.people import People
+from steadyd.records.points import Points
+from steadyd.store import Database
+
+STANDS = (Stand("data.sqlite", 3, 17),)
+
+
+@dataclass
+class Parts:
+    """Whoever replicates and captures, remembering what they were told."""
+
+    heard: list[tuple[str, object]] = field(default_factory=list)
+
+    def turned(self, app_id: str, state: AppState) -> None:
+        self.heard.append((app_id, state))
+
+    def asked(self, app_id: str) -> None:
+        self.heard.append((app_id, "asked"))
+
+    async def stand(self, app_id: str) -> tuple[Stand, ...]:
+        return STANDS
+
+    async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
+        self.heard.append((app.id, seconds))
+        return "ab" * 32, 5.0
+
+
+def test_both_hear_of_a_turn_and_a_point_says_where_all_stands(database: Database) -> None:
+    async def body() -> None:
+        operator = await People(database).operator(0.0)
+        app = await Apps(database).create("hello", operator, False, 0.0)
+        points, stands, files, pokes = Points(database), Parts(), Parts(), []
+        keeping = Keeping(points, stands, files, lambda: pokes.append(1))
+        keeping.turned(app.id, AppState.RUNNING)
+        keeping.asked(app.id)
+        assert stands.heard == [(app.id, AppState.RUNNING), (app.id, "asked")]
+        assert files.heard == [(app.id, AppState.RUNNING)]
+
+        point = await keeping.point(app, PointKind.MANUAL, "ada", "x" * 500)
+        assert point == await points.one(app.id, point.id)
+        assert (point.mark.databases, point.mark.manifest, point.mark.files_at) == (STANDS, "ab" * 32, 5.0)
+        assert (point.kind, point.by, point.state) == (PointKind.MANUAL, "ada", PointState.PENDING)
+        assert len(point.note) == NOTE_CHARACTERS_MAX
+        assert files.heard[-1] == (app.id, TOUCH_UP_SECONDS_MAX)
+        assert pokes
+
+    asyncio.run(body())

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from steadyd.runner.folder import Place
+from steadyd.store import Write
 
 NOTE = "exchange.json"
 RENAME_EXCHANGE = 2
@@ -23,11 +24,14 @@ AT_FDCWD = -100
 
 class Exchange:
     """One app's folder and another, ready in `scratch`, for one operation. `leave` is awaited before: whoever follows
-    the live databases lets go of them."""
+    the live databases lets go of them. `writes` are true with it."""
 
-    def __init__(self, place: Place, scratch: Place, operation: int, leave: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, place: Place, scratch: Place, operation: int, leave: Callable[[], Awaitable[None]], *writes: Write
+    ) -> None:
         self.place = place
         self.scratch = scratch
+        self.writes = writes
         self._operation = operation
         self._leave = leave
         self._inode = os.stat(scratch.app).st_ino

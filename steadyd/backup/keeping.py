@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from steadyd.errors import SteadyError
 from steadyd.model import App, AppState
 from steadyd.moment import Mark, Point, PointKind, PointState, Stand
 from steadyd.records.points import Points
@@ -39,12 +40,12 @@ class Files(Protocol):
 class Keeping:
     """What the fleet calls its keeper."""
 
-    def __init__(self, points: Points, stands: Stands, files: Files, pointed: Callable[[], None]) -> None:
+    def __init__(self, points: Points, stands: Stands, files: Files, tell: Callable[[str, str], None]) -> None:
         self._points = points
         self._stands = stands
         self._files = files
-        self._pointed = pointed
-        """Called when there is a new restore point to pin."""
+        self._tell = tell
+        """(app id, sentence) into the app's history."""
 
     def turned(self, app_id: str, state: AppState) -> None:
         self._stands.turned(app_id, state)
@@ -54,16 +55,26 @@ class Keeping:
         self._stands.asked(app_id)
 
     async def mark(self, app: App) -> Mark | None:
-        """Where everything that the app keeps stands now."""
-        stands, now = await self._stands.stand(app.id), time.time()
-        manifest, files_at = await self._files.touch_up(app, TOUCH_UP_SECONDS_MAX)
-        self._pointed()
-        return Mark(now, stands, manifest, files_at)
+        """Where everything that the app keeps stands now. What keeps it may be away: then an app goes on without a
+        restore point, and its history says so."""
+        try:
+            return await self._mark(app)
+        except SteadyError as error:
+            self._tell(app.id, f"There is no restore point of this moment: {error.message}")
+            return None
 
     async def point(self, app: App, kind: PointKind, by: str, note: str = "") -> Point:
         """A restore point of now, whether the app runs or sleeps. Each database is at one moment; between two that are
-        written at once lie milliseconds."""
-        mark = await self.mark(app)
-        assert mark is not None
-        note = note[:NOTE_CHARACTERS_MAX]
+        written at once lie milliseconds.
+
+        Raises:
+            SteadyError: where the databases stand cannot be had now.
+        """
+        mark, note = await self._mark(app), note[:NOTE_CHARACTERS_MAX]
         return await self._points.add(Point(0, app.id, kind, mark, by, note, app.version, None, PointState.PENDING))
+
+    # Private
+
+    async def _mark(self, app: App) -> Mark:
+        stands, now = await self._stands.stand(app.id), time.time()
+        return Mark(now, stands, *await self._files.touch_up(app, TOUCH_UP_SECONDS_MAX))

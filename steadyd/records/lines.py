@@ -47,10 +47,13 @@ class Lines:
         await self._database.write(lambda db: [write(db) for write in writes])
 
 
-def ending(app_id: str, paths: Sequence[str], now: float) -> Write:
-    """The open lines of these databases end: what comes next under these names is another history."""
+def ending(app_id: str, now: float, paths: Sequence[str] | None = None) -> Write:
+    """The open lines of these databases, or of all, end: what comes next under these names is another history."""
 
     def write(db: Connection) -> None:
+        if paths is None:
+            db.execute("UPDATE lines SET ended_at=? WHERE app_id=? AND ended_at IS NULL", (now, app_id))
+            return
         for path in paths:
             db.execute(
                 "UPDATE lines SET ended_at=? WHERE app_id=? AND path=? AND ended_at IS NULL", (now, app_id, path)

@@ -44,14 +44,22 @@ class Trials:
 
     @asynccontextmanager
     async def of(
-        self, app: App, live: Version | None, version: Version, tried: bool = True, test: bool = False
+        self,
+        app: App,
+        live: Version | None,
+        version: Version,
+        tried: bool = True,
+        test: bool = False,
+        data: Place | None = None,
     ) -> AsyncIterator[Candidate]:
         """A candidate to check and, if it is to be `tried` and the app's settings say so, to try; its own tests with
-        it, if they or `test` say so. While the one goes on, the copy of the data for the other is made."""
+        it, if they or `test` say so. While the one goes on, the copy of the data for the other is made: of the app's
+        own, or of what lies in `data`."""
         rules = self.ground.settings(app, version).trial
         if test:
             rules = replace(rules, test=True, mode=TrialMode.START if rules.mode is TrialMode.OFF else rules.mode)
         candidate = Candidate(self, app, live, version, rules, tried and rules.mode is not TrialMode.OFF)
+        candidate.data = data
         candidate.prepare()
         try:
             yield candidate
@@ -116,6 +124,8 @@ class Candidate:
         """Whether there is a trial at all."""
         self.hosts: list[str] = []
         """What it asked the network for, and did not reach."""
+        self.data: Place | None = None
+        """Where the data lies that it is tried on a copy of; None: in the app's own folder."""
         self._trials = trials
         self._ground = trials.ground
         self._app = app
@@ -319,12 +329,12 @@ class Candidate:
         copies: Sequence[Copy] = ()
         try:
             if self._live is not None and self._rules.mode is TrialMode.FULL:
-                copies = await self._trials.copies.make(place, scratch, self._live)
+                copies = await self._trials.copies.make(self.data or place, scratch, self._live)
             await self._ground.link(self._app, self._version, scratch)
         except BaseException:
             await self._ground.trash.throw(scratch.root)
             raise
-        return Staged(place, scratch, copies)
+        return Staged(place, scratch, () if self.data else copies)
 
 
 # Private

@@ -103,7 +103,7 @@ class Controller:
                         await data.put_in()
                     aside = await self._ground.link(turn.app, version)
                     await runtime.adopt(plan)
-                    await operation.commit(*pointing, *writes)
+                    await operation.commit(*pointing, *writes, *(data.writes if data is not None else ()))
                 except BaseException:
                     await runtime.sleep()
                     if data is not None:
@@ -112,6 +112,8 @@ class Controller:
                         await self._ground.link(turn.app, turn.live)
                     runtime.plan = former
                     raise
+                if data is not None:
+                    await data.done()
         return tuple(aside)
 
     async def swap_live(self, turn: Turn, plan: Plan, *writes: Write) -> None:
@@ -135,7 +137,7 @@ class Controller:
         if not fits and turn.runtime.state not in AT_REST:
             await self.swap_live(turn, plan, *writes)
             return
-        await turn.operation.commit(*writes)
+        await turn.operation.commit(*await self._pointing(turn), *writes)
         if turn.runtime.plan is not None:
             turn.runtime.plan = plan
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,6 +25,7 @@ from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.failure import Failure
 from steadyd.runner.install import Installed, Installer
+from steadyd.runner.keeper import Exchange
 from steadyd.runner.lockfile import LOCK
 from steadyd.runner.pack import pack
 from steadyd.runner.positions import databases, positions
@@ -35,6 +37,9 @@ from steadyd.variables import UNCHANGED, Change
 
 MERGE = Origin("merge")
 RETREAT = "auto_rollback"
+
+Preparing = Callable[[Turn], AbstractAsyncContextManager[Exchange]]
+"""Makes data ready for an operation, and throws away at its end what is not used."""
 
 logger = logging.getLogger("steadyd.deploy")
 
@@ -74,6 +79,8 @@ class Request:
     version: Version | None = None
     """An existing version, instead of a tree."""
     manner: Manner = Manner()
+    data: Preparing | None = None
+    """Other data for it, made ready before its trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +169,11 @@ class Deployer:
 
         return await self._finish(self._change(app, "deploy", by, base_version, merged))
 
-    async def rollback(self, by: Principal, app: App, version: int, variables: bool = False) -> Deployed:
+    async def rollback(
+        self, by: Principal, app: App, version: int, variables: bool = False, data: Preparing | None = None
+    ) -> Deployed:
         """Make an earlier (or later) version live again, as a deploy of its own; with `variables` those too with which
-        it ran.
+        it ran, with `data` what that makes ready.
 
         Raises:
             SteadyError: `not_found` if it, or they, are not kept; `deploy_failed`.
@@ -174,7 +183,8 @@ class Deployer:
             """Asked again once it is its turn: deploys before it may have let the version go."""
             target = await self._kept(app, version)
             change = await self._ground.library.environment.back_to(app.id, version) if variables else UNCHANGED
-            return Request(by, "rollback", target.origin, version=target, manner=Manner(variables=change))
+            manner = Manner(variables=change)
+            return Request(by, "rollback", target.origin, version=target, manner=manner, data=data)
 
         await self._kept(app, version)
         return await self._finish(self._change(app, "rollback", by, None, request))
@@ -251,22 +261,24 @@ class Deployer:
             version, notes = await self._stage(turn, request)
             record = await self._ground.journal.begin_deploy(operation.id, version.number)
             manner = request.manner
-            async with self._trials.of(app, turn.live, version, manner.trial, manner.test) as candidate:
-                async with operation.step("check"):
-                    await candidate.check()
-                if candidate.tried:
-                    async with operation.step("trial") as told:
-                        told["hosts"] = candidate.hosts
-                        notes += await candidate.run()
-            notes += await rehearsed(self._trials, turn, version, manner.rehearsal)
-            plan = await self._ground.plan(app, version)
-            now, folder = time.time(), self._ground.place(app).app
-            stood = partial(positions, folder, await asyncio.to_thread(databases, folder))
-            aside = await self._controller.swap(
-                turn, version, plan, going_live(app, version.number, now, self._ground.apps.terms),
-                environment.change(app.id, change, request.by, now), environment.went_live(app.id, version.number),
-                went_live(app.id, version.number, now, stood),
-            )  # fmt: skip
+            async with _ready_data(turn, request) as data:
+                source = data.scratch if data is not None else None
+                async with self._trials.of(app, turn.live, version, manner.trial, manner.test, source) as candidate:
+                    async with operation.step("check"):
+                        await candidate.check()
+                    if candidate.tried:
+                        async with operation.step("trial") as told:
+                            told["hosts"] = candidate.hosts
+                            notes += await candidate.run()
+                notes += await rehearsed(self._trials, turn, version, manner.rehearsal)
+                plan = await self._ground.plan(app, version)
+                now, folder = time.time(), self._ground.place(app).app
+                stood = partial(positions, folder, await asyncio.to_thread(databases, folder))
+                aside = await self._controller.swap(
+                    turn, version, plan, going_live(app, version.number, now, self._ground.apps.terms),
+                    environment.change(app.id, change, request.by, now), environment.went_live(app.id, version.number),
+                    went_live(app.id, version.number, now, stood), data=data,
+                )  # fmt: skip
         except BaseException as error:
             failed = _as_error(error, operation.current)
             await self._ground.versions.drop_never_live(app.id)
@@ -331,6 +343,16 @@ class Deployer:
 
 async def _ready(request: Request) -> Request:
     return request
+
+
+@asynccontextmanager
+async def _ready_data(turn: Turn, request: Request) -> AsyncIterator[Exchange | None]:
+    """What the app will find instead of its own data, if that was asked for."""
+    if request.data is None:
+        yield None
+        return
+    async with request.data(turn) as data:
+        yield data
 
 
 def _add_lock(tree: dict[str, bytes], installed: Installed) -> None:

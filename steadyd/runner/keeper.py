@@ -7,6 +7,8 @@ from typing import Protocol
 
 from steadyd.model import App, AppState
 from steadyd.moment import Mark
+from steadyd.runner.folder import Place
+from steadyd.store import Write
 
 
 class Keeper(Protocol):
@@ -24,13 +26,24 @@ class Keeper(Protocol):
 
 
 class Exchange(Protocol):
-    """Other data for an app, ready beside what is live. Both steps can be repeated, and interrupted anywhere."""
+    """Other data for an app, ready beside what is live. Every step can be repeated, and interrupted anywhere."""
+
+    @property
+    def scratch(self) -> Place:
+        """Where it is ready, as the app will find it."""
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """What is true with it, in the same transaction as the change."""
 
     async def put_in(self) -> None:
         """Nothing runs in the app's folder: what is live goes aside, and the other data takes its place."""
 
     async def put_back(self) -> None:
         """The change did not come to be: everything is as it was."""
+
+    async def done(self) -> None:
+        """The change is committed."""
 
 
 class NoKeeper:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from steadyd.model import App, Event, Principal
+from steadyd.moment import Point, PointKind, PointState
 from steadyd.records.apps import deleting, same_owner
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.fleet import Fleet
@@ -62,7 +63,16 @@ class Removal:
             runtime = await self._fleet.add(app)
             async with runtime.operation:
                 await self._stop(operation, app, writes)
+                await self._point(operation, app)
         self._fleet.note(app.id, Event(time.time(), "delete", told))
+
+    async def _point(self, operation: Operation, app: App) -> None:
+        """Nothing runs: where its data stands is kept as long as the app is."""
+        mark = await self._fleet.keeper.mark(app)
+        if mark is not None:
+            what, by, state = PointKind.DELETE, operation.by, PointState.PENDING
+            point = Point(0, app.id, what, mark, by, "", app.version, operation.id, state)
+            await self._ground.library.points.add(point)
 
     async def _purge(self, by: Principal, app: App, writes: Iterable[Write]) -> None:
         async with self._operations.open(app, PURGE, by) as operation:

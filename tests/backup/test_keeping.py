@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+import pytest
+
 from steadyd.backup.keeping import NOTE_CHARACTERS_MAX, TOUCH_UP_SECONDS_MAX, Keeping
+from steadyd.errors import SteadyError
 from steadyd.model import App, AppState
 from steadyd.moment import PointKind, PointState, Stand
 from steadyd.records.apps import Apps
@@ -19,6 +22,7 @@ class Parts:
     """Whoever replicates and captures, remembering what they were told."""
 
     heard: list[tuple[str, object]] = field(default_factory=list)
+    problem: str = ""
 
     def turned(self, app_id: str, state: AppState) -> None:
         self.heard.append((app_id, state))
@@ -27,6 +31,8 @@ class Parts:
         self.heard.append((app_id, "asked"))
 
     async def stand(self, app_id: str) -> tuple[Stand, ...]:
+        if self.problem:
+            raise SteadyError("replica_away", self.problem)
         return STANDS
 
     async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
@@ -38,8 +44,8 @@ def test_both_hear_of_a_turn_and_a_point_says_where_all_stands(database: Databas
     async def body() -> None:
         operator = await People(database).operator(0.0)
         app = await Apps(database).create("hello", operator, False, 0.0)
-        points, stands, files, pokes = Points(database), Parts(), Parts(), []
-        keeping = Keeping(points, stands, files, lambda: pokes.append(1))
+        points, stands, files, told = Points(database), Parts(), Parts(), []
+        keeping = Keeping(points, stands, files, lambda app_id, said: told.append(said))
         keeping.turned(app.id, AppState.RUNNING)
         keeping.asked(app.id)
         assert stands.heard == [(app.id, AppState.RUNNING), (app.id, "asked")]
@@ -51,6 +57,11 @@ def test_both_hear_of_a_turn_and_a_point_says_where_all_stands(database: Databas
         assert (point.kind, point.by, point.state) == (PointKind.MANUAL, "ada", PointState.PENDING)
         assert len(point.note) == NOTE_CHARACTERS_MAX
         assert files.heard[-1] == (app.id, TOUCH_UP_SECONDS_MAX)
-        assert pokes
+
+        stands.problem = "Litestream does not answer."
+        assert await keeping.mark(app) is None
+        assert told == ["There is no restore point of this moment: Litestream does not answer."]
+        with pytest.raises(SteadyError, match="does not answer"):
+            await keeping.point(app, PointKind.MANUAL, "ada")
 
     asyncio.run(body())

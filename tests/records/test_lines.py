@@ -13,7 +13,7 @@ def test_a_database_has_one_open_line_until_it_ends(database: Database) -> None:
         first = await lines.open(app_id, "data.sqlite", 1, 10.0)
         assert await lines.open(app_id, "data.sqlite", 1, 11.0) == first
         other = await lines.open(app_id, "more.sqlite", 1, 11.0)
-        await lines.write(ending(app_id, ["data.sqlite", "never.sqlite"], 12.0))
+        await lines.write(ending(app_id, 12.0, ["data.sqlite", "never.sqlite"]))
         second = await lines.open(app_id, "data.sqlite", 1, 13.0)
         assert second.id not in (first.id, other.id)
         found = await lines.of(app_id)
@@ -24,6 +24,8 @@ def test_a_database_has_one_open_line_until_it_ends(database: Database) -> None:
         ]
         assert await lines.one(other.id) == other
         assert await lines.one(99) is None
+        await lines.write(ending(app_id, 14.0))
+        assert [line.ended_at for line in await lines.of(app_id)] == [12.0, 14.0, 14.0]
 
     asyncio.run(body())
 

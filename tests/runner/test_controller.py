@@ -15,7 +15,9 @@ from steadyd.moment import Mark, PointKind, Stand
 from steadyd.records.apps import choosing, suspending
 from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.runner.engine import Engine
+from steadyd.runner.folder import Place
 from steadyd.runner.start import Plan
+from steadyd.store import Write
 from tests.runner.conftest import HELLO, World, ask, run, world
 
 WISH = choosing("", lambda before: before)
@@ -212,12 +214,18 @@ class Replacement:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.scratch = Place(file.parent, None)
+        self.writes: tuple[Write, ...] = (lambda _: self.told.append("committed"),)
+        self.told: list[str] = []
 
     async def put_in(self) -> None:
         self.file.write_text("other")
 
     async def put_back(self) -> None:
         self.file.unlink()
+
+    async def done(self) -> None:
+        self.told.append("done")
 
 
 READS = "export default { fetch: async () => new Response(await Bun.file('word').text().catch(() => 'none')) };\n"
@@ -256,6 +264,7 @@ def test_a_swap_brings_other_data_and_takes_it_back_where_it_does_not_start(root
                 plan = await here.fleet.ground.plan(turn.app, turn.version)
                 await here.controller.swap(turn, turn.version, plan, data=data)
             assert await here.ask() == "other"
+            assert data.told == ["committed", "done"]
             data.file.unlink()
 
             async def break_it() -> None:
@@ -266,6 +275,7 @@ def test_a_swap_brings_other_data_and_takes_it_back_where_it_does_not_start(root
             with pytest.raises(Exception, match="exit"):
                 await break_it()
             assert not data.file.exists()
+            assert data.told == ["committed", "done"]
             assert await here.ask() == "none"
 
     run(body())

@@ -89,6 +89,7 @@ PURE: Mapping[str, str] = {
     "steadyd.errors": "the vocabulary",
     "steadyd.model": "the nouns",
     "steadyd.moment": "moments of data as values",
+    "steadyd.backup.ltx": "which moments files of transactions reach",
     "steadyd.urls": "a value",
     "steadyd.webhook": "an address, read",
     "steadyd.edits": "the shortest way from one text to another",

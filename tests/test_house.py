@@ -105,6 +105,8 @@ PURE: Mapping[str, str] = {
     "steadyd.variables": "which names and sizes, and who gets which",
     "steadyd.schedule": "when a cron fires",
     "steadyd.crontab": "what is said of crons",
+    "steadyd.backup.target": "a place, read",
+    "steadyd.backup.layout": "where each thing lies",
     "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.agenda": "which cron is due, and what is done about it",
     "steadyd.runner.lifecycle": "the transition table",

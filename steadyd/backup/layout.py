@@ -59,7 +59,7 @@ def line(app_id: str, number: int, line_id: int) -> str:
 
 
 def ltx(line_key: str) -> str:
-    """Every LTX file that Litestream wrote for a line, by level: level 0 is `…/0/` in a folder, `…/0000/` in a bucket."""
+    """Every LTX file that Litestream wrote for a line: level 0 is `…/0/` in a folder, and `…/0000/` in a bucket."""
     return f"{line_key}/ltx"
 
 

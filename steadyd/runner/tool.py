@@ -1,4 +1,4 @@
-"""Running one of our scripts, or `bun install`, to its end in the sandbox: bounded in time and output."""
+"""Running one of our scripts, `bun install` or Litestream to its end in the sandbox: bounded in time and output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from steadyd.linux import userns
 from steadyd.linux.cgroup import Caps, Cgroups, Group
 from steadyd.runner import sandbox
 from steadyd.runner.confined import sandbox_files
-from steadyd.runner.engine import Engine
+from steadyd.runner.engine import BUN, Engine
 from steadyd.runner.process import UNCONFINED, Confinement, Exit, Process, Spawn, spawn
 
 OUTPUT_BYTES_MAX = 1 << 20
@@ -28,7 +28,7 @@ READS_AT_END = 32
 """More than a pipe holds (pipe(7): 1 MiB at most)."""
 PROBE_SECONDS_MAX = 10.0
 FILE_BYTES_MAX = 1 << 30
-"""Of any file that a tool writes."""
+"""Of any file that a tool writes, where its bounds say nothing else."""
 MEMORY_BYTES_MAX = 1 << 30
 PROCESSES_MAX = 256
 """Threads are processes, here."""
@@ -38,10 +38,11 @@ SCRIPT = ("--no-install", "--no-env-file", "--config=/dev/null")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one run may take of memory, and how much of what it says is kept."""
+    """What one run may take of memory, how much of what it says is kept, and how large a file it may write."""
 
     memory_bytes: int
     output_bytes: int
+    file_bytes: int = FILE_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +80,22 @@ class Tools:
         self.spawn = spawn
         self._system = sandbox.look_at_system()
         self._bounds: Bounds | None = None
+        self._program = BUN
 
-    def within(self, bounds: Bounds) -> Tools:
-        """The same for programs that may take other amounts than a build."""
+    def within(self, bounds: Bounds, program: str = BUN) -> Tools:
+        """The same for programs that may take other amounts than a build, and for another one of the engine folder."""
         other = copy.copy(self)
         other._bounds = bounds
+        other._program = program
         return other
 
     async def run(self, room: sandbox.Room, words: Sequence[str], seconds: float) -> Result:
         """Run `bun WORDS…` in `room`; a word may name paths with {app}, {engine} and the keys of `room.extra` and
         `room.shown`."""
-        bounds = self._bounds or Bounds(MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX)
+        bounds = self._bounds or Bounds(MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, FILE_BYTES_MAX)
         group = self._group(bounds.memory_bytes)
         try:
-            process, output = await self._start(room, words, group)
+            process, output = await self._start(room, words, group, bounds.file_bytes)
             collector = Collector(output, bounds.output_bytes)
             try:
                 done, _ = await asyncio.wait({process.ended}, timeout=seconds)
@@ -116,9 +119,11 @@ class Tools:
         group.cap(Caps(memory_bytes, 0, PROCESSES_MAX))
         return group
 
-    async def _start(self, room: sandbox.Room, words: Sequence[str], group: Group | None) -> tuple[Process, int]:
+    async def _start(
+        self, room: sandbox.Room, words: Sequence[str], group: Group | None, file_bytes: int
+    ) -> tuple[Process, int]:
         """The process, and what it prints."""
-        limits = ((resource.RLIMIT_FSIZE, FILE_BYTES_MAX), (resource.RLIMIT_CORE, 0))
+        limits = ((resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_CORE, 0))
         confinement = Confinement(join=group.join if group else (), limits=limits)
         output, output_end = os.pipe()
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -152,7 +157,7 @@ class Tools:
         paths = {"app": folder, "engine": engine}
         further = {**room.extra, **room.shown}
         paths |= {inner.strip("/"): inner if inside else str(outer) for inner, outer in further.items()}
-        return [f"{engine}/bun", *(word.format(**paths) for word in words)]
+        return [f"{engine}/{self._program}", *(word.format(**paths) for word in words)]
 
 
 class Collector:

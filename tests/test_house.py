@@ -55,8 +55,8 @@ ALLOWED: Mapping[str, str] = {
     "statement": "",
     "excerpt": "",
     "linux": "errors model reach",
-    "runner": "errors excerpt model names reach schedule settings terms manifest tree urls feed store records linux "
-    "statement variables moment",
+    "runner": "crontab errors excerpt model names reach schedule settings terms manifest tree urls feed store records "
+    "linux statement variables moment",
     "backup": "errors linux model moment records runner store tree urls terms",
     "web": "backup moment crontab edits patch errors model notices quantity reach settings terms tree urls feed store "
     "records runner variables envfile passwords",

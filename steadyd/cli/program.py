@@ -15,6 +15,7 @@ from steadyd.cli.diff import diff
 from steadyd.cli.doctor import doctor
 from steadyd.cli.env import env
 from steadyd.cli.follow import logs, requests
+from steadyd.cli.fork import fork
 from steadyd.cli.login import login, logout, whoami
 from steadyd.cli.notify import notify
 from steadyd.cli.operations import operations
@@ -32,7 +33,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Run apps": (run, serve, deploy),
     "Look": (apps, top, show, logs, requests, versions, diff, operations, open_app),
     "Change": (
-        *(start, stop, restart, rollback, rename, claim, settings, env, crons, notify),
+        *(start, stop, restart, rollback, fork, rename, claim, settings, env, crons, notify),
         *(allow, refuse, delete, undelete),
     ),
     "Reach in": (repl, sql),

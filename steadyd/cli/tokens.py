@@ -82,6 +82,14 @@ class Tokens:
             apps[name] = apps.pop(app)
             self._write({**self._read(), server: kept})
 
+    def share(self, server: str, app: str, name: str) -> None:
+        """The app `name` is for who may edit `app`."""
+        kept = self._of(server)
+        apps = kept.get("apps")
+        if isinstance(apps, dict) and app in apps:
+            apps[name] = apps[app]
+            self._write({**self._read(), server: kept})
+
     # Private
 
     def _of(self, server: str) -> dict[str, Any]:

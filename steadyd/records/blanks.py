@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from steadyd.store import Database
+from steadyd.store import Database, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,15 @@ class Blanks:
 
     async def leave(self, app_id: str, names: Mapping[str, bool], now: float) -> None:
         """The app knows these names, each with whether it is secret."""
-        rows = [(app_id, name, secret, now) for name, secret in names.items()]
-        await self._database.write(lambda db: db.executemany("INSERT OR IGNORE INTO blanks VALUES (?, ?, ?, ?)", rows))
+        await self._database.write(leaving(app_id, names, now))
 
     async def drop(self, app_id: str, names: Iterable[str]) -> None:
         """They have a value now, or are not wanted."""
         rows = [(app_id, name) for name in names]
         await self._database.write(lambda db: db.executemany("DELETE FROM blanks WHERE app_id = ? AND name = ?", rows))
+
+
+def leaving(app_id: str, names: Mapping[str, bool], now: float) -> Write:
+    """The same as part of a transaction."""
+    rows = [(app_id, name, secret, now) for name, secret in names.items()]
+    return lambda db: db.executemany("INSERT OR IGNORE INTO blanks VALUES (?, ?, ?, ?)", rows)

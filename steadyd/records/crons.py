@@ -212,6 +212,12 @@ class Crons:
         rows = await self._database.read(lambda db: db.execute(sql, (app_id, version)).fetchall())
         return {str(row[0]): str(row[1]) for row in rows}
 
+    async def said_by(self, app_id: str, version: int) -> tuple[Cron, ...]:
+        """Those of a version's own file, by id."""
+        sql = "SELECT said FROM version_crons WHERE app_id = ? AND number = ? ORDER BY id"
+        rows = await self._database.read(lambda db: db.execute(sql, (app_id, version)).fetchall())
+        return tuple(Cron(**json.loads(str(row[0]))) for row in rows)
+
     async def key(self, app_id: str) -> str:
         """What the requests of an app's crons are signed with; made when it is first wanted, and kept."""
         sql = "SELECT cron_key FROM apps WHERE id = ?"

@@ -136,18 +136,19 @@ class Environment:
         )
         return await self._database.read(lambda db: {row[0]: Revision(*row[1:]) for row in db.execute(sql, (app_id,))})
 
-    async def back_to(self, app_id: str, version: int) -> Change:
-        """The change that gives an app the variables with which `version` ran last, in all contexts.
+    async def back_to(self, app_id: str, version: int | None) -> Change:
+        """The change that gives an app the variables with which `version` ran last (None: that the app has now), in all
+        contexts.
 
         Raises:
             SteadyError: `not_found` if they are no longer kept; `secrets_locked`.
         """
 
         def query(db: Connection) -> Change:
-            revision = _revision_of(db, app_id, version)
-            sql = f"SELECT context, name, secret, sealed FROM variables WHERE app_id = ?1 AND {AT_REVISION}"
+            when, at = (IN_FORCE, ()) if version is None else (AT_REVISION, (_revision_of(db, app_id, version),))
+            sql = f"SELECT context, name, secret, sealed FROM variables WHERE app_id = ?1 AND {when}"
             values: dict[Place, Value | None] = {}
-            for context, name, secret, sealed in db.execute(sql, (app_id, revision)):
+            for context, name, secret, sealed in db.execute(sql, (app_id, *at)):
                 values[context, name] = Value(self._text(app_id, (context, name), sealed), bool(secret))
             return Change(values, frozenset(CONTEXTS))
 

@@ -30,14 +30,24 @@ class Household:
         Raises:
             SteadyError: `disk_full` with `details` {used, limit}, in bytes.
         """
-        limit = self._ground.apps.policy.guest_limits.disk_bytes
-        if owner.kind is not Kind.GUEST or not limit:
+        if not self._limit(owner):
             return
         kept = await self._ground.versions.contents_of(owner.id)
         found = await asyncio.to_thread(_addressed, contents)
-        new = {address: length for address, length in found if address not in kept}
-        used, more = sum(kept.values()) + await self.written(owner), sum(new.values())
-        if more and used + more > limit:
+        await self.check_bytes(owner, sum({at: length for at, length in found if at not in kept}.values()))
+
+    async def check_bytes(self, owner: Principal, more: int) -> None:
+        """Let a guest add so many bytes.
+
+        Raises:
+            SteadyError: as `check_room`.
+        """
+        limit = self._limit(owner)
+        if not limit or not more:
+            return
+        kept = await self._ground.versions.contents_of(owner.id)
+        used = sum(kept.values()) + await self.written(owner)
+        if used + more > limit:
             raise SteadyError(
                 "disk_full",
                 f"Your apps hold {size(used)} of the {size(limit)} that a guest has, and this adds {size(more)}. "
@@ -59,6 +69,12 @@ class Household:
             elif app.id not in running:  # what runs is looked at within a second, and is no reason to wait
                 total += await self._quota.held(_at_rest(place))
         return total
+
+    # Private
+
+    def _limit(self, owner: Principal) -> int:
+        """What a guest's apps may hold together; 0 is no limit, as it is for everybody else."""
+        return self._ground.apps.policy.guest_limits.disk_bytes if owner.kind is Kind.GUEST else 0
 
 
 def watched(fleet: Fleet) -> list[Watched]:

@@ -9,6 +9,7 @@ from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
+from steadyd.runner.forks import Forks
 from steadyd.runner.household import Household, watched
 from steadyd.runner.identity import Identity
 from steadyd.runner.install import Installer
@@ -36,6 +37,7 @@ class Workshop:
     quota: Quota
     repls: Repls
     household: Household
+    forks: Forks
 
     async def recover(self) -> None:
         """After a start, before anything runs: settle what the last daemon left half done."""
@@ -60,6 +62,7 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
     fleet.on_failed = Retreats(fleet, operations, deployer).failed
     repls = Repls(fleet, spawn)
     quota = Quota(ground.folder, spawn, lambda: repls.watched(watched(fleet)))
+    household = Household(ground, quota)
     return Workshop(
         fleet=fleet,
         operations=operations,
@@ -70,5 +73,6 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
         trials=trials,
         quota=quota,
         repls=repls,
-        household=Household(ground, quota),
+        household=household,
+        forks=Forks(controller, trials.copies, removal, household),
     )

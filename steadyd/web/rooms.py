@@ -21,6 +21,7 @@ from steadyd.runner.controller import Controller
 from steadyd.runner.crons import Scheduler
 from steadyd.runner.deploy import Deployer
 from steadyd.runner.fleet import Fleet
+from steadyd.runner.forks import Forks
 from steadyd.runner.household import Household
 from steadyd.runner.identity import Identity
 from steadyd.runner.logs import Logs
@@ -118,6 +119,10 @@ class Rooms:
     @property
     def removal(self) -> Removal:
         return self.workshop.removal
+
+    @property
+    def forks(self) -> Forks:
+        return self.workshop.forks
 
     @property
     def deployer(self) -> Deployer:

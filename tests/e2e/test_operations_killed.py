@@ -113,6 +113,18 @@ def purge(daemon: Daemon) -> httpx.Response:
     return daemon.api("DELETE", "/apps/hello?purge=1")
 
 
+def fork(daemon: Daemon) -> httpx.Response:
+    return daemon.api("POST", "/apps/hello/fork", json={"name": "branch"})
+
+
+def forked(daemon: Daemon) -> bool:
+    """The whole of it is there, or nothing."""
+    if daemon.api("GET", "/apps/branch").status_code == 404:
+        return False
+    assert daemon.ask("branch").json() == daemon.ask("hello").json()
+    return True
+
+
 WORKS = (
     Work("deploy", deploy("two"), lambda daemon: app(daemon)["version"] > 1, post("rollback", {"version": 1})),
     Work("rollback", post("rollback", {"version": 1}), lambda daemon: app(daemon)["version"] == 1, deploy("two")),
@@ -126,6 +138,7 @@ WORKS = (
     Work("restart", post("restart"), lambda daemon: app(daemon)["state"] == "running"),
     Work("stop", post("stop", {"hold": True}), lambda daemon: app(daemon)["state"] == "held", post("start")),
     Work("start", post("start"), lambda daemon: app(daemon)["state"] != "held", post("stop", {"hold": True})),
+    Work("fork", fork, forked, lambda daemon: daemon.api("DELETE", "/apps/branch?purge=1")),
     Work("suspend", post("suspend"), lambda daemon: app(daemon)["state"] == "suspended", post("resume")),
     Work("resume", post("resume"), lambda daemon: app(daemon)["state"] != "suspended", post("suspend")),
     Work(

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -236,3 +237,24 @@ def test_a_large_database_is_copied_as_a_small_one_is(app: Path, tmp_path: Path)
         found = copy.execute("SELECT sum(length(x)), group_concat(hex(substr(x, 1, 8))) FROM t").fetchone()
         assert found == wanted
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_databases_are_of_one_moment(app: Path, tmp_path: Path) -> None:
+    """Logs first, one right after the other; a rollback journal's database among them hurts nobody."""
+    for name, mode in (("a.db", "wal"), ("b.db", "delete"), ("c/c.db", "wal")):
+        (app / name).parent.mkdir(exist_ok=True)
+        with closing(sqlite3.connect(app / name)) as db:
+            db.executescript(f"PRAGMA journal_mode = {mode}; CREATE TABLE t (a); INSERT INTO t VALUES ('{name}');")
+    began = time.time() * 1000
+    told = snapshot(app, tmp_path / "copy")
+    assert sorted(told["databases"]) == sorted(told["moments"]) == ["a.db", "b.db", "c/c.db"]
+    assert all(began - 1_000 < at < time.time() * 1000 + 1_000 for at in told["moments"].values())
+    for name in told["databases"]:
+        with closing(sqlite3.connect(tmp_path / "copy" / name)) as copy:
+            assert copy.execute("SELECT a FROM t").fetchall() == [(name,)]
+
+
+def test_what_litestream_keeps_beside_a_database_is_another_history(app: Path, tmp_path: Path) -> None:
+    write_files(app, {"a.txt": "mine", ".data.sqlite-litestream/ltx/0/1.ltx": "x", "-litestream/b.txt": "mine"})
+    snapshot(app, tmp_path / "copy")
+    assert sorted(files_in(tmp_path / "copy")) == ["-litestream", "-litestream/b.txt", "a.txt"]

@@ -170,6 +170,7 @@ CALLS: Mapping[str, Row] = {
     f"GET {APP}/versions/{{n}}/archive": Row(OWNER_LOOKS),
     f"GET {APP}/versions/{{n}}/files": Row(OWNER_LOOKS),
     f"GET {APP}/versions/{{n}}/files/{{path}}": Row(OWNER_LOOKS),
+    f"POST {APP}/fork": Row(OWNER_DOES, {"name": "{fresh}"}),
     # people
     "GET /api/me": Row({**ONESELF, "read": OK, "elsewhere": OK}),
     "PATCH /api/me": Row(ONESELF, {}),

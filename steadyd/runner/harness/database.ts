@@ -49,22 +49,88 @@ function stillness(path: string): string | undefined {
   return [head(path, HEADER_BYTES).toString("hex"), size, mtimeNs, ino].join();
 }
 
+function copyPinned(from: string, to: string, parts: string[]): void {
+  const pinned = new Pinned(from, to);
+  try {
+    for (const part of parts) pinned.copy(part);
+  } finally {
+    pinned.close();
+  }
+  recover(to);
+}
+
+export type Pair = { from: string; to: string };
+
+// All as of one moment, as near as can be: every read transaction begins before the first byte is copied, and the logs,
+// which decide what the moment is, come one right after the other. `done` is told each one's moment, or what went wrong.
+export function copyTogether(pairs: Pair[], done: (pair: Pair, at: number, error?: any) => void): void {
+  const tried = (pair: Pair, work: () => void): boolean => {
+    try {
+      work();
+      return true;
+    } catch (error) {
+      done(pair, 0, error);
+      return false;
+    }
+  };
+  const quiet: Pair[] = [];
+  const held: [Pair, Pinned][] = [];
+  for (const pair of pairs)
+    tried(pair, () => {
+      const isLogged = head(pair.from, HEADER_BYTES)[WRITE_VERSION_AT] === 2;
+      if (isLogged) held.push([pair, new Pinned(pair.from, pair.to)]);
+      else quiet.push(pair);
+    });
+  const logged = held.filter(([pair, pinned]) => tried(pair, () => pinned.copyLog()));
+  for (const pair of quiet) {
+    const at = Date.now();
+    if (tried(pair, () => copyQuiet(pair.from, pair.to) || copyPinned(pair.from, pair.to, [""]))) done(pair, at);
+  }
+  const copied = logged.filter(([pair, pinned]) => tried(pair, () => pinned.copy("")));
+  for (const [, pinned] of held) pinned.close();
+  for (const [pair, pinned] of copied) if (tried(pair, () => recover(pair.to))) done(pair, pinned.at);
+}
+
 // Under a read transaction nothing but the log's committed part reaches the file, and the log is not started over.
 // So the log first, then the file, both cut anywhere, recover to a committed state at or after the transaction's.
-function copyPinned(from: string, to: string, parts: string[]): void {
-  const opened: number[] = [];
-  const source = new Database(from, { readwrite: true, create: false });
-  try {
-    source.exec(`PRAGMA busy_timeout = ${BUSY_MS_MAX}`);
-    source.exec("BEGIN");
-    source.query("SELECT count(*) FROM sqlite_schema").get();
-    for (const part of parts) copyKeptOpen(from + part, to + part, opened);
-  } finally {
-    source.close();
-    // Closing any descriptor of a file drops all of this process's POSIX locks on it, SQLite's too: so only now.
-    opened.forEach((fd) => closeSync(fd));
+class Pinned {
+  at = 0;
+  readonly #source: Database;
+  readonly #opened: number[] = [];
+
+  constructor(
+    readonly from: string,
+    readonly to: string,
+  ) {
+    this.#source = new Database(from, { readwrite: true, create: false });
+    try {
+      this.#source.exec(`PRAGMA busy_timeout = ${BUSY_MS_MAX}`);
+      this.#source.exec("BEGIN");
+      this.#source.query("SELECT count(*) FROM sqlite_schema").get();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
-  const copy = new Database(to, { readwrite: true, create: false });
+
+  copyLog(): void {
+    this.copy("-wal");
+    this.at = Date.now();
+  }
+
+  copy(part: string): void {
+    copyKeptOpen(this.from + part, this.to + part, this.#opened);
+  }
+
+  close(): void {
+    this.#source.close();
+    // Closing any descriptor of a file drops all of this process's POSIX locks on it, SQLite's too: so only now.
+    this.#opened.splice(0).forEach((fd) => closeSync(fd));
+  }
+}
+
+function recover(path: string): void {
+  const copy = new Database(path, { readwrite: true, create: false });
   copy.exec("PRAGMA synchronous = OFF");
   copy.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   copy.close();

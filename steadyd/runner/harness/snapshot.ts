@@ -3,38 +3,46 @@
 //   bun --no-install snapshot.ts DEST [--shipped LIST.json] [--kept LIST.json] [--max-bytes N] [--max-files N]
 //
 // The first LIST.json is an array of the version's own paths, which are left out; a database among them has been the
-// app's since it was first opened and is copied. The second names databases that are in DEST already. Links, pipes, sockets, devices and node_modules are left out, too.
+// app's since it was first opened and is copied. The second names databases that are in DEST already. Links, pipes,
+// sockets, devices, node_modules and what Litestream keeps beside a database are left out, too.
+//
+// Databases come last and together; the JSON on standard output tells the moment of each, in ms since 1970.
 // Exit codes: 0 done, 1 failed, 2 usage, 3 a limit was reached: DEST is incomplete and worth nothing.
 
 import { accessSync, constants, copyFileSync, lstatSync, mkdirSync } from "node:fs";
 import { readdirSync, readFileSync, utimesSync, type Stats } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { copyDatabase, discard, isDatabase, SIDE_FILES } from "./database.ts";
+import { copyTogether, discard, isDatabase, type Pair, SIDE_FILES } from "./database.ts";
 
 const SKIPPED_LISTED_MAX = 100;
 const LIMIT_REACHED = 3;
 const PATH_BYTES_MAX = 4_000; // the kernel takes 4,096 (path_resolution(7)), and DEST comes before it
+const TOGETHER_MAX = 100; // databases that are held open at a time
+const REPLICATION = /^\..+-litestream$/; // of the original's history, which the copy does not share
 
 type Skipped = { path: string; reason: string };
 
 const { destination, shipped, kept, maxBytes, maxFiles } = parse();
 const shippedFolders = new Set([...shipped].flatMap(parentsOf));
 const databases: string[] = [];
+const moments: Record<string, number> = {};
+const found: (Pair & { stats: Stats })[] = [];
 const skipped: Skipped[] = [];
 let files = 0; // folders count as well: a million empty ones are as bad
 let bytes = 0;
 
 mkdirSync(destination, { recursive: true });
 for (const folders = [""]; folders.length; ) visit(folders.pop()!, folders);
-console.log(JSON.stringify({ databases, files, bytes, skipped }));
+while (found.length) takeDatabases(found.splice(0, TOGETHER_MAX));
+console.log(JSON.stringify({ databases, moments, files, bytes, skipped }));
 
 function visit(folder: string, folders: string[]): void {
   for (const name of namesIn(folder)) {
     const path = join(folder, name);
     const found = look(path);
     if (found?.isDirectory()) {
-      if (name === "node_modules" || resolve(path) === destination) continue;
+      if (name === "node_modules" || REPLICATION.test(name) || resolve(path) === destination) continue;
       if (Buffer.byteLength(path) > PATH_BYTES_MAX) {
         skip(path.slice(0, 100) + "…", "its path is too long");
         continue;
@@ -49,37 +57,55 @@ function visit(folder: string, folders: string[]): void {
   }
 }
 
-function take(path: string, found: Stats): void {
+function take(path: string, stats: Stats): void {
   if (besideDatabase(path)) return;
-  try {
+  attempt(path, () => {
     const database = isDatabase(path);
     if (shipped.has(path) && !(database && writable(path))) return;
-    count(found.size + (database ? (look(path + "-wal")?.size ?? 0) : 0));
+    count(stats.size + (database ? (look(path + "-wal")?.size ?? 0) : 0));
     if (database && kept.has(path)) {
       databases.push(path);
       return;
     }
     const target = join(destination, path);
     mkdirSync(dirname(target), { recursive: true });
-    if (database) takeDatabase(path, target);
-    else copyFileSync(path, target, constants.COPYFILE_FICLONE);
-    utimesSync(target, found.atime, found.mtime);
+    if (database) found.push({ from: path, to: target, stats });
+    else {
+      copyFileSync(path, target, constants.COPYFILE_FICLONE);
+      utimesSync(target, stats.atime, stats.mtime);
+    }
+  });
+}
+
+function takeDatabases(together: typeof found): void {
+  const times = new Map(together.map(({ from, stats }) => [from, stats]));
+  copyTogether(together, ({ from, to }, at, error) =>
+    attempt(from, () => {
+      if (error) takeDamaged(from, to, error);
+      else {
+        databases.push(from);
+        moments[from] = at;
+      }
+      const { atime, mtime } = times.get(from)!;
+      utimesSync(to, atime, mtime);
+    }),
+  );
+}
+
+function takeDamaged(path: string, target: string, error: any): void {
+  if (!/CORRUPT|NOTADB/.test(error.code)) throw error;
+  discard(target); // a damaged one is kept as it is: somebody may want to rescue its rows
+  for (const suffix of ["", ...SIDE_FILES])
+    if (look(path + suffix)?.isFile()) copyFileSync(path + suffix, target + suffix);
+  skip(path, "a damaged database, copied as it is");
+}
+
+function attempt(path: string, work: () => void): void {
+  try {
+    work();
   } catch (error: any) {
     if (!["ENOENT", "EACCES", "ELOOP", "ENAMETOOLONG"].includes(error.code)) fail(1, `${path}: ${error.message}`);
     skip(path, error.code === "ENOENT" ? "vanished meanwhile" : "cannot be read");
-  }
-}
-
-function takeDatabase(path: string, target: string): void {
-  try {
-    copyDatabase(path, target);
-    databases.push(path);
-  } catch (error: any) {
-    if (!/CORRUPT|NOTADB/.test(error.code)) throw error;
-    discard(target); // a damaged one is kept as it is: somebody may want to rescue its rows
-    for (const suffix of ["", ...SIDE_FILES])
-      if (look(path + suffix)?.isFile()) copyFileSync(path + suffix, target + suffix);
-    skip(path, "a damaged database, copied as it is");
   }
 }
 

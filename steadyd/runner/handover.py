@@ -1,0 +1,53 @@
+"""Data that was copied or unpacked beside an app becomes its own: its uid, on the disk for good, in its place.
+
+Nothing runs in the folder and no app reaches it, so what a name leads to stays the same while this walks.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from steadyd.runner.folder import FOLDER_MODE, Place, make_root
+
+PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def hand_over(source: Path, place: Place) -> None:
+    """Move the folder `source` to where the app of `place` runs, which has none or an empty one. Blocks; durable when
+    it returns."""
+    make_root(place)
+    pending = [source]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                else:
+                    _settle(entry.path, place.uid)
+        _settle(folder, place.uid)
+    if place.uid is not None:
+        os.chown(source, 0, place.uid)
+    source.chmod(FOLDER_MODE)
+    os.rename(source, place.app)
+    _settle(place.root, None)
+
+
+# Private
+
+
+def _settle(path: str | Path, uid: int | None) -> None:
+    """It belongs to `uid` and is on the disk; anything but files and folders is taken out."""
+    mode = os.lstat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        os.unlink(path)
+        return
+    descriptor = os.open(path, PLAIN)
+    try:
+        if uid is not None:
+            os.fchown(descriptor, uid, uid)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -38,6 +38,8 @@ STATUS: Mapping[str, int] = {
     "sql_error": 422,
     "database_damaged": 422,
     "query_timeout": 422,
+    "not_reachable": 422,
+    "backup_broken": 422,
     "rate_limited": 429,
     "headers_too_large": 431,
     "suspended": 451,

@@ -89,6 +89,8 @@ PURE: Mapping[str, str] = {
     "steadyd.errors": "the vocabulary",
     "steadyd.model": "the nouns",
     "steadyd.moment": "moments of data as values",
+    "steadyd.backup.when": "a moment as people say it",
+    "steadyd.backup.truth": "whether a backup is one",
     "steadyd.backup.ltx": "which moments files of transactions reach",
     "steadyd.urls": "a value",
     "steadyd.webhook": "an address, read",

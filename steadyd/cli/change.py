@@ -111,16 +111,21 @@ def claim(client: Client, name: str, guest_token: str | None, as_json: bool) -> 
 @click.option("--env", "with_env", is_flag=True, help="Go back to the variables it ran with, too.")
 @click.option(
     "--data",
-    type=click.Choice(["keep"]),
     default="keep",
     show_default=True,
+    metavar="keep|version|TIME",
     envvar="STEADYD_ROLLBACK_DATA",
-    help="What becomes of the app's databases.",
+    help="What becomes of the app's data: kept, as when that version was live last, or as it was at a moment.",
 )
 @uses_server_beside_data
 @json_option
 def rollback(client: Client, name: str, version: int, with_env: bool, data: str, as_json: bool) -> None:
-    """Make an earlier version live again."""
+    """Make an earlier version live again; with --env and --data everything goes back to one moment."""
+    from steadyd.cli.restore import meaning, spoken
+
+    if data not in ("keep", "version"):
+        meaning(client, name, data)
+        data = spoken(data)
     steps = Steps()
     with following(client, name, steps):
         body = {"version": version, "data": data} | ({"env": True} if with_env else {})

@@ -8,6 +8,7 @@ from steadyd import __version__
 from steadyd.cli.allow import allow, refuse
 from steadyd.cli.apps import apps, open_app, show, versions
 from steadyd.cli.appsettings import settings
+from steadyd.cli.backups import backups
 from steadyd.cli.change import claim, delete, rename, restart, rollback, start, stop, undelete
 from steadyd.cli.crons import crons
 from steadyd.cli.deploy import deploy
@@ -20,6 +21,7 @@ from steadyd.cli.login import login, logout, whoami
 from steadyd.cli.notify import notify
 from steadyd.cli.operations import operations
 from steadyd.cli.repl import repl
+from steadyd.cli.restore import restore
 from steadyd.cli.run import run
 from steadyd.cli.secrets import secrets
 from steadyd.cli.serve import serve
@@ -37,6 +39,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
         *(allow, refuse, delete, undelete),
     ),
     "Reach in": (repl, sql),
+    "Go back": (backups, restore),
     "People": (login, logout, whoami, token, users, suspend, resume),
     "Check": (doctor, secrets),
 }

@@ -150,6 +150,20 @@ class Journal:
         sql = f"SELECT {DEPLOY_COLUMNS} FROM deploys WHERE app_id = ? ORDER BY id DESC LIMIT ?"
         return await self._database.read(lambda db: [_deploy(row) for row in db.execute(sql, (app_id, limit))])
 
+    async def made_live(self, app_id: str, version: int) -> list[int]:
+        """The operations that made `version` live, the oldest first."""
+        sql = (
+            "SELECT operation_id FROM deploys WHERE app_id = ? AND version = ? AND status = 'live'"
+            " AND operation_id IS NOT NULL ORDER BY id"
+        )
+        return await self._database.read(lambda db: [int(str(row[0])) for row in db.execute(sql, (app_id, version))])
+
+    async def live_at(self, app_id: str, at: float) -> int:
+        """Which version was live at `at`, seconds since 1970; 0 where that is not known any more."""
+        sql = "SELECT version FROM deploys WHERE app_id = ? AND status = 'live' AND finished_at <= ? ORDER BY id DESC"
+        found = await self._database.read(lambda db: one(db, f"{sql} LIMIT 1", (app_id, at)))
+        return int(found[0]) if found else 0
+
     async def add_event(self, app_id: str, event: Event) -> None:
         """Remember an event; the oldest beyond the limit go."""
 

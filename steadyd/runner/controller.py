@@ -116,16 +116,37 @@ class Controller:
                     await data.done()
         return tuple(aside)
 
-    async def swap_live(self, turn: Turn, plan: Plan, *writes: Write) -> None:
+    async def swap_live(self, turn: Turn, plan: Plan, *writes: Write, data: Exchange | None = None) -> None:
         """The same for the version that is live already.
 
         Raises:
             SteadyError: `deploy_failed` where it does not start that way; nothing is changed.
         """
         try:
-            await self.swap(turn, turn.version, plan, *writes)
+            await self.swap(turn, turn.version, plan, *writes, data=data)
         except Failure as failure:
             raise _unchanged(failure, turn.app.name) from failure
+
+    async def exchange(self, turn: Turn, data: Exchange) -> None:
+        """Give the live version other data: by a swap, or at rest where it is held.
+
+        Raises:
+            SteadyError: `deploy_failed` where it does not start on it; nothing is changed.
+        """
+        plan = await self._ground.plan(turn.app, turn.version)
+        if not turn.app.held:
+            await self.swap_live(turn, plan, data=data)
+            return
+        async with turn.operation.step("switch"), turn.runtime.swap():
+            pointing = await self._pointing(turn)
+            try:
+                await data.put_in()
+                await self._ground.link(turn.app, turn.version)
+                await turn.operation.commit(*pointing, *data.writes)
+            except BaseException:
+                await data.put_back()
+                raise
+            await data.done()
 
     async def become(self, turn: Turn, plan: Plan, *writes: Write, fits: bool = False) -> None:
         """Make `writes` true of the live version: at once where nothing runs, or what runs `fits` already; else with a

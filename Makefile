@@ -7,12 +7,12 @@ PY := .venv/bin/python
 RUN_READY := .venv/.ready-run
 TEST_READY := .venv/.ready-test
 BENCH_READY := .venv/.ready-bench
-SOAK_ROUNDS ?= 1000
+ROUNDS ?= 1000
 TESTS_AT_ONCE ?= 2
 # What `make quick` leaves out: tests that want a sandbox, the npm registry, Chromium, a real Bun, or seconds.
-QUICK := not (sandbox or network or browser or process or slow)
+QUICK := not (sandbox or network or browser or process or slow) and not soak
 
-.PHONY: help setup run test quick check fix bench soak bare-root test-cgroup2 clean
+.PHONY: help setup run test quick check fix bench soak again bare-root test-cgroup2 clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,9 +53,12 @@ fix: $(TEST_READY) ## Mend what ruff can mend
 bench: $(BENCH_READY) ## Measure against nginx, HAProxy, Caddy, Traefik and bare Bun
 	@$(PY) -m bench $(ARGS)
 
-soak: $(TEST_READY) ## All tests again and again (SOAK_ROUNDS=1000) until one fails or Ctrl-C
-	@round=1; while [ $$round -le $(SOAK_ROUNDS) ]; do \
-		echo "soak: round $$round of $(SOAK_ROUNDS)"; $(PY) -m pytest $(ARGS) || exit 1; round=$$((round + 1)); done
+soak: $(TEST_READY) ## The long tests: minutes each, a history with faults and then everything checked
+	@$(PY) -m pytest -m soak -s $(ARGS)
+
+again: $(TEST_READY) ## All tests again and again (ROUNDS=1000) until one fails or Ctrl-C
+	@round=1; while [ $$round -le $(ROUNDS) ]; do \
+		echo "round $$round of $(ROUNDS)"; $(PY) -m pytest $(ARGS) || exit 1; round=$$((round + 1)); done
 
 bare-root: ## Try the README's commands in a fresh minimal Debian (needs root and debootstrap; minutes)
 	@bash scripts/bare-root-test

@@ -109,6 +109,7 @@ PURE: Mapping[str, str] = {
     "steadyd.crontab": "what is said of crons",
     "steadyd.backup.target": "a place, read",
     "steadyd.backup.layout": "where each thing lies",
+    "steadyd.backup.trouble": "what an error means",
     "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.agenda": "which cron is due, and what is done about it",
     "steadyd.runner.lifecycle": "the transition table",

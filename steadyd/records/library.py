@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from steadyd.records.accounts import Accounts
 from steadyd.records.apps import Apps
 from steadyd.records.blanks import Blanks
-from steadyd.records.captures import Captures
-from steadyd.records.contents import Contents
 from steadyd.records.crons import Crons
 from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
@@ -46,8 +44,6 @@ class Library:
     engines: Engines
     lines: Lines
     points: Points
-    captures: Captures
-    contents: Contents
 
 
 def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
@@ -68,6 +64,4 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         engines=Engines(database),
         lines=Lines(database),
         points=Points(database),
-        captures=Captures(database),
-        contents=Contents(database),
     )

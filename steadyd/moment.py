@@ -80,3 +80,23 @@ class Point:
     operation: int | None
     state: PointState
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """An app's files that are no database, as they were at one moment. Times are in seconds since 1970."""
+
+    id: int
+    app_id: str
+    at: float
+    """When they were first found like this."""
+    manifest: str
+    """SHA-256 of the list of them; "" if there is none."""
+    files: int
+    bytes: int
+    seen_at: float
+    """When they were last found like this."""
+    skipped: int = 0
+    """Links, FIFOs, devices and sockets beside them, which nobody keeps."""
+    problem: str = ""
+    """Why this is not all of them; "" if it is."""

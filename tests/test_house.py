@@ -81,7 +81,7 @@ calls down into runner). backup lies between web and runner: runner knows it as 
 laptop wire them."""
 
 SEAMS: Mapping[str, tuple[str, ...]] = {
-    "steadyd.proxy.service": ("runner", "web", "control", "backup"),
+    "steadyd.proxy.service": ("runner", "web", "control"),
 }
 """Module → the rooms that may import it although ALLOWED parts them: protocols, which one side calls and another is."""
 

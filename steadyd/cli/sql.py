@@ -39,7 +39,7 @@ Print = Callable[[Answer], None]
 @click.argument("name")
 @click.argument("query", required=False)
 @click.option("--database", metavar="FILE", help="Which database.  [default: the only one]")
-@click.option("--write", is_flag=True, help="Let statements change the data: comes with restore points.")
+@click.option("--write", is_flag=True, help="Let statements change the data, after a restore point.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @uses_server
 @json_option
@@ -51,10 +51,10 @@ def sql(
     The app may run or sleep meanwhile. Without a terminal, statements are read from standard input.
     """
     show = print_json if as_json else _print_csv if as_csv else _print_table
-    if write:
-        Base(client, name, database or "data.sqlite").ask(query or "SELECT 1", write=True)
-    base = Base(client, name, database or _only(client, name))
-    if query is not None:
+    base = Base(client, name, database or _only(client, name), write)
+    if query is not None and write:
+        show(base.ask(query))
+    elif query is not None:
         for statement in statements(query) or [query]:
             show(base.ask(statement))
     elif sys.stdin.isatty():
@@ -70,8 +70,9 @@ class Base:
     client: Client
     app: str
     file: str
+    write: bool = False
 
-    def ask(self, sql: str, params: tuple[str, ...] = (), write: bool = False) -> Answer:
+    def ask(self, sql: str, params: tuple[str, ...] = ()) -> Answer:
         """What the statement finds.
 
         Raises:
@@ -80,7 +81,7 @@ class Base:
         from steadyd.cli.client import app_path
 
         path = app_path(self.app, f"/databases/{quote(self.file)}/query")
-        body = {"sql": sql, "params": list(params)} | ({"write": True} if write else {})
+        body = {"sql": sql, "params": list(params)} | ({"write": True} if self.write else {})
         return self.client.call("POST", path, body, app=self.app)
 
 

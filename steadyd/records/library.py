@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from steadyd.records.accounts import Accounts
 from steadyd.records.apps import Apps
 from steadyd.records.blanks import Blanks
+from steadyd.records.captures import Captures
+from steadyd.records.contents import Contents
 from steadyd.records.crons import Crons
 from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
@@ -15,6 +17,7 @@ from steadyd.records.lines import Lines
 from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.records.points import Points
+from steadyd.records.statements import Statements
 from steadyd.records.targets import Targets
 from steadyd.records.tokens import Tokens
 from steadyd.records.versions import Versions
@@ -44,6 +47,9 @@ class Library:
     engines: Engines
     lines: Lines
     points: Points
+    captures: Captures
+    contents: Contents
+    statements: Statements
 
 
 def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
@@ -64,4 +70,7 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         engines=Engines(database),
         lines=Lines(database),
         points=Points(database),
+        captures=Captures(database),
+        contents=Contents(database),
+        statements=Statements(database),
     )

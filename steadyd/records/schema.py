@@ -244,6 +244,19 @@ STEADY = (
     CREATE TABLE contents (sha256 TEXT PRIMARY KEY, bytes INTEGER NOT NULL, at REAL NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE epochs (epoch INTEGER PRIMARY KEY, at REAL NOT NULL, target TEXT NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE captures ADD COLUMN seen_at REAL NOT NULL DEFAULT 0;
+    ALTER TABLE captures ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+    """,
+    # What somebody asked of an app's databases: the text alone, neither its parameters nor what it found.
+    """
+    CREATE TABLE statements (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+        principal_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE, at REAL NOT NULL, file TEXT NOT NULL,
+        sql TEXT NOT NULL, write INTEGER NOT NULL, error TEXT NOT NULL, ms REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX statements_of_person ON statements (app_id, principal_id, id);
+    """,
 )
 
 TELEMETRY = (

@@ -85,7 +85,7 @@ class Folder:
         self._prepare()
         self._point_modules(modules)
         changes = self._read_changes()
-        self._before = frozenset(self._shipped())
+        self._before = frozenset(shipped(self._place))
         wanted = {file.path for file in files if not _is_database(self._blobs, file)}
         # Recorded before anything changes: after a crash, both old and new paths are known to be ours.
         self._remember(SHIPPED, sorted(self._before | wanted))
@@ -114,7 +114,7 @@ class Folder:
 
     def has_written(self) -> bool:
         """Whether the folder holds a file that no version shipped, or a database. Links are not followed."""
-        self._before = frozenset(self._shipped())
+        self._before = frozenset(shipped(self._place))
         pending = [""]
         while pending:  # os.walk recurses, and an app's folders may be deeper than Python's stack
             inner = pending.pop()
@@ -164,12 +164,6 @@ class Folder:
         else:
             with contextlib.suppress(FileExistsError):
                 path.mkdir(mode=0o755)
-
-    def _shipped(self) -> list[str]:
-        try:
-            return list(json.loads((self._place.root / SHIPPED).read_bytes()))
-        except (FileNotFoundError, ValueError):
-            return []
 
     def _read_changes(self) -> Changes:
         try:
@@ -301,6 +295,14 @@ class Folder:
             found = None
         if found is None:
             os.mkdir(name, 0o755, dir_fd=parent)
+
+
+def shipped(place: Place) -> list[str]:
+    """Paths of the files that the version in the folder ships. Blocks."""
+    try:
+        return list(json.loads((place.root / SHIPPED).read_bytes()))
+    except (FileNotFoundError, ValueError):
+        return []
 
 
 def make_root(place: Place) -> None:

@@ -1,12 +1,14 @@
-"""Reading an app's databases, running or asleep. What the app wrote is hostile: only a child opens it, as the app, in
-the sandbox, with nothing to write to but a copy."""
+"""An app's databases, running or asleep. What the app wrote is hostile: only a child opens it, as the app, in the
+sandbox, and what the child says is believed no more than the app is."""
 
 from __future__ import annotations
 
 import base64
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ from steadyd.statement import statements
 QUERY_SECONDS_MAX = 5.0
 """With the start of the child."""
 LIST_SECONDS_MAX = 5.0
+CHECK_SECONDS_MAX = 60.0
 MEMORY_BYTES_MAX = 256 << 20
-SQL_BYTES_MAX = 16 << 10
+SQL_BYTES_MAX = 64 << 10
 PARAMS_BYTES_MAX = 32 << 10
 ROWS_MAX = 1_000
 ROWS_BYTES_MAX = 1 << 20
@@ -33,17 +36,31 @@ ANSWER_BYTES = ROWS_BYTES_MAX + (256 << 10)
 EXACT_BELOW = 2**53
 """Beyond it a JSON number is not an integer any more to everybody who reads it."""
 
-Value = None | int | float | str | bytes
+MESSAGE_CHARACTERS_MAX = 2_000
+CODES = frozenset(
+    {"conflict", "database_damaged", "disk_full", "invalid", "not_found", "row_changed", "sql_error", "too_large"}
+)
+"""What a child may say."""
+
+Value = None | int | float | str | bytes | Mapping[str, Any]
+"""As it is bound; an object is one of harness/value.ts, as it stands."""
 Params = Sequence[Value] | Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A database in an app's folder. `modified_at` is in seconds since 1970."""
+    """A database in an app's folder. `modified_at` is in seconds since 1970; what could not be looked at is None."""
 
     path: str
     size_bytes: int
     modified_at: float
+    wal_bytes: int = 0
+    tables: int | None = None
+    readers: int | None = None
+    """How many marks of the log's index somebody holds."""
+    behind_frames: int | None = None
+    """How many pages were written since the oldest of them began."""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +71,21 @@ class Rows:
     rows: list[list[Any]]
     truncated: bool
     milliseconds: float
+    changes: int = 0
+    statements: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a child is asked to do: `name` and `request` as harness/query.ts has them, and for how long at most."""
+
+    name: str
+    request: Mapping[str, Any]
+    seconds: float
 
 
 class Databases:
-    """Finds and reads the databases of apps."""
+    """Finds, reads and changes the databases of apps."""
 
     def __init__(self, ground: Ground, tools: Tools) -> None:
         self._ground = ground
@@ -69,11 +97,8 @@ class Databases:
         Raises:
             SteadyError: `query_timeout` for a folder that takes too long.
         """
-        result = await self._run(app, ["list"], {}, LIST_SECONDS_MAX)
-        answer = result.answer()
-        if not isinstance(answer.get("databases"), list):
-            raise _problem(result)
-        found = [Found(item["path"], item["size_bytes"], item["modified_ms"] / 1000) for item in answer["databases"]]
+        answer = await self.ask(app, Task("list", {}, LIST_SECONDS_MAX))
+        found = [_found(item) for item in answer["databases"]]
         return sorted(found, key=lambda each: each.path), bool(answer["more"])
 
     async def read(self, app: App, file: str, sql: str, params: Params = ()) -> Rows:
@@ -82,33 +107,77 @@ class Databases:
         Raises:
             SteadyError: `not_found`, `sql_error`, `database_damaged`, `query_timeout` or `too_large`.
         """
-        query = {"file": file, "sql": checked(sql), "params": _sent(params)}
-        text = json.dumps({**query, "rows": ROWS_MAX, "bytes": ROWS_BYTES_MAX}, ensure_ascii=False)
-        if len(text.encode()) > SQL_BYTES_MAX + PARAMS_BYTES_MAX:
-            raise SteadyError("too_large", f"The parameters are longer than {PARAMS_BYTES_MAX >> 10} KiB.")
-        result = await self._run(app, ["read", "{copy}"], {"STEADY_QUERY": text}, QUERY_SECONDS_MAX)
-        answer = result.answer()
-        if error := answer.get("error"):
-            raise SteadyError(error["code"], error["message"], {"file": file})
-        if not isinstance(answer.get("rows"), list):
-            raise _problem(result)
-        return Rows(answer["columns"], answer["rows"], answer["truncated"], answer["ms"])
+        return rows_of(await self.ask(app, Task("read", query(file, checked(sql), params), QUERY_SECONDS_MAX)))
 
-    # Private
+    async def ask(self, app: App, task: Task) -> dict[str, Any]:
+        """What the child answers.
 
-    async def _run(self, app: App, words: Sequence[str], environ: Mapping[str, str], seconds: float) -> Result:
+        Raises:
+            SteadyError: `not_found`, `conflict`, `sql_error`, `database_damaged`, `query_timeout`, `disk_full`,
+                `row_changed`, `too_large` or `invalid`, as the task has it.
+        """
+        async with self.folder(app) as folder:
+            return await self.run(app, task, folder)
+
+    @asynccontextmanager
+    async def folder(self, app: App) -> AsyncIterator[Path]:
+        """A folder for a child of the app's: what it is sent, and what it makes."""
         self._ground.check_may_run(app)
         place = self._ground.place(app)
         if not place.app.is_dir():
             raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
-        copies = scratch_path(place, "query")
-        _make(place, copies)
+        folder = scratch_path(place, "query")
+        _make(place, folder)
         try:
-            environ = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", **environ}
-            room = Room(place.app, self._tools.engine.folder, place.uid, environ, extra={"/copy": copies})
-            return await self._tools.run(room, [*SCRIPT, "{engine}/query.ts", *words], seconds)
+            yield folder
         finally:
-            await self._ground.trash.throw(copies)
+            await self._ground.trash.throw(folder)
+
+    async def run(self, app: App, task: Task, folder: Path) -> dict[str, Any]:
+        """As `ask`, in a folder of `folder`'s that may hold more, and that is still there afterwards."""
+        place = self._ground.place(app)
+        text = json.dumps({"task": task.name, **task.request}, ensure_ascii=False).encode("utf-8", "replace")
+        _put(folder / "request.json", text, place)
+        environ = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
+        room = Room(place.app, self._tools.engine.folder, place.uid, environ, extra={"/copy": folder})
+        result = await self._tools.run(room, [*SCRIPT, "{engine}/query.ts", "{copy}"], task.seconds)
+        answer = result.answer()
+        if not answer or result.timed_out:
+            raise _problem(result, task)
+        if error := answer.get("error"):
+            raise _told(error, task)
+        return answer
+
+
+def query(file: str, sql: str, params: Params) -> dict[str, Any]:
+    """The request for SQL on one database, with what its answer may hold.
+
+    Raises:
+        SteadyError: `too_large`, `invalid`.
+    """
+    values = _sent(params)
+    if len(json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")) > PARAMS_BYTES_MAX:
+        raise SteadyError("too_large", f"The parameters are longer than {PARAMS_BYTES_MAX >> 10} KiB.")
+    return {"file": file, "sql": sql, "params": values, "rows": ROWS_MAX, "bytes": ROWS_BYTES_MAX}
+
+
+def several(sql: str) -> str:
+    """SQL of one statement or more, within its bounds.
+
+    Raises:
+        SteadyError: `sql_error` for none, `too_large`.
+    """
+    if len(sql.encode("utf-8", "replace")) > SQL_BYTES_MAX:
+        raise SteadyError("too_large", f"The SQL is longer than {SQL_BYTES_MAX >> 10} KiB. Import it as a file.")
+    if "\0" in sql or not statements(sql):
+        raise SteadyError("sql_error", "There is no statement in it.")
+    return sql
+
+
+def rows_of(answer: Mapping[str, Any]) -> Rows:
+    """What a child found with SQL."""
+    more = (int(answer.get("changes", 0)), int(answer.get("statements", 1)))
+    return Rows(answer["columns"], answer["rows"], bool(answer["truncated"]), float(answer["ms"]), *more)
 
 
 def checked(sql: str) -> str:
@@ -126,26 +195,34 @@ def checked(sql: str) -> str:
     return found[0]
 
 
-# Private
+def sent(value: Value) -> Any:
+    """A value as JSON that keeps it exact.
 
-
-def _sent(params: Params) -> Any:
-    """Parameters as JSON that keeps them exact."""
-    if isinstance(params, Mapping):
-        return {name: _sent_value(value) for name, value in params.items()}
-    return [_sent_value(value) for value in params]
-
-
-def _sent_value(value: Value) -> Any:
+    Raises:
+        SteadyError: `invalid` for an integer beyond 64 bits.
+    """
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, bool):
         return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return {"real": "Infinity" if value > 0 else "-Infinity"}
+        return {"real": repr(value)} if value.is_integer() else value  # JSON's readers would make an integer of it
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise SteadyError("invalid", "An integer has 64 bits at most.")
         return value if abs(value) < EXACT_BELOW else {"integer": str(value)}
     return value
+
+
+# Private
+
+
+def _sent(params: Params) -> Any:
+    if isinstance(params, Mapping):
+        return {name: sent(value) for name, value in params.items()}
+    return [sent(value) for value in params]
 
 
 def _make(place: Place, copies: Path) -> None:
@@ -154,10 +231,33 @@ def _make(place: Place, copies: Path) -> None:
         os.chown(copies, place.uid, place.uid)
 
 
-def _problem(result: Result) -> SteadyError:
+def _put(path: Path, content: bytes, place: Place) -> None:
+    """A new file of the app's in its scratch folder, which no app can reach."""
+    path.write_bytes(content)
+    if place.uid is not None:
+        os.chown(path, place.uid, place.uid)
+
+
+def _found(item: Mapping[str, Any]) -> Found:
+    log = item.get("log", {})
+    return Found(
+        path=item["path"], size_bytes=item["size_bytes"], modified_at=item["modified_ms"] / 1000,
+        wal_bytes=log.get("wal_bytes", 0), tables=item.get("tables"), readers=log.get("readers"),
+        behind_frames=log.get("behind"), problem=item.get("problem", ""),
+    )  # fmt: skip
+
+
+def _told(error: Mapping[str, Any], task: Task) -> SteadyError:
+    """What the child says went wrong: one of the codes that it may use."""
+    code = error.get("code") if error.get("code") in CODES else "sql_error"
+    details = {**(error.get("details") or {}), **({"file": task.request["file"]} if "file" in task.request else {})}
+    return SteadyError(str(code), str(error.get("message", ""))[:MESSAGE_CHARACTERS_MAX], details)
+
+
+def _problem(result: Result, task: Task) -> SteadyError:
     """Why there is no answer."""
     if result.timed_out:
-        message = f"It took longer than {QUERY_SECONDS_MAX:g} s and was ended. Ask for less, or make an index."
+        message = f"It took longer than {task.seconds:g} s and was ended. Ask for less, or make an index."
         return SteadyError("query_timeout", message)
     if result.ended.signal == "SIGKILL":
         return SteadyError("sql_error", f"It needed more memory than {MEMORY_BYTES_MAX >> 20} MiB and was ended.")

@@ -10,6 +10,7 @@ from steadyd.model import App
 from steadyd.records.journal import Operation
 from steadyd.runner.ground import Ground
 from steadyd.runner.removal import PURGE, Removal
+from steadyd.runner.writing import SQL, interrupted
 
 INTERRUPTED = SteadyError("shutting_down", "The daemon stopped while this ran. Nothing was changed.")
 
@@ -38,5 +39,6 @@ async def _settle(operation: Operation, apps: Mapping[str, App], ground: Ground,
         else:
             await ground.trash.throw(ground.place(app).scratch)
             await ground.versions.drop_never_live(app.id)
-    outcome, error = ("done", None) if operation.committed else ("undone", INTERRUPTED.body()["error"])
+    why = interrupted(operation.step) if operation.kind == SQL else INTERRUPTED
+    outcome, error = ("done", None) if operation.committed else ("undone", why.body()["error"])
     await ground.journal.finish(operation.id, outcome, time.time(), None, error)

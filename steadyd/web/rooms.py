@@ -28,6 +28,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.query import Databases
 from steadyd.runner.removal import Removal
 from steadyd.runner.workshop import Workshop
+from steadyd.runner.writing import Pointing, Writing
 from steadyd.urls import Urls
 from steadyd.variables import VALUE_BYTES_MAX
 from steadyd.web.backoff import Attempts
@@ -42,6 +43,9 @@ TESTS_PER_HOUR_MAX = 60
 QUERIES_AT_ONCE_MAX = 4
 """Reads of databases, of all apps."""
 QUERIES_WAITING_MAX = 32
+LONG_QUERIES_AT_ONCE_MAX = 2
+"""Checks, exports and imports of databases, of all apps."""
+LONG_QUERIES_WAITING_MAX = 8
 DIFFS_AT_ONCE_MAX = 1
 DIFFS_WAITING_MAX = 16
 
@@ -79,6 +83,11 @@ class Rooms:
     passwords: Passwords = field(default_factory=Passwords)
     comparisons: Turns = field(default_factory=lambda: Turns(DIFFS_AT_ONCE_MAX, DIFFS_WAITING_MAX, "diffs"))
     queries: Turns = field(default_factory=lambda: Turns(QUERIES_AT_ONCE_MAX, QUERIES_WAITING_MAX, "queries"))
+    long_queries: Turns = field(
+        default_factory=lambda: Turns(LONG_QUERIES_AT_ONCE_MAX, LONG_QUERIES_WAITING_MAX, "exports and imports")
+    )
+    pointing: Pointing | None = None
+    """Who makes the restore point before a write to a database; None: the fleet's keeper, by its mark."""
 
     @property
     def apps(self) -> Apps:
@@ -123,6 +132,10 @@ class Rooms:
     @property
     def forks(self) -> Forks:
         return self.workshop.forks
+
+    @property
+    def writing(self) -> Writing:
+        return Writing(self.controller, self.pointing)
 
     @property
     def deployer(self) -> Deployer:

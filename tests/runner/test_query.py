@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.runner import query
 from steadyd.runner.engine import Engine
-from steadyd.runner.query import Databases, Rows, checked
+from steadyd.runner.query import Databases, Rows, Task, checked
 from steadyd.runner.tool import Tools
 from tests.runner.conftest import BOTH, COUNTER, HELLO, World, limits, needs_cgroups, run, world
 
@@ -264,11 +265,61 @@ def test_databases_are_found_by_their_content(root: Path, bun: Engine, sandboxed
 
 def test_one_statement_of_so_many_bytes() -> None:
     assert checked(" SELECT 1; -- done") == "SELECT 1"
-    assert checked("SELECT '" + "x" * 16_000 + "'")
-    for sql, code in (("", "sql_error"), ("a;b", "sql_error"), ("a\0", "sql_error"), ("x" * 16_385, "too_large")):
+    assert checked("SELECT '" + "x" * 64_000 + "'")
+    for sql, code in (("", "sql_error"), ("a;b", "sql_error"), ("a\0", "sql_error"), ("x" * 65_537, "too_large")):
         with pytest.raises(SteadyError) as caught:
             checked(sql)
         assert caught.value.code == code
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="locks are seen on Linux only")
+@BOTH
+def test_readers_are_seen_from_outside(root: Path, bun: Engine, sandboxed: bool) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed) as here:
+            await here.create(COUNTER)
+            await here.ask("/", "POST")
+            (found,), _ = await databases(here).of(await here.app())
+            assert (found.readers, found.behind_frames, found.tables) == (0, None, 1)
+            assert found.wal_bytes > 0
+            reader = sqlite3.connect(await folder(here) / "data.sqlite", isolation_level=None)
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM visits").fetchall()
+            for _ in range(3):
+                await here.ask("/", "POST")
+            (found,), _ = await databases(here).of(await here.app())
+            assert (found.readers, found.behind_frames) == (1, 3)
+            reader.close()
+
+    run(body())
+
+
+@BOTH
+def test_a_damaged_one_is_told_by_its_check(root: Path, bun: Engine, sandboxed: bool) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed) as here:
+            await here.create(HELLO)
+            path = await folder(here) / "data.sqlite"
+            made = sqlite3.connect(path)
+            made.executescript(
+                "CREATE TABLE t (a); CREATE INDEX i ON t (a); CREATE TABLE p (id INTEGER PRIMARY KEY);"
+                "CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (7);"
+            )
+            made.executemany("INSERT INTO t VALUES (?)", [(f"{number:0500}",) for number in range(50)])
+            made.commit()
+            made.close()
+            path.chmod(0o666)
+            task = Task("check", {"file": "data.sqlite", "full": True}, 10.0)
+            checked = await databases(here).ask(await here.app(), task)
+            assert (checked["ok"], checked["orphans"]) == (True, [{"table": "c", "rowid": 1, "parent": "p"}])
+            content = bytearray(path.read_bytes())
+            content[-2000:-1000] = b"9" * 1000
+            path.write_bytes(content)
+            checked = await databases(here).ask(await here.app(), task)
+            assert checked["ok"] is False
+            assert checked["problems"]
+
+    run(body())
 
 
 @BOTH

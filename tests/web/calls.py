@@ -109,6 +109,7 @@ class Row:
 
 
 APP = "/api/apps/{name}"
+DATA = {"file": "data.sqlite"}
 CALLS: Mapping[str, Row] = {
     "GET /healthz": Row(EVERYBODY),
     "GET /metrics": Row(OPERATOR),
@@ -138,7 +139,15 @@ CALLS: Mapping[str, Row] = {
     # Owned by somebody with an account, who alone may keep it; a guest's app is claimed in test_ownership.py.
     f"POST {APP}/claim": Row({**ONESELF, "operator": 403, "other": 403, "guest": 403}, {}),
     f"GET {APP}/databases": Row(OWNER_LOOKS),
-    f"POST {APP}/databases/{{file}}/query": Row(OWNER_DOES, {"sql": "SELECT 1"}, path={"file": "data.sqlite"}),
+    f"POST {APP}/databases/{{file}}/query": Row(OWNER_DOES, {"sql": "SELECT 1"}, path=DATA),
+    f"GET {APP}/databases/{{file}}/schema": Row(OWNER_LOOKS, path=DATA),
+    f"GET {APP}/databases/{{file}}/check": Row(OWNER_LOOKS, path=DATA),
+    f"GET {APP}/databases/{{file}}/rows": Row(OWNER_LOOKS, query="table=t", path=DATA),
+    f"POST {APP}/databases/{{file}}/edits": Row(
+        OWNER_DOES, {"table": "t", "edits": [{"op": "insert", "set": {"x": 1}}]}, path=DATA
+    ),
+    f"GET {APP}/statements": Row(OWNER_LOOKS),
+    f"DELETE {APP}/statements": Row(OWNER_DOES),
     f"GET {APP}/metrics": Row(OWNER_LOOKS),
     f"GET {APP}/logs": Row(OWNER_LOOKS),
     f"GET {APP}/requests": Row(OWNER_LOOKS),

@@ -1,63 +1,71 @@
-// Run in an app's sandbox, as the app, in its folder: finds its databases, or reads one of them. What it opens is
-// whatever the app wrote there, so it is opened here and nowhere else.
+// Run in an app's sandbox, as the app, in its folder: finds its databases, tells what one holds, reads it, and writes to it.
+// What it opens is whatever the app wrote there, so it is opened here and nowhere else.
 //
-//   bun --no-install query.ts list
-//   bun --no-install query.ts read COPY     with STEADY_QUERY={"file", "sql", "params", "rows", "bytes"}
+//   bun --no-install query.ts FOLDER     FOLDER/request.json says what: {"task", …}
 //
-// A database in WAL mode is read in place: readers hinder nobody there. In rollback mode a reader's lock would fail the
-// writes of an app that has set no busy_timeout, which is Bun's default; so there a copy is made in COPY, and read.
-// Prints one JSON object: {"databases": [{path, size_bytes, modified_ms}], "more"}, or {"columns", "rows", "truncated", "ms"},
-// or {"error": {"code", "message"}}.
+// FOLDER is for copies, for what was sent (FOLDER/sent) and for what is to be sent (FOLDER/made). Prints one JSON object, or
+// {"error": {"code", "message", "details"}}.
 
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync } from "node:fs";
+import { lstatSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync, constants as sqlite } from "node:sqlite";
-import { copyDatabase, isDatabase } from "./database.ts";
+import type { DatabaseSync } from "node:sqlite";
+import { isDatabase } from "./database.ts";
+import { edit } from "./edits.ts";
+import { Refusal, openReading, openWriting, refusal, transaction, writeVersion, writingError } from "./guard.ts";
+import { logOf } from "./readers.ts";
+import { page, reading } from "./rows.ts";
+import { statementsOf } from "./splitter.ts";
+import { all, describe } from "./table.ts";
+import { type Value, bound, given, shown } from "./value.ts";
 
 const FILES_MAX = 100_000; // looked at
 const DATABASES_MAX = 1_000;
 const PATH_BYTES_MAX = 4_000; // the kernel takes 4,096 (path_resolution(7))
-const VALUE_BYTES_MAX = 32 << 20;
-const HEAP_BYTES_MAX = 96 << 20; // SQLite's own, of the memory that this process may have
-const BUSY_MS = 2_000;
-const WRITE_VERSION_AT = 18; // 1 rollback journal, 2 write-ahead log
+const LOOKED_INTO_MAX = 50; // databases of a list that are opened to count their tables
+const LOOK_MS_MAX = 1_500;
+const LOOK_COPY_BYTES_MAX = 4 << 20; // what is no larger is copied to be looked into, where that takes a copy
+const STATEMENTS_MAX = 1_000;
+const PROBLEMS_MAX = 100;
 
-// Values: https://sqlite.org/rescode.html
-const [BUSY, NO_MEMORY, READ_ONLY, CORRUPT, CANNOT_OPEN, DENIED, NOT_A_DATABASE] = [5, 7, 8, 11, 14, 23, 26];
+type Params = Value[] | Record<string, Value>;
+type Query = { file: string; sql: string; params: Params; rows: number; bytes: number };
+type Result = { columns: string[]; rows: Value[][]; truncated: boolean };
 
-// A connection that only reads refuses what changes rows by itself. It is allowed here, since full-text and R*Tree tables
-// prepare such statements whenever they are read. What the connection would let pass is not: ATTACH, and by it VACUUM INTO.
-const { SQLITE_SELECT, SQLITE_READ, SQLITE_FUNCTION, SQLITE_RECURSIVE } = sqlite;
-const { SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE } = sqlite;
-const ALLOWED = new Set([SQLITE_SELECT, SQLITE_READ, SQLITE_FUNCTION, SQLITE_RECURSIVE]);
-for (const action of [SQLITE_INSERT, SQLITE_UPDATE, SQLITE_DELETE]) ALLOWED.add(action);
-const PRAGMAS = new Set(
-  `application_id auto_vacuum collation_list compile_options data_version database_list encoding foreign_key_check foreign_key_list
-   freelist_count function_list index_info index_list index_xinfo integrity_check journal_mode module_list page_count
-   page_size pragma_list quick_check schema_version table_info table_list table_xinfo user_version`.split(/\s+/),
-);
-const SETTABLE = new Set("application_id auto_vacuum encoding journal_mode page_size schema_version user_version".split(" "));
+const [copies] = process.argv.slice(2);
+const TASKS: Record<string, (request: any) => object | Promise<object>> = {
+  list,
+  read,
+  write,
+  describe: ({ file }) => describe(openReading(file, copies)),
+  rows: ({ file, ...wanted }) => page(openReading(file, copies), wanted),
+  edit: ({ file, ...wanted }) => edit(openWriting(file), wanted),
+  check,
+};
 
-type Value = null | number | string | { base64: string } | { integer: string };
-type Query = { file: string; sql: string; params: Value[] | Record<string, Value>; rows: number; bytes: number };
+if (import.meta.main) console.log(JSON.stringify(await answer(JSON.parse(readFileSync(join(copies, "request.json"), "utf8")))));
 
-class Refusal extends Error {
-  constructor(readonly code: string, message: string) {
-    super(message);
+async function answer({ task, ...request }: any): Promise<object> {
+  const began = performance.now();
+  try {
+    const made = await TASKS[task](request);
+    return { ms: Math.round((performance.now() - began) * 1000) / 1000, ...made };
+  } catch (error: any) {
+    return { error: refusal(["write", "edit", "import"].includes(task) ? writingError(error) : error) };
   }
 }
 
-const [task, copies] = process.argv.slice(2);
-console.log(JSON.stringify(task === "list" ? list() : answer(JSON.parse(process.env.STEADY_QUERY!))));
-
 function list(): object {
-  const databases: object[] = [];
+  const databases: any[] = [];
   let files = 0;
-  for (const folders = [""]; folders.length; ) {
+  let more = false;
+  walk: for (const folders = [""]; folders.length; ) {
     const folder = folders.pop()!;
     for (const name of namesIn(folder)) {
       const path = join(folder, name);
-      if (++files > FILES_MAX || databases.length >= DATABASES_MAX) return { databases, more: true };
+      if (++files > FILES_MAX || databases.length >= DATABASES_MAX) {
+        more = true;
+        break walk;
+      }
       if (Buffer.byteLength(path) > PATH_BYTES_MAX || name === "node_modules") continue;
       const found = lstatSync(path, { throwIfNoEntry: false });
       if (found?.isDirectory()) folders.push(path);
@@ -65,7 +73,23 @@ function list(): object {
         databases.push({ path, size_bytes: found.size, modified_ms: Math.round(found.mtimeMs) });
     }
   }
-  return { databases, more: false };
+  const end = performance.now() + LOOK_MS_MAX;
+  for (const each of databases) Object.assign(each, { log: logOf(each.path) });
+  for (const each of databases.slice(0, LOOKED_INTO_MAX)) if (performance.now() < end) Object.assign(each, lookInto(each));
+  return { databases, more };
+}
+
+function lookInto({ path, size_bytes }: { path: string; size_bytes: number }): object {
+  try {
+    const wal = writeVersion(path) === 2;
+    if (!wal && size_bytes > LOOK_COPY_BYTES_MAX) return { wal };
+    const database = openReading(path, copies);
+    const [{ tables }] = all(database, "SELECT count(*) AS tables FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'");
+    database.close();
+    return { wal, tables };
+  } catch (error) {
+    return { problem: refusal(error).message };
+  }
 }
 
 function namesIn(folder: string): string[] {
@@ -84,112 +108,65 @@ function looksLike(path: string): boolean {
   }
 }
 
-function answer(query: Query): object {
-  try {
-    return read(query);
-  } catch (error: any) {
-    const { code, message } = error instanceof Refusal ? error : refusal(error);
-    return { error: { code, message } };
-  }
+function read({ file, sql, params, rows, bytes }: Query): object {
+  const database = openReading(file, copies);
+  const began = performance.now();
+  const result = collect(database, sql, params, rows, bytes, true);
+  return { ...result, ms: Math.round((performance.now() - began) * 1000) / 1000 };
 }
 
-function read({ file, sql, params, rows: rowsMax, bytes: bytesMax }: Query): object {
-  const database = open(locate(file));
-  const statement = database.prepare(sql);
-  statement.setReadBigInts(true);
-  statement.setReturnArrays(true);
-  const columns = statement.columns().map(({ name }) => name);
+// Statements that write, as one transaction. What the last one finds is the result.
+function write({ file, sql, params, rows, bytes }: Query): object {
+  const found = statementsOf(sql);
+  const database = openWriting(file);
+  if (found.length > STATEMENTS_MAX) throw new Refusal("too_large", `There are more than ${STATEMENTS_MAX} statements: import them as a file.`);
+  if (found.length !== 1 && (Array.isArray(params) ? params.length : Object.keys(params).length))
+    throw new Refusal("invalid", "Parameters go with one statement, and here are several.", { field: "params" });
+  return transaction(database, () => {
+    const before = changes(database);
+    let result: Result = { columns: [], rows: [], truncated: false };
+    for (const [index, { sql, line }] of found.entries()) {
+      try {
+        result = collect(database, sql, params, rows, bytes, false);
+      } catch (error: any) {
+        throw Object.assign(writingError(error), found.length > 1 && { message: `Statement ${index + 1}, line ${line}: ${error.message}` });
+      }
+    }
+    return { ...result, changes: changes(database) - before, statements: found.length };
+  });
+}
+
+// What a statement finds, as far as it may be told; one that writes is run to its end all the same.
+function collect(database: DatabaseSync, sql: string, params: Params, rowsMax: number, bytesMax: number, stops: boolean): Result {
+  const statement = reading(database, sql);
+  const columns = statement.columns().map(({ name }: { name: string }) => name);
   const rows: Value[][] = [];
   let bytes = 0;
   let truncated = false;
-  const began = performance.now();
-  for (const values of bound(statement, params)) {
+  for (const values of iterate(statement, params)) {
+    if (truncated) continue;
     const row = values.map(shown);
     bytes += Buffer.byteLength(JSON.stringify(row));
     truncated = rows.length >= rowsMax || bytes > bytesMax;
-    if (truncated) break;
-    rows.push(row);
+    if (truncated && stops) break;
+    if (!truncated) rows.push(row);
   }
-  return { columns, rows, truncated, ms: Math.round((performance.now() - began) * 1000) / 1000 };
+  return { columns, rows, truncated };
 }
 
-function bound(statement: any, params: Query["params"]): Iterable<any[]> {
-  if (Array.isArray(params)) return statement.iterate(...params.map(given));
-  return statement.iterate(Object.fromEntries(Object.entries(params).map(([name, value]) => [name, given(value)])));
+function iterate(statement: any, params: Params): Iterable<any[]> {
+  if (Array.isArray(params)) return statement.iterate(...params.map((value) => bound(given(value))));
+  return statement.iterate(Object.fromEntries(Object.entries(params).map(([name, value]) => [name, bound(given(value))])));
 }
 
-// The file that may be opened: the database itself, or a copy of it.
-function locate(file: string): string {
-  if (writeVersion(file) === 2) return file;
-  const copy = join(copies, "copy");
-  copyDatabase(file, copy);
-  return copy;
+function changes(database: DatabaseSync): number {
+  return Number((reading(database, "SELECT total_changes()").get() as any)[0]);
 }
 
-// How a database is written, by its header; an empty file is one to which nothing was written yet.
-function writeVersion(path: string): number {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    throw new Refusal("not_found", `There is no database “${path}”.`);
-  }
-  try {
-    const found = fstatSync(fd);
-    if (!found.isFile()) throw new Refusal("not_found", `“${path}” is no file.`);
-    const head = Buffer.alloc(WRITE_VERSION_AT + 1);
-    const read = readSync(fd, head, 0, head.length, 0);
-    if (read > 0 && !(read === head.length && isDatabase(path)))
-      throw new Refusal("database_damaged", `“${path}” does not begin as a SQLite database does.`);
-    return head[WRITE_VERSION_AT];
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function open(path: string): DatabaseSync {
-  const options = { readOnly: true, allowExtension: false, defensive: true, timeout: BUSY_MS };
-  const database = new DatabaseSync(path, { ...options, limits: { length: VALUE_BYTES_MAX, attach: 0 } } as any);
-  database.exec(`PRAGMA hard_heap_limit = ${HEAP_BYTES_MAX}`);
-  database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0");
-  (database as any).setAuthorizer((action: number, name: string | null, value: string | null) =>
-    ALLOWED.has(action) || (action === sqlite.SQLITE_PRAGMA && isReading(name, value))
-      ? sqlite.SQLITE_OK
-      : sqlite.SQLITE_DENY,
-  );
-  return database;
-}
-
-function isReading(pragma: string | null, value: string | null): boolean {
-  const name = String(pragma).toLowerCase();
-  return PRAGMAS.has(name) && !(value !== null && SETTABLE.has(name));
-}
-
-function given(value: Value): any {
-  if (value === null || typeof value !== "object") return value;
-  return "base64" in value ? Buffer.from(value.base64, "base64") : BigInt(value.integer);
-}
-
-// An integer that JSON's readers would round is a text, and so is an infinity.
-function shown(value: any): Value {
-  if (typeof value === "bigint")
-    return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)
-      ? Number(value)
-      : String(value);
-  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
-  if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString("base64") };
-  return value;
-}
-
-function refusal(error: any): { code: string; message: string } {
-  const code = Number(error.errcode ?? error.errno) & 0xff; // the rest says more exactly why
-  const said = String(error.message);
-  if (code === CORRUPT || code === NOT_A_DATABASE || said === "unsupported file format")
-    return { code: "database_damaged", message: `The database cannot be read: ${said}.` };
-  if (code === DENIED || code === READ_ONLY)
-    return { code: "sql_error", message: "This only reads: SELECT, VALUES, WITH, EXPLAIN and the PRAGMAs that tell." };
-  if (code === BUSY) return { code: "sql_error", message: "The app has locked this database. Try again." };
-  if (code === NO_MEMORY) return { code: "sql_error", message: "It needs more memory than a query may have." };
-  if (code === CANNOT_OPEN) return { code: "sql_error", message: "The database cannot be opened." };
-  return { code: "sql_error", message: said };
+function check({ file, full }: { file: string; full: boolean }): object {
+  const database = openReading(file, copies);
+  const rows = all(database, `PRAGMA ${full ? "integrity_check" : "quick_check"}(${PROBLEMS_MAX})`);
+  const problems = rows.map((row) => String(Object.values(row)[0]).slice(0, 1_000)).filter((said) => said !== "ok");
+  const orphans = full ? all(database, `SELECT "table", rowid, parent FROM pragma_foreign_key_check LIMIT ${PROBLEMS_MAX}`) : [];
+  return { ok: !problems.length, problems, orphans: orphans.map(({ table, rowid, parent }) => ({ table, rowid, parent })) };
 }

@@ -1,0 +1,102 @@
+"""Writing to an app's databases from outside of it: a restore point, then one transaction.
+
+While the app runs, its database is open twice, and SQLite's own locks stand between the two, as between any two
+connections: the app's writes wait for ours and ours for the app's, each as long as its busy timeout says, and in WAL
+mode no read waits for anything. So a write of a moment needs no gate. One that may take longer than an app's busy
+timeout would fail the app's writes; for such a one requests are held at the gate, and nothing runs.
+
+It is the app's turn meanwhile, like any operation: no swap or restore puts other files in the place of these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from steadyd.errors import SteadyError
+from steadyd.model import App, Principal
+from steadyd.moment import Point, PointKind, PointState
+from steadyd.runner.controller import Controller, Turn
+
+SQL = "sql"
+"""The kind of operation that writes to a database."""
+POINT, WRITE = "point", "write"
+"""Its steps."""
+
+
+class Pointing(Protocol):
+    """Whoever makes restore points. None where nothing is kept elsewhere."""
+
+    async def __call__(self, app: App, kind: PointKind, by: str, note: str) -> Point | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a child answered that wrote, and the restore point of what was before."""
+
+    answer: dict[str, Any]
+    point: Point | None
+
+
+Work = Callable[[Turn], Awaitable[dict[str, Any]]]
+
+
+class Writing:
+    """Writes to databases of apps that exist."""
+
+    def __init__(self, controller: Controller, pointing: Pointing | None = None) -> None:
+        self._controller = controller
+        self._pointing = pointing or self._mark
+
+    async def write(self, by: Principal, app: App, work: Work, note: str, hold: bool = False) -> Written:
+        """Have children write: once, or not at all. `note` says of what the restore point is. `hold`: nothing of the
+        app runs meanwhile.
+
+        Raises:
+            SteadyError: what `work` says, `disk_full` or `conflict`; then nothing was written.
+        """
+        return await self._controller.operations.to_the_end(self._do(by, app, work, note, hold))
+
+    # Private
+
+    async def _do(self, by: Principal, app: App, work: Work, note: str, hold: bool) -> Written:
+        self._controller.fleet.ground.check_room()
+        async with self._controller.turn(by, app, SQL) as turn:
+            operation = turn.operation
+            operation.cancellable = False
+            async with contextlib.AsyncExitStack() as held:
+                if hold:
+                    async with operation.step("drain"):
+                        await held.enter_async_context(turn.runtime.swap())
+                async with operation.step(POINT):
+                    point = await self._pointing(turn.app, PointKind.SQL, by.name, note)
+                async with operation.step(WRITE):
+                    answer = await self._written(turn, work, point)
+            await operation.commit()
+        self._controller.fleet.keeper.asked(app.id)
+        return Written(answer, point)
+
+    async def _written(self, turn: Turn, work: Work, point: Point | None) -> dict[str, Any]:
+        """What was refused changed nothing, so nobody will want what was before it."""
+        try:
+            return await work(turn)
+        except SteadyError:
+            if point is not None:
+                await self._controller.fleet.ground.library.points.forget(point.id)
+            raise
+
+    async def _mark(self, app: App, kind: PointKind, by: str, note: str) -> Point | None:
+        """What the keeper knows at once; it pins it as soon as it can."""
+        mark = await self._controller.fleet.keeper.mark(app)
+        if mark is None:
+            return None
+        made = Point(0, app.id, kind, mark, by, note, app.version, None, PointState.PENDING)
+        return await self._controller.fleet.ground.library.points.add(made)
+
+
+def interrupted(step: str) -> SteadyError:
+    """What is said of one that a crash of the daemon ended: its child died with it, at a moment that nobody saw."""
+    said = "The daemon stopped while this was written: it is in the database whole, or not at all."
+    return SteadyError("shutting_down", said if step == WRITE else "The daemon stopped before anything was written.")

@@ -47,6 +47,7 @@ class ControlPlane:
     id = SERVICE_ID
     name = SERVICE_ID
     owned_by_steadyd = True
+    barrier = None
 
     def __init__(self, address: Path, body_bytes_max: int) -> None:
         self.body_bytes_max: int | None = body_bytes_max

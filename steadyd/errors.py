@@ -52,6 +52,7 @@ STATUS: Mapping[str, int] = {
     "held": 503,
     "secrets_locked": 503,
     "gate_full": 503,
+    "not_replicated": 503,
     "overloaded": 503,
     "shutting_down": 503,
     "replica_away": 503,

@@ -81,7 +81,7 @@ calls down into runner). backup lies between web and runner: runner knows it as 
 laptop wire them."""
 
 SEAMS: Mapping[str, tuple[str, ...]] = {
-    "steadyd.proxy.service": ("runner", "web", "control"),
+    "steadyd.proxy.service": ("runner", "web", "control", "backup"),
 }
 """Module → the rooms that may import it although ALLOWED parts them: protocols, which one side calls and another is."""
 
@@ -109,6 +109,7 @@ PURE: Mapping[str, str] = {
     "steadyd.crontab": "what is said of crons",
     "steadyd.backup.target": "a place, read",
     "steadyd.backup.layout": "where each thing lies",
+    "steadyd.backup.trouble": "what an error means",
     "steadyd.runner.allowance": "what an app may hold on the disk",
     "steadyd.runner.agenda": "which cron is due, and what is done about it",
     "steadyd.runner.lifecycle": "the transition table",

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from steadyd.backup.durability import Barriers
 from steadyd.errors import SteadyError
-from steadyd.model import App, AppState
+from steadyd.model import App, AppState, Durability
 from steadyd.moment import Mark, Point, PointKind, PointState, Stand
+from steadyd.proxy.service import Barrier
 from steadyd.records.points import Points
 
 TOUCH_UP_SECONDS_MAX = 1.0
@@ -40,12 +42,21 @@ class Files(Protocol):
 class Keeping:
     """What the fleet calls its keeper."""
 
-    def __init__(self, points: Points, stands: Stands, files: Files, tell: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        points: Points,
+        stands: Stands,
+        files: Files,
+        tell: Callable[[str, str], None],
+        barriers: Barriers | None = None,
+    ) -> None:
         self._points = points
         self._stands = stands
         self._files = files
         self._tell = tell
         """(app id, sentence) into the app's history."""
+        self._barriers = barriers
+        """None where no answer waits for a replica."""
 
     def turned(self, app_id: str, state: AppState) -> None:
         self._stands.turned(app_id, state)
@@ -53,6 +64,9 @@ class Keeping:
 
     def asked(self, app_id: str) -> None:
         self._stands.asked(app_id)
+
+    def barrier(self, app_id: str, durability: Durability) -> Barrier | None:
+        return self._barriers.of(app_id, durability) if self._barriers is not None else None
 
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. What keeps it may be away: then an app goes on without a

@@ -10,7 +10,7 @@ from steadyd.proxy.answer import AnswerHead
 from steadyd.proxy.limits import LONG_LIVED_SECONDS
 from steadyd.proxy.plane import Door, Plane
 from steadyd.proxy.sending import Sending
-from steadyd.proxy.service import Service
+from steadyd.proxy.service import Barrier, Service
 from steadyd.proxy.splice import Splice, accept_for
 from steadyd.proxy.upstream import UpstreamConnection
 
@@ -52,6 +52,11 @@ class Answering(Sending):
     # What the upstream connection calls
 
     @property
+    def barrier(self) -> Barrier | None:
+        """What the answer waits for, piece by piece."""
+        return self._service.barrier if self._service is not None else None
+
+    @property
     def wants_upstream(self) -> bool:
         return self._phase == CONNECTING
 
@@ -88,6 +93,11 @@ class Answering(Sending):
         if ended and self.body_ended:
             self._end(complete=True)
         # else the rest of an upload that the app did not wait for still goes to it; then both connections are of use
+
+    def went_on(self) -> None:
+        """A piece that was withheld was passed on; a swap may have begun meanwhile."""
+        if self._winding and self._phase == ANSWERING:
+            self._wind_down_answer()
 
     def upgraded(self, answer: AnswerHead, rest: bytes) -> bool:
         """Begin the splice if the client asked for it and the instance proved that it understood."""
@@ -131,6 +141,8 @@ class Answering(Sending):
             self._splice.cut()
         elif self._phase == ANSWERING and self._answer_ended:
             self._finish_early()
+        elif self._connection is not None and (error := self._connection.late) is not None:
+            self.fail(error)
         else:
             self.fail(SteadyError("app_timeout", "The app was replaced and had not answered in time.", retry_after=1))
 
@@ -145,9 +157,11 @@ class Answering(Sending):
     # Private
 
     def _wind_down_answer(self) -> None:
-        """End an answer that has been open for long, if its framing allows an end."""
+        """End an answer that has been open for long, if its framing allows an end, and no piece of it waits."""
         if self._answer_ended:
             self._finish_early()
+            return
+        if self._connection is not None and self._connection.withheld:
             return
         remaining = self._answered_at + LONG_LIVED_SECONDS - time.monotonic()
         if not self._long_lived and remaining > 0:

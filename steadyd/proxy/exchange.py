@@ -30,7 +30,7 @@ CLIENT_GONE = 499
 class Exchange(Answering):
     """The `Holder` of one request's claim."""
 
-    __slots__ = ("_began_at", "_claims", "_error", "_granted_at", "_paused", "_retried", "_sent_at", "_upstream")
+    __slots__ = ("_began_at", "_claims", "_error", "_granted_at", "_retried", "_sent_at", "_upstream")
 
     _upstream: Upstream | None
 
@@ -48,7 +48,7 @@ class Exchange(Answering):
         self._trailers = self._pending = self._error = b""
         self._status = self._claims = self.request_bytes = self.answer_bytes = 0
         self.body_ended = self._answer_ended = self._retried = False
-        self._paused = self._winding = self._long_lived = False
+        self._winding = self._long_lived = False
 
     # What the door calls
 
@@ -89,7 +89,8 @@ class Exchange(Answering):
         if connection is None:
             self._pending += piece
             return
-        connection.transport.write(self.framed(piece))
+        if not connection.closed:  # it may be, while its answer waits
+            connection.transport.write(self.framed(piece))
         if ended:
             self._sent_at = time.monotonic()
             if self._answer_ended:
@@ -106,12 +107,10 @@ class Exchange(Answering):
     def client_full(self) -> None:
         """The client takes its answer more slowly than it comes."""
         if self._connection is not None:
-            self._connection.transport.pause_reading()
-            self._paused = True
+            self._connection.pause()
 
     def client_ready(self) -> None:
-        if self._connection is not None and self._paused:
-            self._paused = False
+        if self._connection is not None:
             self._connection.resume()
 
     def fail(self, error: SteadyError) -> None:
@@ -194,6 +193,10 @@ class Exchange(Answering):
     def _ask(self, service: Service) -> None:
         """Claim an instance. Most often it is granted on the spot, and then no time has passed."""
         self._phase = NEW
+        barrier = service.barrier
+        if barrier is not None and (refusal := barrier.refusal()) is not None:
+            self.fail(refusal)
+            return
         service.claim(self)
         if self._phase == NEW:
             self._phase = WAITING
@@ -241,8 +244,6 @@ class Exchange(Answering):
         self._connection = self._upstream = self._splice = None
         if connection is not None:
             if complete and upstream is not None:
-                if self._paused:
-                    connection.resume()
                 connection.let_go(upstream, now)
             else:
                 connection.close()

@@ -60,6 +60,44 @@ class Holder(Protocol):
         """The drain deadline passed: end the exchange at once and release the claim."""
 
 
+class Waiter(Protocol):
+    """A piece of an answer that waits at a barrier."""
+
+    def passed(self) -> None:
+        """What it may tell of is safe: send it."""
+
+    def given_up(self, error: SteadyError) -> None:
+        """Nobody may see it: answer with `error` or, where the answer has begun, break it off."""
+
+
+class Barrier(Protocol):
+    """Holds an app's answers back until what they may tell of is safe elsewhere too."""
+
+    def refusal(self) -> SteadyError | None:
+        """Why no answer could pass now or soon: then the request need not be made. None: it can be tried."""
+
+    def holds(self, waiter: Waiter, size: int) -> bool:
+        """Whether a piece of `size` bytes, which has just come from an instance, must wait. If so, `waiter.passed` or
+        `waiter.given_up` is called, once, later; if not, all that the app has committed by now is safe.
+
+        Raises:
+            SteadyError: `not_replicated`, it must not leave and there is no use in waiting.
+        """
+
+    def forget(self, waiter: Waiter) -> None:
+        """It does not wait any more: no call to it follows."""
+
+    def late(self) -> SteadyError:
+        """What to tell who can wait no longer."""
+
+    async def settle(self) -> None:
+        """Return when all that the app has committed by now is safe.
+
+        Raises:
+            SteadyError: `not_replicated`.
+        """
+
+
 class Service(Protocol):
     """What a host name leads to: an app, or the control plane."""
 
@@ -71,6 +109,10 @@ class Service(Protocol):
 
     body_bytes_max: int | None
     """Largest request body in bytes; 0 is no limit, None the listener's own."""
+
+    @property
+    def barrier(self) -> Barrier | None:
+        """What its answers wait for before they leave; None for most."""
 
     def claim(self, holder: Holder) -> None:
         """Ask for an instance: exactly one of `holder.granted` / `holder.refused` is called, now or later."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
 from steadyd.model import AppState, Death, Settings
-from steadyd.proxy.service import Holder
+from steadyd.proxy.service import Barrier, Holder
 from steadyd.runner.death import death_of
 from steadyd.runner.evidence import Evidence
 from steadyd.runner.failure import DISK, STOP_TIMEOUT, Failure, sentence
@@ -63,6 +63,7 @@ class AppRuntime:
     """Whether who asks an app that does not run is told why."""
     owned_by_steadyd = False
     body_bytes_max: int | None = None
+    barrier: Barrier | None = None
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class AppRuntime:
         self.plan: Plan | None = None
         """What is started next; None until the folder was linked once."""
         self.settings = Settings()
-        """Assigned whole when they change."""
+        """Assigned whole when they change: see `settle`."""
         self.instance: Instance | None = None
         self.failure: Failure | None = None
         self.requests_before = 0
@@ -375,6 +376,12 @@ class AppRuntime:
         self._send(Event.GONE)
         if len(self._gate) and not self._swapping:
             self._send(Event.WANTED)
+
+
+def settle(runtime: AppRuntime, settings: Settings) -> None:
+    """These are the app's settings from now on; whether its answers wait changes at once."""
+    runtime.settings = settings
+    runtime.barrier = runtime.keeper.barrier(runtime.id, settings.durability)
 
 
 # Private

@@ -21,7 +21,7 @@ from steadyd.model import App, AppState, Choices, Event, Limits, Principal, Vers
 from steadyd.moment import Point, PointKind, PointState
 from steadyd.records.apps import choosing, holding
 from steadyd.records.points import adding
-from steadyd.runner.app import AT_REST, AppRuntime
+from steadyd.runner.app import AT_REST, AppRuntime, settle
 from steadyd.runner.confined import caps, limit_files
 from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
@@ -207,7 +207,7 @@ class Controller:
                 settings = self._ground.apps.policy.settings(chosen, turn.app.shipped, turn.app.owner_kind)
                 wanted = replace(turn.app, chosen=chosen, settings=settings)
                 await self._settle(turn, wanted, choosing(app.id, wish))
-                turn.runtime.settings = settings
+                settle(turn.runtime, settings)
             return await self._ground.apps.by_id(app.id) or app
 
         return await self.operations.to_the_end(work())

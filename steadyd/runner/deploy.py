@@ -21,6 +21,7 @@ from steadyd.manifest import read_manifest
 from steadyd.model import App, AppState, Deploy, Draft, Event, File, Origin, Principal, Version
 from steadyd.records.apps import going_live
 from steadyd.records.versions import went_live
+from steadyd.runner.app import settle
 from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.failure import Failure
@@ -285,7 +286,7 @@ class Deployer:
             self._fleet.note(app.id, Event(time.time(), "deploy_failed", failed.message))
             await self._ground.tidy(app)
             raise failed from error
-        turn.runtime.settings = self._ground.settings(app, version)
+        settle(turn.runtime, self._ground.settings(app, version))
         notes += tuple(_put_aside(path) for path in aside)
         return Made(app, version, record, notes, request.manner.because)
 

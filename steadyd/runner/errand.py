@@ -130,15 +130,18 @@ class _Claim:
         self._cut = False
 
     async def ask(self, service: Service, origin: str) -> None:
-        """Claim, ask, release; again if the instance proves to be gone before it was asked.
+        """Claim, ask, release; again if the instance proves to be gone before it was asked. What the app's visitors
+        would wait for, this waits for.
 
         Raises:
-            SteadyError: there is no instance, or it ended or was replaced before it had answered.
+            SteadyError: there is no instance, or it ended or was replaced before it had answered; or `not_replicated`.
         """
         for _ in range(CLAIMS_MAX):
+            if service.barrier is not None and (refusal := service.barrier.refusal()) is not None:
+                raise refusal
             upstream = await self._claim(service)
             try:
-                self._work = asyncio.ensure_future(self._exchange(upstream, origin))
+                self._work = asyncio.ensure_future(self._exchange(service, upstream, origin))
                 await self._work
                 return
             except ConnectionRefusedError:
@@ -146,6 +149,8 @@ class _Claim:
             except asyncio.CancelledError:
                 if not self._cut:
                     raise
+                if self.status and service.barrier is not None:
+                    raise service.barrier.late() from None
                 said = "The app was replaced and had not answered in time."
                 raise SteadyError("app_timeout", said) from None
             except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
@@ -198,7 +203,7 @@ class _Claim:
         self.granted_at, self.version = time.monotonic(), upstream.version
         return upstream
 
-    async def _exchange(self, upstream: Upstream, origin: str) -> None:
+    async def _exchange(self, service: Service, upstream: Upstream, origin: str) -> None:
         address = str(Path(upstream.address).with_name(CALLS)) if self._errand.cron.export else upstream.address
         reader, writer = await asyncio.open_unix_connection(address, limit=HEAD_BYTES_MAX)
         try:
@@ -208,6 +213,8 @@ class _Claim:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
+        if service.barrier is not None:
+            await service.barrier.settle()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         status, headers = 100, {}

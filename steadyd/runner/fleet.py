@@ -16,10 +16,10 @@ import psutil
 
 from steadyd.errors import SteadyError
 from steadyd.feed import Feed
-from steadyd.model import App, AppState, Death, Event
+from steadyd.model import App, AppState, Death, Durability, Event
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
-from steadyd.runner.app import AppRuntime, Tell
+from steadyd.runner.app import AppRuntime, Tell, settle
 from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground
 from steadyd.runner.instance import Instance
@@ -95,7 +95,8 @@ class Fleet:
         if runtime is None:
             tell = Tell(self._happened, self._died, lambda app_id, seconds: self.note(app_id, _woken(seconds)))
             runtime = AppRuntime(app.id, app.name, self.ground.starter, self.ground.timing, self.prepare, tell)
-            runtime.settings, runtime.keeper = app.settings, self.keeper
+            runtime.keeper = self.keeper
+            settle(runtime, app.settings)
             self._runtimes[app.id], self._places[app.id] = runtime, self.ground.place(app)
             if app.held or app.suspended:
                 await runtime.sleep(app.held, bool(app.suspended))
@@ -120,6 +121,7 @@ class Fleet:
         runtime = self._runtimes.pop(app_id, None)
         if runtime is not None:
             await runtime.close()
+            runtime.barrier = self.keeper.barrier(app_id, Durability.HOST)
 
     def places(self, owner_id: str) -> dict[str, Place]:
         """App id → where it lives, of one owner's apps."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from steadyd.model import App, Event, Principal
 from steadyd.records.apps import moved, same_owner
+from steadyd.runner.app import settle
 from steadyd.runner.controller import Controller, Turn
 from steadyd.store import Write
 
@@ -66,7 +67,7 @@ class Identity:
     async def _become(self, turn: Turn, wanted: App, *writes: Write) -> None:
         """Make `writes` true, and what runs the app that they say it is."""
         await self._controller.become(turn, await self._ground.plan(wanted, turn.version), *writes)
-        turn.runtime.settings = wanted.settings
+        settle(turn.runtime, wanted.settings)
 
     async def _told(self, app: App, kind: str, message: str) -> App:
         await self._fleet.publish_routes()

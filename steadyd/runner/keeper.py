@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from steadyd.model import App, AppState
+from steadyd.model import App, AppState, Durability
 from steadyd.moment import Mark
+from steadyd.proxy.service import Barrier
 from steadyd.runner.folder import Place
 from steadyd.store import Write
 
@@ -19,6 +20,9 @@ class Keeper(Protocol):
 
     def asked(self, app_id: str) -> None:
         """The last request that an instance had was answered: a good moment to look what it wrote. As `turned`."""
+
+    def barrier(self, app_id: str, durability: Durability) -> Barrier | None:
+        """What the app's answers wait for from now on, if they wait. As `turned`."""
 
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. Called while nothing of it runs and requests wait at its
@@ -54,6 +58,9 @@ class NoKeeper:
 
     def asked(self, app_id: str) -> None:
         pass
+
+    def barrier(self, app_id: str, durability: Durability) -> Barrier | None:
+        return None
 
     async def mark(self, app: App) -> Mark | None:
         return None

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from steadyd.backup.durability import Barriers
 from steadyd.backup.keeping import NOTE_CHARACTERS_MAX, TOUCH_UP_SECONDS_MAX, Keeping
 from steadyd.errors import SteadyError
-from steadyd.model import App, AppState
+from steadyd.model import App, AppState, Durability
 from steadyd.moment import PointKind, PointState, Stand
 from steadyd.records.apps import Apps
 from steadyd.records.people import People
@@ -38,6 +40,19 @@ class Parts:
     async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
         self.heard.append((app.id, seconds))
         return "ab" * 32, 5.0
+
+
+def test_answers_wait_only_where_there_are_barriers(database: Database) -> None:
+    class Stays(Parts):
+        async def sync(self, app_id: str, seconds: float) -> tuple[Stand, ...]:
+            return STANDS
+
+    parts = Stays()
+    barriers = Barriers(parts, lambda app_id: Path("/nowhere"), lambda app_id, said: None)
+    for given, waits in ((None, False), (barriers, True)):
+        keeping = Keeping(Points(database), parts, parts, lambda app_id, said: None, given)
+        assert keeping.barrier("a", Durability.HOST) is None
+        assert (keeping.barrier("a", Durability.REPLICA) is not None) == waits
 
 
 def test_both_hear_of_a_turn_and_a_point_says_where_all_stands(database: Database) -> None:

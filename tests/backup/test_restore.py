@@ -19,6 +19,7 @@ from steadyd.model import App, AppState
 from steadyd.moment import Line, Mark, PointKind, Stand
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import Place
+from steadyd.runner.keeper import NoKeeper
 from tests.runner.conftest import World, bun, root, run, world
 
 __all__ = ["bun", "root"]
@@ -40,7 +41,7 @@ PICKY = COUNTS.replace(
 
 
 @dataclass
-class Shelf:
+class Shelf(NoKeeper):
     """A database with so many rows and a file that says “old”, instead of an object store."""
 
     rows: int = 5

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvloop
 
 from steadyd.errors import SteadyError
@@ -22,10 +23,12 @@ from steadyd.proxy.hosts import RouteTable
 from steadyd.proxy.limits import Limits
 from steadyd.proxy.listener import Listener
 from steadyd.proxy.ring import RequestRecord, RequestRing
-from steadyd.proxy.service import Holder, Service, Upstream
+from steadyd.proxy.service import Barrier, Holder, Service, Upstream, Waiter
 
 DEADLINE_SECONDS = 10.0
 HOST = "app.localhost"
+QUIET_SECONDS = 0.05
+"""Nothing came within that: only ever used to see that something does not happen."""
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -80,6 +83,7 @@ class StagedService:
         self.name = name
         self.owned_by_steadyd = owned_by_steadyd
         self.body_bytes_max: int | None = None
+        self.barrier: Barrier | None = None
         self.upstream = upstream
         self.open = True
         self.refusal: SteadyError | None = None
@@ -282,6 +286,76 @@ async def staged(handler: Handler, limits: Limits | None = None) -> AsyncIterato
             server.close()
             await until(lambda: not listener.upstream_connections, "the upstream connections to close")
             assert listener.connections == 0
+
+
+class Closed:
+    """A barrier that is opened by hand. While `open`, nothing waits."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.full = False
+        self.refused: SteadyError | None = None
+        self.waiting: dict[Waiter, int] = {}
+        self.forgotten = 0
+        self.pieces = 0
+        self.bytes = 0
+
+    def refusal(self) -> SteadyError | None:
+        return self.refused
+
+    def holds(self, waiter: Waiter, size: int) -> bool:
+        assert waiter not in self.waiting
+        self.pieces += 1
+        self.bytes += size
+        if self.full:
+            raise self.late()
+        if not self.open:
+            self.waiting[waiter] = size
+        return not self.open
+
+    def forget(self, waiter: Waiter) -> None:
+        self.forgotten += self.waiting.pop(waiter, None) is not None
+
+    def late(self) -> SteadyError:
+        return SteadyError("not_replicated", "It may be kept.", retry_after=2)
+
+    async def settle(self) -> None:
+        raise NotImplementedError
+
+    def let_pass(self) -> None:
+        waiting, self.waiting = self.waiting, {}
+        for waiter in waiting:
+            waiter.passed()
+
+    def give_up(self) -> None:
+        waiting, self.waiting = self.waiting, {}
+        for waiter in waiting:
+            waiter.given_up(self.late())
+
+
+def closed(stage: Stage) -> Closed:
+    barrier = Closed()
+    stage.app.barrier = barrier
+    return barrier
+
+
+def as_barrier(barrier: Closed) -> Barrier:
+    """Held to the protocol by the type checker."""
+    return barrier
+
+
+async def nothing_comes(client: Client) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(QUIET_SECONDS):
+            await client.reader.readexactly(1)
+
+
+async def is_cut(client: Client) -> bytes:
+    """What came until the connection broke."""
+    try:
+        return await client.rest()
+    except ConnectionError:
+        return client.reader._buffer  # type: ignore[attr-defined, no-any-return]
 
 
 def as_upstream(upstream: StagedUpstream) -> Upstream:

@@ -10,7 +10,7 @@ import pytest
 
 from steadyd.proxy.frames import CLOSE_SERVICE_RESTART, close_frame
 from steadyd.proxy.splice import accept_for
-from tests.proxy.stage import Client, Handler, answer, run, staged, until
+from tests.proxy.stage import Client, Closed, Handler, Stage, answer, closed, is_cut, nothing_comes, run, staged, until
 from tests.proxy.test_answering import cut, wind_down
 from tests.proxy.test_exchange import settle
 from tests.proxy.test_frames import frame
@@ -271,5 +271,103 @@ def test_an_instance_that_reads_nothing_stops_the_client() -> None:
             assert transport.get_write_buffer_size() > 40 << 20
             leave.set()
             transport.abort()
+
+    run(body())
+
+
+def test_frames_wait_and_their_order_stays() -> None:
+    async def body() -> None:
+        go_on = asyncio.Event()
+        async with staged(speaking(frame(3), go_on, frame(5))) as stage, stage.client() as client:
+            barrier = closed(stage)
+            client.send(b"")
+            hands = asyncio.create_task(shake_hands(client))
+            await until(lambda: barrier.waiting)
+            barrier.let_pass()  # the 101, and the frame that came with it
+            await hands
+            assert await client.reader.readexactly(5) == frame(3)
+            go_on.set()
+            await until(lambda: barrier.waiting)
+            await nothing_comes(client)
+            client.send(frame(9, masked=True))  # it goes on hearing
+            barrier.let_pass()
+            assert await client.reader.readexactly(7) == frame(5)
+            await until(lambda: barrier.waiting)
+            barrier.let_pass()
+            assert await client.reader.readexactly(15) == frame(9, masked=True)
+            barrier.open = True
+
+    run(body())
+
+
+async def held_frame(stage: Stage, client: Client, go_on: asyncio.Event) -> Closed:
+    """A WebSocket with a frame that waits."""
+    await shake_hands(client)
+    barrier = closed(stage)
+    go_on.set()
+    await until(lambda: barrier.waiting)
+    return barrier
+
+
+def test_a_frame_that_is_given_up_breaks_the_connection() -> None:
+    async def body() -> None:
+        go_on = asyncio.Event()
+        async with staged(speaking(b"", go_on, frame(5))) as stage, stage.client() as client:
+            barrier = await held_frame(stage, client, go_on)
+            barrier.give_up()
+            assert await is_cut(client) == b""
+            await until(lambda: not stage.instance.open)
+            (record,) = await stage.records(1)
+            assert (record.status, record.error) == (101, "not_replicated")
+
+    run(body())
+
+
+def test_a_swap_says_goodbye_after_the_frames_that_waited() -> None:
+    async def body() -> None:
+        go_on = asyncio.Event()
+        async with staged(speaking(b"", go_on, frame(5) + frame(7))) as stage, stage.client() as client:
+            barrier = await held_frame(stage, client, go_on)
+            wind_down(stage)
+            await nothing_comes(client)
+            barrier.let_pass()
+            assert await client.reader.readexactly(20) == frame(5) + frame(7) + close_frame(CLOSE_SERVICE_RESTART)
+
+    run(body())
+
+
+@pytest.mark.parametrize("ending", ["client", "cut"])
+def test_a_socket_that_ends_while_a_frame_waits(ending: str) -> None:
+    async def body() -> None:
+        go_on = asyncio.Event()
+        async with staged(speaking(b"", go_on, frame(5))) as stage:
+            async with stage.client() as client:
+                barrier = await held_frame(stage, client, go_on)
+                if ending == "cut":
+                    cut(stage)
+            await until(lambda: not stage.upstream.holders)
+            assert (barrier.forgotten, barrier.waiting) == (1, {})
+            await until(lambda: not stage.instance.open)
+
+    run(body())
+
+
+def test_a_frame_passes_though_its_instance_has_ended() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(switching())
+        await reader.readexactly(1)
+        writer.write(frame(5))
+        await writer.drain()
+
+    async def body() -> None:
+        async with staged(handler) as stage, stage.client() as client:
+            await shake_hands(client)
+            barrier = closed(stage)
+            client.send(b"!")
+            await until(lambda: barrier.waiting and not stage.instance.open)
+            client.send(b"nobody reads this")
+            barrier.let_pass()
+            assert await client.rest() == frame(5)
 
     run(body())

@@ -16,6 +16,7 @@ from steadyd.records.apps import choosing, suspending
 from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import Place
+from steadyd.runner.keeper import NoKeeper
 from steadyd.runner.start import Plan
 from steadyd.store import Write
 from tests.runner.conftest import HELLO, World, ask, run, world
@@ -191,7 +192,7 @@ def test_a_wish_that_is_refused_changes_nothing(root: Path, bun: Engine) -> None
     run(body())
 
 
-class Watcher:
+class Watcher(NoKeeper):
     """A keeper that remembers what it was told."""
 
     def __init__(self) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from steadyd.errors import SteadyError
 from steadyd.model import Cron
-from steadyd.proxy.service import Holder, Service
+from steadyd.proxy.service import Barrier, Holder, Service, Waiter
 from steadyd.runner.app import AppRuntime
 from steadyd.runner.engine import Engine
 from steadyd.runner.errand import (
@@ -75,6 +76,7 @@ class Door:
     """A service whose instance answers as it is told to: nothing but bytes, or not at all."""
 
     owned_by_steadyd = False
+    barrier: Barrier | None = None
     body_bytes_max: int | None = None
     id = name = "a"
 
@@ -83,10 +85,12 @@ class Door:
         self.pool: list[Any] = []
         self.version, self.retired = 1, False
         self.claims = self.held = self.refusals = 0
+        self.holders: list[Holder] = []
 
     def claim(self, holder: Holder) -> None:
         self.claims += 1
         self.held += 1
+        self.holders.append(holder)
         holder.granted(self)
 
     def forget(self, holder: Holder) -> None:
@@ -297,6 +301,81 @@ def test_whatever_comes_back_it_ends(root: Path, answer: bytes, outcome: str) ->
             sender = Sender(door)
             assert (await sender.errands.run(errand(path="/"))).outcome == outcome
             assert (door.claims, door.held, len(sender.told)) == (1, 0, 1)
+
+    run(body())
+
+
+class Staged:
+    """A barrier that opens, or never does."""
+
+    def __init__(self, problem: str = "", away: bool = False) -> None:
+        self.problem = problem
+        self.away = away
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    def refusal(self) -> SteadyError | None:
+        return self.late() if self.away else None
+
+    def holds(self, waiter: Waiter, size: int) -> bool:
+        raise NotImplementedError
+
+    def forget(self, waiter: Waiter) -> None:
+        raise NotImplementedError
+
+    def late(self) -> SteadyError:
+        return SteadyError("not_replicated", "It may be kept.")
+
+    async def settle(self) -> None:
+        self.reached.set()
+        await self.go_on.wait()
+        if self.problem:
+            raise SteadyError("not_replicated", self.problem)
+
+
+async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("problem", ["", "It is not in the replica."])
+def test_it_has_run_when_the_replica_has_what_it_wrote(root: Path, problem: str) -> None:
+    async def body() -> None:
+        async with await asyncio.start_unix_server(answers, root / "s"):
+            door = Door(root / "s")
+            door.barrier = barrier = Staged(problem)
+            running = asyncio.ensure_future(Sender(door).errands.run(errand(path="/")))
+            await barrier.reached.wait()
+            assert (door.held, running.done()) == (1, False)
+            barrier.go_on.set()
+            result = await running
+            assert (result.outcome, result.error, door.held) == ("failed" if problem else "ok", problem, 0)
+
+    run(body())
+
+
+def test_it_is_not_asked_where_no_answer_could_be_believed(root: Path) -> None:
+    async def body() -> None:
+        door = Door(root / "s")
+        door.barrier = Staged(away=True)
+        result = await Sender(door).errands.run(errand(path="/"))
+        assert (result.outcome, door.claims) == ("failed", 0)
+
+    run(body())
+
+
+def test_a_swap_that_cannot_wait_for_the_replica_says_so(root: Path) -> None:
+    async def body() -> None:
+        async with await asyncio.start_unix_server(answers, root / "s"):
+            door = Door(root / "s")
+            door.barrier = barrier = Staged()
+            running = asyncio.ensure_future(Sender(door).errands.run(errand(path="/")))
+            await barrier.reached.wait()
+            (holder,) = door.holders
+            holder.cut()
+            result = await running
+            assert (result.outcome, result.error, door.held) == ("failed", "It may be kept.", 0)
 
     run(body())
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from steadyd.model import AppState
+from steadyd.model import AppState, Durability
 from steadyd.runner.keeper import Keeper, NoKeeper
 
 
@@ -10,4 +10,5 @@ def test_where_nothing_is_kept_there_is_no_mark() -> None:
     keeper: Keeper = NoKeeper()
     keeper.turned("a", AppState.RUNNING)
     keeper.asked("a")
+    assert keeper.barrier("a", Durability.REPLICA) is None
     assert asyncio.run(keeper.mark(None)) is None  # type: ignore[arg-type]

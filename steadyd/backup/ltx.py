@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 MAGIC = b"LTX1"
@@ -38,6 +38,8 @@ class Piece:
     at: float = 0.0
     pinned: bool = False
     """It lies where no compaction takes it."""
+    key: str = ""
+    """Of the object."""
 
     @property
     def name(self) -> str:
@@ -110,7 +112,7 @@ def parse_header(content: bytes) -> Header:
 
 
 def moments(pieces: Iterable[Piece], times: Mapping[str, float] | None = None) -> list[Moment]:
-    """The moments that can be reached exactly, the oldest first. `times` are exact ones by name, where they are known.
+    """The moments that can be reached exactly, the oldest first. `times` are exact ones by key, where they are known.
 
     A merged file of a later time may end at a transaction that an earlier one ends at too; and a transaction is never
     newer than one that came after it.
@@ -118,7 +120,7 @@ def moments(pieces: Iterable[Piece], times: Mapping[str, float] | None = None) -
     known = times or {}
     earliest: dict[int, float] = {}
     for piece in _reached(pieces):
-        at = known.get(piece.name, piece.at)
+        at = known.get(piece.key, piece.at)
         earliest[piece.last] = min(at, earliest.get(piece.last, at))
     found: list[Moment] = []
     before = float("inf")
@@ -136,14 +138,12 @@ def choose(reachable: Sequence[Moment], at: float) -> Choice | None:
     return Choice(reachable[index - 1], reachable[index] if index < len(reachable) else None)
 
 
-def plan(pieces: Iterable[Piece], txid: int, without: Container[str] = ()) -> list[Piece]:
+def plan(pieces: Iterable[Piece], txid: int) -> list[Piece]:
     """The files that lead exactly to `txid`, in the order in which they are applied; [] if none do.
 
-    As Litestream's own plan: from where one is, always the file that leads farthest. `without` names files that shall
-    not be used.
+    As Litestream's own plan: from where one is, always the file that leads farthest.
     """
-    usable = [piece for piece in pieces if piece.last <= txid and piece.name not in without]
-    usable.sort(key=lambda piece: piece.first)
+    usable = sorted((piece for piece in pieces if piece.last <= txid), key=lambda piece: piece.first)
     found: list[Piece] = []
     reached, index, best = 0, 0, None
     while reached < txid:

@@ -42,6 +42,15 @@ class Lines:
         found = await self._database.read(lambda db: one(db, f"SELECT {COLUMNS} FROM lines WHERE id=?", (line,)))
         return _line(found) if found else None
 
+    async def ended_before(self, at: float) -> list[Line]:
+        """Those of every app that ended before `at`, the oldest first."""
+        query = f"SELECT {COLUMNS} FROM lines WHERE ended_at < ? ORDER BY id"
+        return await self._database.read(lambda db: [_line(row) for row in db.execute(query, (at,))])
+
+    async def forget(self, line: int) -> None:
+        """Nothing of it is kept any more."""
+        await self._database.write(lambda db: db.execute("DELETE FROM lines WHERE id=?", (line,)))
+
     async def write(self, *writes: Write) -> None:
         """Make `writes` true in one transaction."""
         await self._database.write(lambda db: [write(db) for write in writes])

@@ -36,6 +36,11 @@ class Points:
         query = f"SELECT {COLUMNS} FROM points WHERE state='pending' ORDER BY id"
         return await self._database.read(lambda db: [_point(row) for row in db.execute(query)])
 
+    async def apps(self) -> list[str]:
+        """The apps that have any."""
+        query = "SELECT DISTINCT app_id FROM points"
+        return await self._database.read(lambda db: [str(row[0]) for row in db.execute(query)])
+
     async def settle(self, number: int, state: PointState, problem: str = "") -> None:
         """Say what became of one."""
         query = "UPDATE points SET state=?, problem=? WHERE id=?"

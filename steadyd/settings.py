@@ -90,6 +90,16 @@ class Policy:
                 raise _too_much(NAMES[name], value, most, owner)
         return choices
 
+    def lowered(self, chosen: Choices, shipped: Choices, owner: Kind) -> list[str]:
+        """What was said and counts as less here, each with both amounts."""
+        said, most = {**_said(shipped), **_said(chosen)}, self.settings(chosen, shipped, owner).limits
+        return [
+            f"“{NAMES[name]}” is {_written(NAMES[name], getattr(most, name))} here, not "
+            f"{_written(NAMES[name], said[name])}"
+            for name in LIMITS
+            if name in said and said[name] != getattr(most, name)
+        ]
+
     def check_itself(self) -> Policy:
         """Return it if its defaults lie below its ceilings.
 

@@ -111,7 +111,7 @@ def check_tree(tree: Tree, limits: TreeLimits = DEFAULT_LIMITS) -> Tree:
         check_path(path)
         limits.check_file(path, len(content))
     limits.check_total(sum(map(len, tree.values())))
-    _check_collisions(tree)
+    check_collisions(tree)
     find_entry(tree)
     return tree
 
@@ -171,7 +171,7 @@ def _named(tree: Tree, said: str) -> str:
     return next((guess for guess in guesses if guess in tree and guess.endswith(ENTRY_SUFFIXES)), "")
 
 
-def _check_collisions(paths: Iterable[str]) -> None:
+def check_collisions(paths: Iterable[str]) -> None:
     """Refuse `a` beside `a/b`, and names that differ only in case: no folder can hold both everywhere."""
     seen: dict[str, str] = {}
     folders: dict[str, str] = {}

@@ -55,11 +55,13 @@ ALLOWED: Mapping[str, str] = {
     "statement": "",
     "excerpt": "",
     "linux": "errors model reach",
-    "runner": "crontab errors excerpt model names reach schedule settings terms manifest tree urls feed store records "
-    "linux statement variables moment",
+    "tar": "errors",
+    "appfile": "errors model tar tree variables",
+    "runner": "appfile crontab quantity errors excerpt model names reach schedule settings terms manifest tree urls "
+    "feed store records linux statement variables moment",
     "backup": "errors linux model moment records runner store tree urls terms",
-    "web": "backup moment crontab edits patch errors model notices quantity reach settings terms tree urls feed store "
-    "records runner variables envfile passwords",
+    "web": "appfile tar backup moment crontab edits patch errors model notices quantity reach settings terms tree urls "
+    "feed store records runner variables envfile passwords",
     "control": "errors",
     "hostdisk": "",
     "telemetry": "errors feed proxy records",

@@ -168,6 +168,16 @@ def test_above_a_ceiling_is_refused_and_no_limit_is_above_every_ceiling() -> Non
     assert Policy().check(Choices(disk_bytes=0, cpus=512.0), Kind.USER)
 
 
+def test_what_counts_as_less_is_told() -> None:
+    chosen, shipped = Choices(memory_bytes=2 << 30, cpus=1.0), Choices(disk_bytes=0, memory_bytes=4 << 30)
+    told = POLICY.lowered(chosen, shipped, Kind.USER)
+    assert told[0].startswith("“memory” is ")
+    assert told[0].endswith(" here, not 2GiB")
+    assert told[1].endswith(" here, not no limit")
+    assert len(told) == 2
+    assert Policy().lowered(chosen, shipped, Kind.USER) == []
+
+
 def test_a_default_above_its_ceiling_is_refused_by_option() -> None:
     with pytest.raises(SteadyError, match="--memory 256MiB is more than --memory-max 64MiB"):
         Policy(ceilings=Limits(64 << 20, 0.0, 0, 0)).check_itself()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Commit, Draft, File, Origin, Position, Principal, Version
@@ -32,6 +32,17 @@ BEYOND = (
 FROM = "FROM versions v LEFT JOIN principals p ON p.id = v.author_id"
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A version from elsewhere. `live_at` is None of one that is about to go live; the others are kept as they were."""
+
+    number: int
+    draft: Draft
+    created_at: float
+    live_at: float | None
+    pinned: bool = False
+
+
 class Versions:
     """What each app's code was and is. Every method is one transaction."""
 
@@ -51,6 +62,18 @@ class Versions:
             return version
 
         return await self._database.write(write)
+
+    async def bring(self, app: App, author: Principal, brought: Sequence[Brought]) -> None:
+        """Versions from elsewhere, under their own numbers, into an app that has none."""
+
+        def write(db: Connection) -> None:
+            for was in brought:
+                _insert(db, (app.id, was.number), author, was.draft, was.created_at)
+                add_to_version(db, app.id, was.number, was.draft.crons)
+                sql = "UPDATE versions SET live_at = ?, pinned = ? WHERE app_id = ? AND number = ?"
+                db.execute(sql, (was.live_at, was.pinned, app.id, was.number))
+
+        await self._database.write(write)
 
     async def one(self, app_id: str, number: int) -> Version | None:
         return await self._database.read(lambda db: _version(db, app_id, number))

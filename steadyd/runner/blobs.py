@@ -46,18 +46,31 @@ class Blobs:
                 if not target.exists():
                     if not target.parent.exists():
                         folders |= {self._folder, self._folder.parent}
-                    _write(target, content)
+                    _write(target, [content])
                     folders.add(target.parent)
                 files.append(File(path, digest, len(content)))
             for folder in folders:
                 _sync_folder(folder)
         except OSError as error:
-            if not is_full(error):
-                raise
-            raise SteadyError(
-                "disk_full", f"The files cannot be kept: {error.strerror}. Free some disk space."
-            ) from error
+            raise _refused(error) from error
         return files
+
+    def take(self, sha256: str, pieces: Iterable[bytes]) -> None:
+        """Keep one content that comes piece by piece, if it is not there: whoever gives it vouches for its address, or
+        raises. Durable when it returns.
+
+        Raises:
+            SteadyError: `disk_full`.
+        """
+        target = self.path(sha256)
+        if target.exists():
+            return
+        try:
+            _write(target, pieces)
+            for folder in (target.parent, self._folder, self._folder.parent):
+                _sync_folder(folder)
+        except OSError as error:
+            raise _refused(error) from error
 
     def get(self, sha256: str) -> bytes:
         """The content at an address.
@@ -130,12 +143,19 @@ class Shelf:
 # Private
 
 
-def _write(target: Path, content: bytes) -> None:
+def _refused(error: OSError) -> Exception:
+    if not is_full(error):
+        return error
+    return SteadyError("disk_full", f"The files cannot be kept: {error.strerror}. Free some disk space.")
+
+
+def _write(target: Path, pieces: Iterable[bytes]) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, part = tempfile.mkstemp(prefix=PART_PREFIX, dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fchmod(file.fileno(), BLOB_MODE)
             os.fsync(file.fileno())

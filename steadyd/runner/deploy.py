@@ -37,6 +37,7 @@ from steadyd.tree import Tree, check_tree, find_entry
 from steadyd.variables import UNCHANGED, Change
 
 MERGE = Origin("merge")
+CREATE = "create"
 RETREAT = "auto_rollback"
 
 Preparing = Callable[[Turn], AbstractAsyncContextManager[Exchange]]
@@ -124,7 +125,19 @@ class Deployer:
         """
         check_tree(tree, self._ground.apps.policy.tree)
         self._ground.check_room()
-        return await self._finish(self._create(Request(by, "create", origin, tree, manner=manner), name, temporary))
+        request = Request(by, CREATE, origin, tree, manner=manner)
+        return await self._finish(self._create(by, name, temporary, lambda turn: _ready(request)))
+
+    async def bring(
+        self, by: Principal, name: str, temporary: bool, unpack: Callable[[Turn], Awaitable[Request]]
+    ) -> Deployed:
+        """A new app that answers, of what `unpack` puts into its place and its records before anything runs.
+
+        Raises:
+            SteadyError: `name_taken`, `app_limit`, `disk_full`, `deploy_failed`, what `unpack` raises; nothing is kept.
+        """
+        self._ground.check_room()
+        return await self._finish(self._create(by, name, temporary, unpack))
 
     async def deploy(
         self,
@@ -221,12 +234,16 @@ class Deployer:
     async def _finish(self, work: Coroutine[Any, Any, Deployed]) -> Deployed:
         return await self._controller.operations.to_the_end(self._shelf.tidied(work))
 
-    async def _create(self, request: Request, name: str | None, temporary: bool) -> Deployed:
-        app = await self._ground.apps.create(name, request.by, temporary, time.time())
+    async def _create(
+        self, by: Principal, name: str | None, temporary: bool, request: Callable[[Turn], Awaitable[Request]]
+    ) -> Deployed:
+        app = await self._ground.apps.create(name, by, temporary, time.time())
         runtime = await self._fleet.add(app)
         try:
-            async with self._controller.turn(request.by, app, request.kind, first=True) as turn:
-                made = await self._deploy(turn, request)
+            async with self._controller.turn(by, app, CREATE, first=True) as turn:
+                wanted = await request(turn)  # which may set what the app is like
+                turn = replace(turn, app=await self._ground.apps.by_id(app.id) or app)
+                made = await self._deploy(turn, wanted)
         except BaseException:
             async with runtime.operation:
                 await self._removal.forget(app)

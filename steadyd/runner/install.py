@@ -118,6 +118,17 @@ class Installer:
         notes += [f"{name} {resolved(lock, name)} was added for an import." for name in wish.found]
         return Installed(key, lock or None, tuple(notes))
 
+    async def key_of(self, place: Place, tree: Tree) -> str:
+        """The key of the set that a version which is brought here needs, with its own lock; "" for none. Nothing is
+        installed before that version is to run.
+
+        Raises:
+            SteadyError: `deploy_failed` (steps `check` and `install`), `too_large` or `invalid`.
+        """
+        wish = await self._wish(place, tree, trusted_dependencies(tree))
+        canonical(lock := tree.get(LOCK, b""))
+        return self._key(wish, lock) if wish.packages else ""
+
     async def restore(self, place: Place, tree: Tree, key: str) -> None:
         """Have the dependencies of a kept version at `key` again, where they were lost: as its lock says, from what was
         fetched before if that is still there.
@@ -129,7 +140,11 @@ class Installer:
             if await asyncio.to_thread(self._modules.link, place, key):
                 return
             wish = await self._wish(place, tree, trusted_dependencies(tree) if key.endswith(SCRIPTED) else ())
-            fetched = await self._fetch(place, tree, wish, tree.get(LOCK, b""), lambda said: None)
+            lock = tree.get(LOCK, b"")
+            fetched = await self._fetch(place, tree, wish, lock, lambda said: None)
+            if renewed := pins(fetched.lock).items() - pins(lock).items():
+                await asyncio.to_thread(shutil.rmtree, fetched.folder, ignore_errors=True)
+                raise _unpinned({name for name, _ in renewed})
             await self._keep(place, key, fetched.folder)
 
     async def tidy(self, trash: Trash) -> None:
@@ -312,6 +327,12 @@ def _scanned(result: Result) -> list[str]:
 def _renewed(packages: Collection[str]) -> str:
     """What a lock did not pin."""
     return f"{LOCK} did not fit package.json and was renewed: {_few(packages)}."
+
+
+def _unpinned(packages: Collection[str]) -> SteadyError:
+    """A set is shared by the key of its lock, so a lock that leaves something open is none for it."""
+    reason = f"{LOCK} does not pin {_few(packages)}, so what the version ran with cannot be had again. Deploy it anew."
+    return SteadyError("deploy_failed", reason, {"step": "install", "reason": reason, "logs": []})
 
 
 def _few(packages: Collection[str]) -> str:

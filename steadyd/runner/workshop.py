@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from steadyd.runner.archives import Archives
+from steadyd.runner.arrivals import Arrivals
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller
@@ -38,11 +40,14 @@ class Workshop:
     repls: Repls
     household: Household
     forks: Forks
+    archives: Archives
+    arrivals: Arrivals
 
     async def recover(self) -> None:
         """After a start, before anything runs: settle what the last daemon left half done."""
         await recover(self.fleet.ground, self.removal)
         await self.trials.copies.clear(self.fleet.ground.folder)
+        await self.archives.clear()
 
     async def close(self) -> None:
         """Wait for the operations under way."""
@@ -74,5 +79,7 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
         quota=quota,
         repls=repls,
         household=household,
+        archives=Archives(controller, trials.copies),
+        arrivals=Arrivals(ground, deployer, installer, removal, household),
         forks=Forks(controller, trials.copies, removal, household),
     )

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from steadyd.errors import SteadyError
 from steadyd.web import (
     apps,
+    archives,
     crons,
     databases,
     deploys,
@@ -87,6 +88,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *deploys.ENDPOINTS,
         *versions.ENDPOINTS,
         *forks.ENDPOINTS,
+        *archives.ENDPOINTS,
         *diffs.ENDPOINTS,
         *streams.ENDPOINTS,
         *settings.ENDPOINTS,

@@ -18,6 +18,7 @@ from typing import IO, BinaryIO, cast
 import pathspec
 
 from steadyd.errors import SteadyError
+from steadyd.tar import HARD, PIECE_BYTES, SYMBOLIC, Member, members
 from steadyd.tree import (
     DEFAULT_LIMITS,
     PATH_BYTES_MAX,
@@ -27,7 +28,6 @@ from steadyd.tree import (
     holds_database,
 )
 from steadyd.web import links
-from steadyd.web.tar import HARD, PIECE_BYTES, SYMBOLIC, Member, members
 
 UNPACKED_BYTES_MAX = 256 << 20
 """Everything that is inflated, with what is then left out; and all files in it, whatever an app may ship."""

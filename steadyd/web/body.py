@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -60,16 +61,22 @@ class Holding:
     def __init__(self, allowance: Allowance) -> None:
         self.allowance = allowance
         self._taken = 0
+        self._files = contextlib.ExitStack()
 
     def take(self, count: int) -> None:
         self.allowance.take(count)
         self._taken += count
+
+    def keep(self, file: BinaryIO) -> None:
+        """Have it closed at the end of the call."""
+        self._files.enter_context(contextlib.closing(file))
 
     def __enter__(self) -> Holding:
         return self
 
     def __exit__(self, *outcome: object) -> None:
         self.allowance.give_back(self._taken)
+        self._files.close()
 
 
 @asynccontextmanager

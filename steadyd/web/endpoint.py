@@ -87,6 +87,9 @@ class Call:
         upload = await receive(self.request, kind, bounds)
         # A deploy may wait for another one of the same app, with its whole tree in memory.
         self.holding.take(sum(len(content or b"") for content in upload.files.values()))
+        if upload.carried is not None:
+            self.holding.keep(upload.carried.file)
+            self.holding.take(upload.carried.size)
         return upload
 
 

@@ -29,13 +29,24 @@ class Forked(schema.Strict):
     notes: list[str]
 
 
+async def past_of(call: Call, at: str) -> Past | None:
+    """The app of the call as it was `at` a moment; None for now.
+
+    Raises:
+        SteadyError: `invalid` for what is no moment, and why it cannot be reached.
+    """
+    if not at or at.strip().lower() == "now":
+        return None
+    raise SteadyError("not_implemented", "An earlier moment cannot be had yet; leave “at” out for what is now.")
+
+
 async def fork_app(call: Call) -> Response:
     body, rooms = await call.body(ForkBody), call.rooms
     if call.caller.app_id:
         raise SteadyError("forbidden", "This token is for one app only, and may make no other.")
     if not call.principal.is_operator:
         rooms.creations.take(auth.client_address(call.request), rooms.now())
-    forked = await rooms.forks.fork(call.principal, call.app, body.name, await _past(call, body.at))
+    forked = await rooms.forks.fork(call.principal, call.app, body.name, await past_of(call, body.at))
     answer = Forked(app=await shown.app(rooms, forked.app), at=shown.moment(forked.at), notes=list(forked.notes))
     return json_answer(answer, 201, {"location": f"/api/apps/{forked.app.name}"})
 
@@ -53,12 +64,3 @@ ENDPOINTS = (
         ),
     ),
 )  # fmt: skip
-
-
-# Private
-
-
-async def _past(call: Call, at: str) -> Past | None:
-    if not at or at.strip().lower() == "now":
-        return None
-    raise SteadyError("not_implemented", "An earlier moment cannot be forked yet; leave “at” out to fork what is now.")

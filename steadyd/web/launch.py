@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal, check_name
+from steadyd.runner.arrivals import Arrival
 from steadyd.runner.deploy import Deployed, Manner
 from steadyd.runner.rehearsal import NO_REHEARSAL, Wish
 from steadyd.terms import has_expired
 from steadyd.variables import PRODUCTION, change_in
 from steadyd.web import background, schema
 from steadyd.web.auth import Caller
+from steadyd.web.carried import Carried
 from steadyd.web.env import read
 from steadyd.web.rooms import Rooms
 from steadyd.web.upload import Upload
@@ -61,6 +63,8 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
         again = await _overwritten(rooms, owner, upload.name, temporary)
         if again is not None:
             deployed = await _deploy_over(rooms, owner, again, upload, going)
+        elif upload.carried is not None:
+            deployed = await _arrived(rooms, owner, upload, upload.carried, temporary)
         else:
             deployed = await rooms.deployer.create(owner, upload.name, tree, upload.origin, temporary, going)
     except BaseException as error:
@@ -89,6 +93,8 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
     else:
         tree = upload.tree(rooms.apps.policy.tree)
         deployed = await rooms.deployer.deploy(by, app, tree, upload.origin, upload.base_version, going)
+    if upload.carried is not None and upload.carried.manifest.data is not None:
+        upload.notes.append(f"The archive's data stayed out: “{app.name}” has its own.")
     if upload.temporary and not app.temporary:
         upload.notes.append(f"“temporary” changes nothing here: “{app.name}” is there already, and stays.")
     return Launched(deployed, upload)
@@ -121,6 +127,12 @@ def redeploy_line(url: str, token: str, paths: list[str], source: str = "") -> s
 
 
 # Private
+
+
+async def _arrived(rooms: Rooms, owner: Principal, upload: Upload, carried: Carried, temporary: bool) -> Deployed:
+    """The whole of an app from its archive, under its own name if no other is said."""
+    arrival = Arrival(owner, carried.manifest, carried.file)
+    return await rooms.arrivals.create(arrival, upload.name or carried.manifest.name, temporary)
 
 
 def _manner(rooms: Rooms, upload: Upload) -> Manner:

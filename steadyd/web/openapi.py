@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from steadyd import __version__
+from steadyd.appfile import TYPE
 from steadyd.errors import STATUS
 from steadyd.web import schema
 from steadyd.web.background import Accepted
@@ -21,7 +22,7 @@ from steadyd.web.upload import ARCHIVE_TYPES, SOURCE_TYPES
 Json = dict[str, Any]
 
 TEXT_TYPES = ("text/plain", "application/typescript", "application/javascript", "application/x-www-form-urlencoded")
-PACKED_TYPES = ("application/gzip", "application/x-tar", "application/zip")
+PACKED_TYPES = ("application/gzip", "application/x-tar", "application/zip", TYPE)
 PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 PATH_PARAMETERS: dict[str, Json] = {
     "id": {"description": "What tells it from others, as it is listed.", "schema": {"type": "string"}},
@@ -44,7 +45,7 @@ PREFER: Json = {
 }
 
 assert set(TEXT_TYPES) <= set(SOURCE_TYPES)
-assert set(PACKED_TYPES) <= set(ARCHIVE_TYPES)
+assert set(PACKED_TYPES) <= {*ARCHIVE_TYPES, TYPE}
 
 
 def document(endpoints: Sequence[Endpoint], control_url: str) -> Json:

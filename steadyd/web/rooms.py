@@ -17,6 +17,8 @@ from steadyd.records.people import People
 from steadyd.records.requests import Requests
 from steadyd.records.targets import Targets
 from steadyd.records.versions import Versions
+from steadyd.runner.archives import Archives
+from steadyd.runner.arrivals import Arrivals
 from steadyd.runner.controller import Controller
 from steadyd.runner.crons import Scheduler
 from steadyd.runner.deploy import Deployer
@@ -136,6 +138,14 @@ class Rooms:
     @property
     def writing(self) -> Writing:
         return Writing(self.controller, self.pointing)
+
+    @property
+    def archives(self) -> Archives:
+        return self.workshop.archives
+
+    @property
+    def arrivals(self) -> Arrivals:
+        return self.workshop.arrivals
 
     @property
     def deployer(self) -> Deployer:

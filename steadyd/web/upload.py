@@ -12,11 +12,13 @@ from typing import BinaryIO, cast
 from msgspec import UNSET
 from starlette.requests import Request
 
+from steadyd.appfile import TYPE
 from steadyd.errors import SteadyError
 from steadyd.model import Commit, Origin, check_name, without_credentials
 from steadyd.tree import TreeLimits, check_path, check_tree
 from steadyd.web.archive import is_archive, unpack
 from steadyd.web.body import JSON_BYTES_MAX, Allowance, convert, decode, pieces, whole
+from steadyd.web.carried import Carried, receive_app
 from steadyd.web.parts import OPTIONS, Parts
 from steadyd.web.schema import Base64, CreateBody, CreateQuery, DeployBody, EnvValue, UploadQuery
 
@@ -60,6 +62,8 @@ class Upload:
     commit: Commit | None = None
     remix_of: str = ""
     """The app whose code it is."""
+    carried: Carried | None = None
+    """The archive of an app, of whose live version the files are."""
 
     @property
     def origin(self) -> Origin:
@@ -100,13 +104,16 @@ async def receive(request: Request, body: type[CreateBody | DeployBody], bounds:
         upload = _from_json(await whole(request, min(JSON_BYTES_MAX, bounds.body_bytes), bounds.allowance), body)
     elif kind == MULTIPART_TYPE:
         upload = await _from_multipart(request, QUERIES[body], bounds)
+    elif kind == TYPE:
+        upload = await _from_appfile(request, bounds)
     elif kind in ARCHIVE_TYPES or kind in SOURCE_TYPES:
         upload = await _from_bytes(request, query.with_data, bounds)
     else:
         raise SteadyError(
             "unsupported_media_type",
             f"“{kind[:80]}” cannot be deployed. Send the source itself (text/plain), application/json, "
-            "multipart/form-data, or a tar.gz or zip (application/gzip, application/zip).",
+            "multipart/form-data, a tar.gz or zip (application/gzip, application/zip), or what “steadyd pull” wrote "
+            f"({TYPE}).",
         )
     _apply(upload, query)
     if upload.merge and upload.remix_of:
@@ -200,6 +207,12 @@ async def _from_bytes(request: Request, with_data: bool, bounds: Bounds) -> Uplo
                 notes = ["More was left out than is listed."] if unpacked.unlisted else []
                 return Upload(dict(unpacked.files), "archive", left_out=unpacked.left_out, notes=notes)
             return Upload({SOURCE_PATH: _source(spool.read())}, "paste")
+
+
+async def _from_appfile(request: Request, bounds: Bounds) -> Upload:
+    carried = await receive_app(request, bounds.body_bytes, bounds.allowance, bounds.tree)
+    live = carried.manifest.running
+    return Upload(dict(carried.tree), "archive", message=live.message, carried=carried)
 
 
 def _archived(kind: str, head: bytes) -> bool:

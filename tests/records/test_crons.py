@@ -194,3 +194,12 @@ def test_where_a_cron_stood_goes_with_its_version(tmp_path: Path) -> None:
         assert await records.of(app.id) == []
 
     over(tmp_path, body, TICK)
+
+
+def test_what_a_version_says_can_be_asked_for(tmp_path: Path) -> None:
+    async def body(library: Library, app: App, database: Database) -> None:
+        await library.apps.write(putting(app.id, Cron("mine", "@daily", path="/"), True, 50))
+        assert await library.crons.said_by(app.id, 1) == (TICK,)
+        assert await library.crons.said_by(app.id, 2) == ()
+
+    over(tmp_path, body, TICK)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Commit, Draft, File, Origin
+from steadyd.model import App, Commit, Cron, Draft, File, Origin
 from steadyd.records.apps import Apps
 from steadyd.records.people import People
 from steadyd.records.schema import STEADY
-from steadyd.records.versions import Versions, went_live
+from steadyd.records.versions import Brought, Versions, went_live
 from steadyd.store import Connection, Database
 
 NOW = 1_790_000_000.0
@@ -174,3 +174,20 @@ def test_what_went_live_before_that_was_noted_is_known_from_its_deploys(tmp_path
         assert [version.live_at for version in found] == [NOW + 3.5, None, NOW + 1.5]
     finally:
         new.close()
+
+
+def test_versions_from_elsewhere_keep_their_numbers(database: Database) -> None:
+    async def body() -> None:
+        apps, versions = Apps(database), Versions(database)
+        owner = await People(database).add_guest(NOW)
+        app = await apps.create("hello", owner, False, NOW)
+        draft = Draft("index.ts", Origin("paste", "first"), FILES, crons=(Cron("tick", "@daily", path="/"),))
+        await versions.bring(app, owner, [Brought(3, draft, 1.0, 2.0, pinned=True), Brought(7, draft, 5.0, None)])
+        found = await versions.one(app.id, 3)
+        assert found is not None
+        assert (found.origin.message, found.created_at, found.live_at, found.pinned) == ("first", 1.0, 2.0, True)
+        assert (await versions.add(app, owner, draft, NOW)).number == 8
+        await versions.drop_never_live(app.id)
+        assert [version.number for version in await versions.all(app.id)] == [3]
+
+    asyncio.run(body())

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -137,3 +137,21 @@ def test_a_few_contents_are_let_go_unless_a_version_needs_them_or_something_is_o
         assert [blobs.path(file.sha256).exists() for file in (used, unused, other)] == [True, False, True]
 
     asyncio.run(body())
+
+
+def test_a_content_may_come_piece_by_piece(blobs: Blobs) -> None:
+    whole = b"one" + b"two"
+    blobs.take(address(whole), iter([b"one", b"two"]))
+    assert blobs.get(address(whole)) == whole
+    blobs.take(address(whole), iter([b"is there already, so nobody reads this"]))
+    assert blobs.get(address(whole)) == whole
+
+
+def test_one_that_breaks_off_leaves_nothing(blobs: Blobs, tmp_path: Path) -> None:
+    def breaks() -> Iterator[bytes]:
+        yield b"half"
+        raise SteadyError("invalid_archive", "It ends early.")
+
+    with pytest.raises(SteadyError):
+        blobs.take(address(b"half and half"), breaks())
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -9,6 +9,7 @@ import pytest
 from steadyd.errors import SteadyError
 from steadyd.runner import copies
 from steadyd.runner.engine import Engine
+from steadyd.runner.folder import Place, scratch_path
 from steadyd.runner.kept import KEPT
 from tests.runner.conftest import BOTH, HELLO, WRITES, World, run, until, world
 
@@ -42,6 +43,24 @@ def test_a_copy_has_so_much_time(root: Path, bun: Engine, monkeypatch: pytest.Mo
             with pytest.raises(SteadyError) as caught:
                 await here.deploy(HELLO)
             assert caught.value.details["step"] == "trial"
+
+    run(body())
+
+
+def test_a_copy_for_itself_has_the_same_limits(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(WRITES)
+            await here.ask()
+            app = await here.app()
+            place, live = here.fleet.ground.place(app), await here.versions.one(app.id, 1)
+            assert live is not None
+            for limit, value in (("COPY_FILES_MAX", 1), ("COPY_BYTES_MAX", 1), ("COPY_SECONDS_MAX", 0.001)):
+                with monkeypatch.context() as patched:
+                    patched.setattr(copies, limit, value)
+                    with pytest.raises(SteadyError, match="The data cannot be copied") as caught:
+                        await here.trials.copies.take(place, Place(scratch_path(place, "test"), place.uid), live)
+                assert caught.value.code == "too_large"
 
     run(body())
 

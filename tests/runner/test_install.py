@@ -242,6 +242,26 @@ def test_lost_dependencies_come_back_without_the_registry(root: Path, bun: Engin
 
 @pytest.mark.network
 @pytest.mark.sandbox
+def test_what_a_version_from_elsewhere_needs_is_known_before_it_is_installed(root: Path, bun: Engine) -> None:
+    """By its lock; one that leaves something open would decide for everybody who has the same lock."""
+
+    async def body() -> None:
+        tools = Tools(bun, sandboxed=True)
+        installing = installer(root, tools)
+        made = await installing.install(place(root), tree(HONO))
+        assert made.lock is not None
+        assert await installing.key_of(place(root), {**tree(HONO), LOCK: made.lock}) == made.modules
+        assert await installing.key_of(place(root), tree("export default {};")) == ""
+        open_key = await installing.key_of(place(root), tree(HONO))
+        with pytest.raises(SteadyError, match="does not pin hono"):
+            await installing.restore(place(root), tree(HONO), open_key)
+        assert not modules_path(place(root), open_key).exists()
+
+    run(body())
+
+
+@pytest.mark.network
+@pytest.mark.sandbox
 def test_no_script_of_the_package_runs_and_a_lock_that_fits_is_kept(root: Path, bun: Engine) -> None:
     async def body() -> None:
         installing = installer(root, tools := CountingTools(bun))

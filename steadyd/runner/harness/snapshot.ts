@@ -53,7 +53,7 @@ function visit(folder: string, folders: string[]): void {
         mkdirSync(join(destination, path), { recursive: true });
       }
     } else if (found?.isFile()) take(path, found);
-    else if (found) skip(path, "not a regular file");
+    else skip(path, found ? "not a regular file" : "its name is no text, or it vanished meanwhile");
   }
 }
 

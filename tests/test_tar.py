@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.web.tar import BLOCK, EXTENDED_BYTES_MAX, EXTENDED_CHAIN_MAX, members
+from steadyd.tar import BLOCK, EXTENDED_BYTES_MAX, EXTENDED_CHAIN_MAX, members
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 

@@ -119,7 +119,7 @@ class Restores:
         scratch = Place(scratch_path(place, RESTORE), place.uid)
         try:
             async with operation.step("fetch"):
-                _make(scratch)
+                make(scratch)
                 for part in aim.databases:
                     operation.tell(f"“{part.path}”")
                     await self._databases.restore(part, scratch, operation.tell)
@@ -143,10 +143,8 @@ class Restores:
         return next((point.id for point in points if point.operation == turn.operation.id), None)
 
 
-# Private
-
-
-def _make(scratch: Place) -> None:
+def make(scratch: Place) -> None:
+    """A place beside the app's own, for data that is brought back."""
     make_root(scratch)
     scratch.app.mkdir()
     scratch.app.chmod(FOLDER_MODE)

@@ -12,6 +12,7 @@ from steadyd.errors import SteadyError
 from steadyd.web import (
     apps,
     archives,
+    changed,
     crons,
     databases,
     deploys,
@@ -96,6 +97,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *notify.ENDPOINTS,
         *databases.ENDPOINTS,
         *rows.ENDPOINTS,
+        *changed.ENDPOINTS,
         *repl.ENDPOINTS,
         *metrics.ENDPOINTS,
         *targets.ENDPOINTS,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from steadyd.backup.changed import Changed
 from steadyd.notices import Notices
 from steadyd.passwords import Passwords
 from steadyd.records.apps import Apps
@@ -88,6 +89,8 @@ class Rooms:
     long_queries: Turns = field(
         default_factory=lambda: Turns(LONG_QUERIES_AT_ONCE_MAX, LONG_QUERIES_WAITING_MAX, "exports and imports")
     )
+    changed: Changed | None = None
+    """What changed between two moments of a database; None where nothing is kept elsewhere."""
     pointing: Pointing | None = None
     """Who makes the restore point before a write to a database; None: the fleet's keeper, by its mark."""
 

@@ -94,6 +94,13 @@ async def a_cron(scene: Scene) -> dict[str, str]:
     return {"id": "tick", "run": str(await rooms.library.crons.begin(job, rooms.now()))}
 
 
+async def a_moment(scene: Scene) -> dict[str, str]:
+    """Restore point 1, of a table with a row."""
+    if not (scene.stage.moments.folder / "1").exists():
+        scene.stage.moments.add(1, "CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+    return {}
+
+
 @dataclass(frozen=True)
 class Row:
     """One operation: the rule, and what is sent. In a text of `body`, `{word}` is filled from `prepare`'s answer.
@@ -145,6 +152,10 @@ CALLS: Mapping[str, Row] = {
     f"GET {APP}/databases/{{file}}/rows": Row(OWNER_LOOKS, query="table=t", path=DATA),
     f"POST {APP}/databases/{{file}}/edits": Row(
         OWNER_DOES, {"table": "t", "edits": [{"op": "insert", "set": {"x": 1}}]}, path=DATA
+    ),
+    f"GET {APP}/databases/{{file}}/changed": Row(OWNER_LOOKS, query="from=1", path=DATA, prepare=a_moment),
+    f"POST {APP}/databases/{{file}}/bring-back": Row(
+        OWNER_DOES, {"from": "1", "table": "t"}, path=DATA, prepare=a_moment
     ),
     f"GET {APP}/statements": Row(OWNER_LOOKS),
     f"DELETE {APP}/statements": Row(OWNER_DOES),

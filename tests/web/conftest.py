@@ -15,6 +15,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from steadyd.backup.changed import Changed
+from steadyd.backup.past import Past
 from steadyd.model import App, Principal
 from steadyd.notices import Notices
 from steadyd.post import Post
@@ -26,6 +28,7 @@ from steadyd.runner import engine
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
+from steadyd.runner.comparison import Comparison
 from steadyd.runner.crons import Scheduler
 from steadyd.runner.engine import Engine
 from steadyd.runner.errand import Errands
@@ -40,9 +43,11 @@ from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
 from steadyd.runner.workshop import open_workshop
+from steadyd.runner.writing import Writing
 from steadyd.store import Database
 from steadyd.urls import Urls
 from steadyd.web.app import Rooms, build
+from tests.backup.files import Files
 
 CONTROL = "http://localhost:8080"
 CLIENT = "203.0.113.9"
@@ -60,6 +65,8 @@ class Stage:
     operator: Principal
     operator_token: str
     folder: Path
+    moments: Files
+    """What the replica holds of each app's `data.sqlite`."""
 
     def client(self, token: str = "", **headers: str) -> httpx.AsyncClient:
         """A program from outside; its cookies are kept like a browser's."""
@@ -156,13 +163,18 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     told = (library, requests, metrics, logs)
     errands = Errands(fleet.runtime, urls.app, lambda told: None, logs.say, library.crons.key)
     crons = Scheduler(library.crons, errands.run, fleet.note)
-    more: dict[str, Any] = {"databases": Databases(ground, tools), "crons": crons}
+    (folder / "moments").mkdir()
+    moments = Files(folder / "moments")
+    past = Past(ground, moments.at, moments)
+    changed = Changed(past, Comparison(ground, tools), Writing(workshop.controller))
+    more: dict[str, Any] = {"databases": Databases(ground, tools), "crons": crons, "changed": changed}
     rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", **more)
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
     try:
-        yield Stage(rooms, build(rooms), operator, token, folder)
+        yield Stage(rooms, build(rooms), operator, token, folder, moments)
     finally:
+        await past.close()
         await notices.close()
         await crons.close()
         await workshop.close()

@@ -49,21 +49,27 @@ export class Refusal extends Error {
 
 // A connection that reads: the database itself in WAL mode, where readers hinder nobody. In rollback mode a reader's lock
 // would fail the writes of an app that has set no busy_timeout; so there a copy is made in `copies`, and read.
-export function openReading(file: string, copies: string): DatabaseSync {
+// `past`, if it is given, is an earlier state of it: a file that nobody writes to, to be read beside it under that name.
+export function openReading(file: string, copies: string, past = ""): DatabaseSync {
   let path = file;
   if (writeVersion(file) !== 2) copyDatabase(file, (path = join(copies, "copy")));
-  return open(path, { readOnly: true, timeout: BUSY_MS }, READING);
+  return open(path, { readOnly: true, timeout: BUSY_MS }, READING, past);
+}
+
+// The same for a file that nobody writes to: no lock, no log, and nothing is made beside it.
+export function openStill(path: string, past = ""): DatabaseSync {
+  return open(still(path), { readOnly: true }, READING, past);
 }
 
 // A connection that writes, to the database itself: whoever else has it open sees SQLite's own locks, as between any two
 // connections.
-export function openWriting(file: string, foreignKeys = true): DatabaseSync {
+export function openWriting(file: string, foreignKeys = true, past = ""): DatabaseSync {
   writeVersion(file);
-  return open(file, { timeout: WRITING_BUSY_MS, enableForeignKeyConstraints: foreignKeys }, WRITING);
+  return open(file, { timeout: WRITING_BUSY_MS, enableForeignKeyConstraints: foreignKeys }, WRITING, past);
 }
 
-// `work` as one transaction, whole or not at all.
-export function transaction<T>(database: DatabaseSync, work: () => T): T {
+// `work` as one transaction, whole or not at all. `failed` may look at what stands there, before it is undone.
+export function transaction<T>(database: DatabaseSync, work: () => T, failed = (error: any): void => {}): T {
   own(database, "BEGIN IMMEDIATE");
   try {
     const result = work();
@@ -71,10 +77,18 @@ export function transaction<T>(database: DatabaseSync, work: () => T): T {
     return result;
   } catch (error) {
     try {
-      own(database, "ROLLBACK");
-    } catch {} // SQLite did so itself
+      failed(error);
+    } finally {
+      undo(database);
+    }
     throw error;
   }
+}
+
+function undo(database: DatabaseSync): void {
+  try {
+    own(database, "ROLLBACK");
+  } catch {} // SQLite did so itself
 }
 
 // How a database is written, by its header; an empty file is one to which nothing was written yet.
@@ -122,9 +136,10 @@ export function writingError(error: any): any {
   return error;
 }
 
-let ours = false; // a statement of our own is prepared, which the authoriser passes
+let ours = false; // such a statement is prepared
 
-function own(database: DatabaseSync, sql: string): void {
+// A statement of our own, which the authoriser passes whatever it does.
+export function own(database: DatabaseSync, sql: string): void {
   ours = true;
   try {
     database.exec(sql);
@@ -133,11 +148,19 @@ function own(database: DatabaseSync, sql: string): void {
   }
 }
 
-function open(path: string, how: object, allowed: Set<number>): DatabaseSync {
+// The address of a file that nobody writes to.
+function still(path: string): string {
+  writeVersion(path);
+  return `file://${path.split("/").map(encodeURIComponent).join("/")}?immutable=1&mode=ro`;
+}
+
+function open(path: string, how: object, allowed: Set<number>, past: string): DatabaseSync {
   const options = { allowExtension: false, defensive: true, ...how };
-  const database = new DatabaseSync(path, { ...options, limits: { length: VALUE_BYTES_MAX, attach: 0 } } as any);
+  const limits = { length: VALUE_BYTES_MAX, attach: past ? 1 : 0 };
+  const database = new DatabaseSync(path, { ...options, limits } as any);
   database.exec(`PRAGMA hard_heap_limit = ${HEAP_BYTES_MAX}`);
   database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0");
+  if (past) database.prepare("ATTACH ? AS past").run(still(past));
   const writes = allowed === WRITING;
   (database as any).setAuthorizer((action: number, name: string | null, value: string | null) =>
     ours || may(allowed, writes, action, name, value) ? sqlite.SQLITE_OK : sqlite.SQLITE_DENY,

@@ -106,6 +106,7 @@ class Config:
     deleted_days: float = 30.0
     name_quarantine_days: float = 30.0
     versions_kept: int = 100
+    point_in_time_days: float = 30.0
 
     @property
     def is_loopback(self) -> bool:

@@ -11,13 +11,18 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
 import uvloop
 
 from steadyd import hostdisk
+from steadyd.backup.keeping import Keeping, NoFiles
+from steadyd.backup.litestream import Means
+from steadyd.backup.replication import Replication
+from steadyd.backup.room import Whither, open_replication
+from steadyd.backup.target import Target, TargetKind
 from steadyd.config import Address, Config
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.errors import SteadyError
@@ -113,8 +118,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         await _unlock(library)
         operator = await library.people.operator(time.time())
         built = engine.prepare(config.data / "engine")
-        launcher = await _launcher(stack)
-        spawn = launcher.spawn if launcher is not None else process.spawn
+        launcher, spawn = await _launcher(stack)
         problem = await sandbox_problem(config, Tools(built, True, spawn))
         sandboxed = not problem
         config = replace(config, guests=False, signup="closed") if problem else config
@@ -150,18 +154,19 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             installer=installer,
             only_owner="" if sandboxed else operator.id,
         )
+        replication = await stack.enter_async_context(_replication(config, corner, ground, launcher))
         notices = _notices(stack, config, ground)
         routing = partial(_set_routes, listener, private, neighbours, control, urls)
         fleet, crons = _fleet(stack, config, ground, notices, ring, routing)
+        _keep(stack, fleet, replication)
         workshop = open_workshop(fleet, installer, Trials(fleet, tools), spawn)
         stack.push_async_callback(workshop.close)
         await workshop.recover()
         await asyncio.gather(fleet.load(), crons.recover())
         _nurse(stack, launcher, starter, config)
 
-        told = _rooms(stack, config, metrics, workshop, (notices, crons), tools)
-        rooms = replace(told, missing=(problem,) * bool(problem))
-        await control.open(build(rooms))
+        rooms = _rooms(stack, config, metrics, workshop, (notices, crons), tools)
+        await control.open(build(replace(rooms, missing=(problem,) * bool(problem))))
         stack.push_async_callback(control.close)
         _start_work(stack, workshop, telemetry, Sampler(metrics, fleet.readings), crons)
         await _listen(stack, config, ((listener, sockets), (private, inside)))
@@ -180,14 +185,36 @@ async def _unlock(library: Library) -> None:
         logger.warning("%d apps cannot start: the key of their variables is not in %s", len(locked), KEY_FILE)
 
 
-async def _launcher(stack: contextlib.AsyncExitStack) -> Launcher | None:
-    """The parent process of all children, which lets none outlive us; None where the system has no such thing."""
+async def _launcher(stack: contextlib.AsyncExitStack) -> tuple[Launcher | None, Spawn]:
+    """The parent process of all children, which lets none outlive us, None where the system has no such thing; and how
+    a child is started."""
     if sys.platform != "linux":
-        return None
+        return None, process.spawn
     launcher = Launcher()
     stack.push_async_callback(launcher.close)
     await launcher.open()
-    return launcher
+    return launcher, launcher.spawn
+
+
+def _replication(
+    config: Config, corner: Corner, ground: Ground, launcher: Launcher | None
+) -> AbstractAsyncContextManager[Replication]:
+    """Whoever replicates the apps' databases. It ends after the apps."""
+    whither = Whither(Target(TargetKind.FILE, config.data / "replica"), 1, config.point_in_time_days)
+    show = launcher.show if launcher is not None and ground.as_root else None
+    means = Means(launcher.spawn if launcher is not None else process.spawn, show, ground.starter.cgroups)
+    return open_replication(ground, whither, corner.root / "litestream", means)
+
+
+def _keep(stack: contextlib.AsyncExitStack, fleet: Fleet, replication: Replication) -> None:
+    """The fleet tells who keeps apps' data what becomes of them, before any of them is known."""
+    library = fleet.ground.library
+
+    def tell(app_id: str, message: str) -> None:
+        fleet.note(app_id, Event(time.time(), "backup", message))
+
+    fleet.keeper = Keeping(library.points, replication, NoFiles(), tell)
+    stack.callback(asyncio.create_task(replication.start(library.apps)).cancel)
 
 
 def _cgroups(stack: contextlib.AsyncExitStack, corner: Corner) -> Cgroups | None:

@@ -39,6 +39,16 @@ class Files(Protocol):
         newest there is; ("", 0) if there is none."""
 
 
+class NoFiles:
+    """Files are not captured."""
+
+    def turned(self, app_id: str, state: AppState) -> None:
+        pass
+
+    async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
+        return "", 0.0
+
+
 class Keeping:
     """What the fleet calls its keeper."""
 

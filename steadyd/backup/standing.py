@@ -17,6 +17,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+from steadyd.backup.metafolder import is_meta
 from steadyd.runner.positions import HEADER, HEADER_BYTES, MODULES, PLAIN, SIDES
 
 FOLDERS_MAX = 100
@@ -136,7 +137,7 @@ class _Folder:
                     break
                 room -= 1
                 if entry.is_dir(follow_symlinks=False):
-                    if name != left_out:
+                    if name != left_out and not is_meta(name):
                         self.inner[name] = inner.get(name) or _Folder()
                 elif entry.is_file(follow_symlinks=False) and not name.endswith(SIDES):
                     if others.get(name) == entry.inode():

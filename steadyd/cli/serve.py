@@ -31,6 +31,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 AS_SAID = (
     "sandbox", "files", "cpus", "processes", "guest_apps", "creations_per_hour", "log_ins_per_hour", "signups_per_hour",
     "client_connections", "waiters", "temporary_days", "deleted_days", "name_quarantine_days", "versions_kept",
+    "point_in_time_days",
 )  # fmt: skip
 """Options that the configuration takes as they are, under the same name."""
 
@@ -142,6 +143,13 @@ AS_SAID = (
 )
 @click.option(
     "--versions-kept", type=click.IntRange(min=0), default=100, show_default=True, help="Of each app; 0: all of them."
+)
+@click.option(
+    "--point-in-time-days",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    help="How long every moment of an app's databases stays reachable.",
 )
 def serve(**options: Any) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""

@@ -17,6 +17,7 @@ from steadyd.records.lines import Lines
 from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.records.points import Points
+from steadyd.records.stands import Stands
 from steadyd.records.statements import Statements
 from steadyd.records.targets import Targets
 from steadyd.records.tokens import Tokens
@@ -50,6 +51,7 @@ class Library:
     captures: Captures
     contents: Contents
     statements: Statements
+    stands: Stands
 
 
 def open_library(database: Database, policy: Policy = Policy(), terms: Terms = Terms()) -> Library:
@@ -73,4 +75,5 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         captures=Captures(database),
         contents=Contents(database),
         statements=Statements(database),
+        stands=Stands(database),
     )

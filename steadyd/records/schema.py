@@ -257,6 +257,12 @@ STEADY = (
     ) STRICT;
     CREATE INDEX statements_of_person ON statements (app_id, principal_id, id);
     """,
+    """
+    CREATE TABLE stands (
+        app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE, path TEXT NOT NULL, line INTEGER NOT NULL,
+        txid INTEGER NOT NULL, seen TEXT NOT NULL, at REAL NOT NULL, rests INTEGER NOT NULL, PRIMARY KEY (app_id, path)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 TELEMETRY = (

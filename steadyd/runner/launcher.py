@@ -142,6 +142,17 @@ class Launcher:
         if error:
             raise SteadyError("cannot_start", f"A folder cannot be bound into a running sandbox: {error}.")
 
+    async def show(self, namespace: int, mounts: Sequence[tuple[str, str]]) -> None:
+        """Bind (source, target), writable, into the mount namespace that `namespace` is open on: no link in them leads
+        anywhere there, nothing can be executed, and no device opened. Root only.
+
+        Raises:
+            SteadyError: `cannot_start` if the kernel cannot do this.
+        """
+        _, error = await self._ask({"linkless": list(mounts)}, [namespace])
+        if error:
+            raise SteadyError("cannot_start", f"A folder cannot be bound into a running sandbox: {error}.")
+
     async def close(self) -> None:
         """End the parent process, and with it every child that is left."""
         self._closing = True

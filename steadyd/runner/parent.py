@@ -15,6 +15,9 @@ It runs as `python -I -S parent.py DESCRIPTOR` and imports nothing of ours. One 
     request  {"id": 9, "users": pid of a spare, "map": "lines of uid_map", "mounts": [[source, target, mapped]]}
              with the descriptor of a mount namespace: bind the sources there, owners translated or read-only; the spare
              ends. Answered with the spare's pid. Without map and mounts: the spare only ends.
+    request  {"id": 10, "linkless": [[source, target]]}
+             with the descriptor of a mount namespace: bind the sources there, and no link in them leads anywhere.
+             Answered without a pid.
     answer   {"id": 7, "pid": 1} or {"id": 7, "error": "No such file or directory"}
     news     {"ended": pid, "status": what waitpid(2) said}; {"up": true} once, at the start
 """
@@ -48,7 +51,14 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, AT_EMPTY_PATH = -100, 0x1000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_F_EMPTY_PATH = 4
-MOUNT_READ_ONLY, MOUNT_NOSUID, MOUNT_NODEV, MOUNT_IDMAP = 1, 2, 4, 0x100000
+MOUNT_READ_ONLY, MOUNT_NOSUID, MOUNT_NODEV, MOUNT_NOEXEC, MOUNT_IDMAP, MOUNT_NOSYMFOLLOW = (
+    1,
+    2,
+    4,
+    8,
+    0x100000,
+    0x200000,
+)
 DEFAULTS = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGXFSZ)
 
 
@@ -99,13 +109,17 @@ class Parent:
                 os.close(descriptor)
         return True
 
-    def _do(self, request: dict[str, Any], descriptors: list[int]) -> int:
+    def _do(self, request: dict[str, Any], descriptors: list[int]) -> int | None:
         if "argv" in request:
             pid = spawn(request, descriptors)
             self._children.add(pid)
         elif "spare" in request:
             pid = spare()
             self._spares.add(pid)
+        elif "linkless" in request:
+            wanted = MOUNT_NOSUID | MOUNT_NODEV | MOUNT_NOEXEC | MOUNT_NOSYMFOLLOW
+            place([(source, target, wanted, 0) for source, target in request["linkless"]], descriptors[0])
+            return None
         else:
             pid = request["users"]
             if pid not in self._spares:
@@ -235,22 +249,33 @@ def bind(request: dict[str, Any], namespace: int) -> None:
     for name in ("uid_map", "gid_map"):
         with open(f"/proc/{request['users']}/{name}", "wb", buffering=0) as file:
             file.write(request["map"].encode())
-    opened = [os.open(f"/proc/{request['users']}/ns/user", os.O_RDONLY), os.open("/proc/self/ns/mnt", os.O_RDONLY)]
-    users, home = opened
+    users = os.open(f"/proc/{request['users']}/ns/user", os.O_RDONLY)
+    try:
+        kinds = ((MOUNT_READ_ONLY, 0), (MOUNT_IDMAP, users))
+        asked = [(source, target, *kinds[mapped]) for source, target, mapped in request["mounts"]]
+        place(
+            [(source, target, MOUNT_NOSUID | MOUNT_NODEV | kind, of) for source, target, kind, of in asked], namespace
+        )
+    finally:
+        os.close(users)
+
+
+def place(mounts: list[tuple[str, str, int, int]], namespace: int) -> None:
+    """Bind (source, target, attributes, user namespace or 0) in another mount namespace. Raises OSError."""
+    opened = [os.open("/proc/self/ns/mnt", os.O_RDONLY)]
     try:
         targets = []
-        for source, target, mapped in request["mounts"]:
+        for source, target, attributes, users in mounts:
             opened.append(syscall(SYS_OPEN_TREE, AT_FDCWD, source.encode(), OPEN_TREE_CLONE | os.O_CLOEXEC))
-            wanted = MOUNT_NOSUID | MOUNT_NODEV | (MOUNT_IDMAP if mapped else MOUNT_READ_ONLY)
-            attributes = struct.pack("4Q", wanted, 0, 0, users if mapped else 0)
-            syscall(SYS_MOUNT_SETATTR, opened[-1], b"", AT_EMPTY_PATH, attributes, len(attributes))
+            told = struct.pack("4Q", attributes, 0, 0, users)
+            syscall(SYS_MOUNT_SETATTR, opened[-1], b"", AT_EMPTY_PATH, told, len(told))
             targets.append((opened[-1], target.encode()))
         setns(namespace)
         try:
-            for tree, target in targets:
-                syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)
+            for tree, name in targets:
+                syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, name, MOVE_MOUNT_F_EMPTY_PATH)
         finally:
-            setns(home)
+            setns(opened[0])
     finally:
         for descriptor in opened:
             os.close(descriptor)

@@ -1,0 +1,185 @@
+"""The databases of one app, followed: found by their headers, registered while the app is awake, synced soon after they
+were written to, and let go when it rests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable
+
+from steadyd.backup import metafolder
+from steadyd.backup.registrar import LET_GO_SECONDS_MAX, Means, Registrar
+from steadyd.backup.standing import Seen, Standing
+from steadyd.backup.stream import Stream
+from steadyd.backup.wire import Refused, Unanswered
+from steadyd.moment import Stand
+from steadyd.records.stands import Rested
+from steadyd.runner.folder import Place
+
+SYNC_SECONDS_MAX = 10.0
+"""For one sync that nobody waits for."""
+STAND_SECONDS_MAX = 2.0
+"""For a sync that does not wait for the store, while requests may wait."""
+
+
+class Follower:
+    """One app. Whatever goes wrong with one database is kept there, and stops no other."""
+
+    def __init__(self, app_id: str, place: Place, means: Means) -> None:
+        self.app_id = app_id
+        self.streams: dict[str, Stream] = {}
+        self.awake = False
+        self.standing = Standing(place.app)
+        self.seen = False
+        """Whether it was ever looked at."""
+        self.registrar = Registrar(app_id, place, means)
+        self._place = place
+        self._means = means
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._taking = asyncio.Lock()
+        self._known = False
+
+    async def look(self) -> None:
+        """See where its databases stand now; new ones are known afterwards, those that are gone no more."""
+        await self._remember()
+        await self.take(await asyncio.to_thread(self.standing.look))
+
+    async def take(self, found: dict[str, Seen]) -> None:
+        """What a look found."""
+        async with self._taking:
+            await self._take(found, time.monotonic())
+
+    def due(self, now: float) -> list[Stream]:
+        """Those that a sync would bring forward, and that are not waiting after a failure."""
+        waiting = (s for s in self.streams.values() if s.again_at <= now and not self._lock(s).locked())
+        return [stream for stream in waiting if not self._is_fine(stream)]
+
+    async def sync(self, stream: Stream, seconds: float = SYNC_SECONDS_MAX) -> None:
+        """Until the replica has everything that was committed before this was called. One sync serves all who wait.
+
+        Raises:
+            Unanswered, Refused: it does not; the stream knows why.
+        """
+        ticket = stream.asked = stream.asked + 1
+        async with self._lock(stream):
+            if stream.covered >= ticket:
+                return
+            ticket = stream.asked
+            await self.look()
+            before = stream.live
+            if before is None:
+                return  # it is gone
+            if not self._is_fine(stream):
+                async with self._means.slots:
+                    synced = await self.registrar.sync(stream, seconds)
+                stream.went_well(before, synced.txid, ticket, time.time())
+            stream.covered = ticket
+
+    async def stand(self, stream: Stream, seconds: float = STAND_SECONDS_MAX) -> Stand:
+        """Where it stands now in its line. Nothing waits for the store, but for a database that was not open before.
+
+        Raises:
+            Unanswered, Refused: that cannot be had.
+        """
+        if stream.current and stream.line is not None:
+            return stream.stand
+        async with self._lock(stream):
+            synced = await self.registrar.sync(stream, seconds, wait=False)
+            assert stream.line is not None
+            return Stand(stream.path, stream.line.id, synced.txid)
+
+    async def rest(self, still: Callable[[], bool]) -> bool:
+        """A last sync, and nothing is registered any more; then note where everything stands. `still` says whether it
+        is still to rest; returns whether it came to that, with everything in the replica."""
+        await self.look()
+        for stream in list(self.streams.values()):
+            if not still():
+                return False
+            with contextlib.suppress(Unanswered, Refused):
+                await self.sync(stream, LET_GO_SECONDS_MAX)
+        if not still():
+            return False
+        await self.unregister()
+        return await self._keep()
+
+    async def unregister(self, surely: bool = False) -> None:
+        """Let go of all files. What is registered no more stands as it did: to close a log changes where it stands.
+        Where it must be so `surely`, Litestream is ended if it does not say that it did."""
+        current = [stream.path for stream in self.streams.values() if stream.current]
+        for stream in list(self.streams.values()):
+            async with self._lock(stream):
+                await self.registrar.unregister(stream, surely)
+        await self.look()
+        for path in current:
+            same = self.streams.get(path)
+            if same is not None and same.line is not None:
+                same.went_well(same.live, same.txid, same.covered, same.good_at or time.time())
+
+    async def start_over(self, stream: Stream) -> None:
+        """Give up what waits for the replica: the next sync begins a new line with all of the database."""
+        async with self._lock(stream):
+            await self.registrar.start_over(stream)
+
+    # Private
+
+    async def _take(self, found: dict[str, Seen], now: float) -> None:
+        self.seen = True
+        for path in [path for path in self.streams if path not in found]:
+            if not await asyncio.to_thread(metafolder.exists, self._place.app, path):
+                await self._forget(path)
+        for path, seen in found.items():
+            stream = self.streams.setdefault(path, Stream(path))
+            if _is_other(stream, seen):
+                await self.registrar.renew(stream)
+            stream.saw(seen, self._note(seen), now)
+
+    async def _remember(self) -> None:
+        """What the records know of databases that this daemon has not seen yet."""
+        if self._known:
+            return
+        self._known = True
+        lines = {line.id: line for line in await self._means.lines.of(self.app_id) if line.ended_at is None}
+        for rested in await self._means.stands.of(self.app_id):
+            line = lines.get(rested.stand.line)
+            if line is not None and line.epoch == self._means.epoch:
+                stream = self.streams.setdefault(rested.stand.path, Stream(rested.stand.path))
+                stream.line, stream.txid, stream.replicated = line, rested.stand.txid, rested.seen
+                stream.good_at, stream.rests = rested.at, rested.rests
+
+    async def _keep(self) -> bool:
+        kept = [
+            Rested(stream.stand, self._note(stream.live), stream.good_at or 0.0, stream.rests)
+            for stream in self.streams.values()
+            if stream.current and stream.live is not None and stream.line is not None
+        ]
+        await self._means.stands.keep(self.app_id, kept)
+        return len(kept) == len(self.streams)
+
+    def _is_fine(self, stream: Stream) -> bool:
+        """The replica has all of it, and will have what an awake app writes next."""
+        return stream.current and (not self.awake or self.registrar.has(stream))
+
+    def _note(self, seen: Seen | None) -> str:
+        """What a later daemon can compare; the inode is told apart."""
+        said = f"{self._means.boot} {seen!r}".encode()
+        return f"{seen[0]!r} {hashlib.sha256(said).hexdigest()}" if seen else ""
+
+    def _lock(self, stream: Stream) -> asyncio.Lock:
+        return self._locks.setdefault(stream.path, asyncio.Lock())
+
+    async def _forget(self, path: str) -> None:
+        await self.registrar.renew(self.streams.pop(path))
+        self._locks.pop(path, None)
+
+
+# Private
+
+
+def _is_other(stream: Stream, seen: Seen) -> bool:
+    """Whether what is seen now is another file than before."""
+    if isinstance(stream.replicated, str):
+        return not stream.replicated.startswith(f"{seen[0]!r} ")
+    return stream.live is not None and stream.live[0] != seen[0]

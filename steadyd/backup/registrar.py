@@ -1,0 +1,139 @@
+"""How one database of an app is registered with Litestream, synced, and let go of: on a line of its own.
+
+A file that takes the place of another under the same name is another history: it gets another line, as Litestream would
+go on from what it had open. So does what lies there after the backlog of a line was given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from steadyd.backup import metafolder
+from steadyd.backup.litestream import Litestream
+from steadyd.backup.stream import Stream
+from steadyd.backup.wire import Refused, Synced, Unanswered
+from steadyd.records.lines import Lines, ending
+from steadyd.records.stands import Stands
+from steadyd.runner.folder import Place
+from steadyd.runner.trash import Trash
+
+LET_GO_SECONDS_MAX = 5.0
+"""For the last sync of a database that is unregistered: one whose process was frozen may hold a lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all followers share. `url` is where a line's files go, by app and line."""
+
+    litestream: Litestream
+    lines: Lines
+    stands: Stands
+    trash: Trash
+    url: Callable[[str, int], str]
+    epoch: int
+    slots: asyncio.Semaphore
+    """For syncs under way."""
+    boot: str
+    """Of this machine: what was noted before another start of it may be older than what is on the disk."""
+
+
+class Registrar:
+    """The databases of one app. Every call is one at a time for each database."""
+
+    def __init__(self, app_id: str, place: Place, means: Means) -> None:
+        self.shut = False
+        """Nothing is registered: the app's files change."""
+        self._app_id = app_id
+        self._place = place
+        self._means = means
+
+    def has(self, stream: Stream) -> bool:
+        """Whether it is registered with the Litestream that runs."""
+        return stream.generation == self._means.litestream.generation
+
+    async def sync(self, stream: Stream, seconds: float, wait: bool = True) -> Synced:
+        """Registered where it was not, and synced.
+
+        Raises:
+            Unanswered, Refused: it was not; the stream knows why.
+        """
+        try:
+            await self._register(stream)
+            synced = await self._means.litestream.wire.sync(self._inside(stream), seconds, wait)
+            if wait and synced.replicated < synced.txid:
+                raise Unanswered(f"the replica has transaction {synced.replicated} of {synced.txid}")
+            return synced
+        except (Unanswered, Refused) as error:
+            stream.generation = 0
+            stream.went_wrong(str(error), isinstance(error, Unanswered), time.monotonic())
+            raise
+
+    async def unregister(self, stream: Stream, surely: bool = False) -> None:
+        """Its files are closed. Where it must be so `surely`, Litestream is ended if it does not say that they are."""
+        litestream, generation = self._means.litestream, stream.generation
+        stream.generation = 0
+        if not litestream.up or not (surely or generation == litestream.generation):
+            return
+        try:
+            await litestream.wire.unregister(self._inside(stream), LET_GO_SECONDS_MAX)
+        except Refused:
+            pass  # it is closed all the same
+        except Unanswered as error:
+            if surely:
+                await litestream.end(f"It does not let go of a database: {error}.")
+
+    async def renew(self, stream: Stream) -> None:
+        """Another file lies there: what is registered is not it, and its line ends."""
+        await self.unregister(stream)
+        await self._means.lines.write(ending(self._app_id, time.time(), [stream.path]))
+        stream.line, stream.replicated, stream.txid = None, None, 0
+
+    async def start_over(self, stream: Stream) -> None:
+        """Give up what waits for the replica: the next sync begins a new line with all of the database."""
+        await self.renew(stream)
+        aside = self._aside()
+        await asyncio.to_thread(metafolder.remove, self._place.app, stream.path, aside)
+        await self._means.trash.throw(aside)
+
+    # Private
+
+    def _inside(self, stream: Stream) -> str:
+        return self._means.litestream.enclosure.inside(f"{self._app_id}/app/{stream.path}")
+
+    async def _register(self, stream: Stream) -> None:
+        litestream = self._means.litestream
+        if not litestream.up:
+            raise Unanswered(litestream.problem or "it is being started again")
+        if stream.generation == litestream.generation:
+            return
+        if self.shut:
+            raise Refused("its files are being replaced")
+        try:
+            stream.path.encode()
+        except UnicodeEncodeError:
+            raise Refused("its name is not UTF-8: rename it") from None
+        if stream.line is None:
+            stream.line = await self._means.lines.open(self._app_id, stream.path, self._means.epoch, time.time())
+        await self._settle(stream, f"{stream.line.epoch}/{stream.line.id}")
+        generation = litestream.generation
+        await litestream.wire.register(self._inside(stream), self._means.url(self._app_id, stream.line.id))
+        stream.generation = generation
+
+    async def _settle(self, stream: Stream, line: str) -> None:
+        aside = self._aside()
+        try:
+            problem = await asyncio.to_thread(metafolder.settle, self._place.app, stream.path, line, aside)
+        except OSError as error:
+            raise Refused(error.strerror or str(error)) from error
+        await self._means.trash.throw(aside)
+        if problem:
+            raise Refused(problem)
+
+    def _aside(self) -> Path:
+        self._place.scratch.mkdir(mode=0o700, exist_ok=True)
+        return self._place.scratch / f"litestream-{secrets.token_hex(8)}"

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from steadyd.backup.contents import Contents
+from steadyd.backup.known import load, save
 from steadyd.backup.manifest import Kept, Manifest, address, read
 from steadyd.backup.outbox import Outbox
 from steadyd.backup.putback import put_back
@@ -49,7 +50,7 @@ class Captures:
 
     def __init__(self, ground: Ground, records: Records, contents: Contents, folder: Path) -> None:
         self._ground = ground
-        self._records = records
+        self.records = records
         self._contents = contents
         self._folder = folder
         self._threads = ThreadPoolExecutor(AT_ONCE_MAX, "capture")
@@ -77,20 +78,26 @@ class Captures:
     async def run(self) -> None:
         """Capture what fell asleep, and all that runs every few minutes; for ever. What ran when an earlier daemon
         ended is captured once."""
-        await asyncio.sleep(START_SECONDS)
-        self._due |= {app.id for app in await self._ground.apps.everything() if app.version}
-        looked = time.monotonic()
+        looked, first = time.monotonic() - EVERY_SECONDS + START_SECONDS, True
         while True:
             self._woken.clear()
             if time.monotonic() - looked >= EVERY_SECONDS:
-                looked = time.monotonic()
                 self._due |= self._ran
+                if first:
+                    self._due |= {app.id for app in await self._ground.apps.everything() if app.version}
+                looked, first = time.monotonic(), False
             for app_id in [app_id for app_id in self._due if app_id not in self._under_way]:
                 self._due.discard(app_id)
-                self._under_way[app_id] = asyncio.create_task(self._look(app_id))
+                self._under_way[app_id] = asyncio.create_task(self._capture_by_id(app_id))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, looked + EVERY_SECONDS - time.monotonic())):
                     await self._woken.wait()
+
+    async def catch_up(self) -> None:
+        """Capture now what fell asleep."""
+        self._woken.set()
+        while self._due or self._under_way:
+            await asyncio.wait([*self._under_way.values(), asyncio.create_task(asyncio.sleep(0.01))])
 
     def close(self) -> None:
         """What is under way is given up."""
@@ -102,13 +109,13 @@ class Captures:
 
     async def newest(self, app_id: str) -> Capture | None:
         """The last one of an app."""
-        return await self._records.newest(app_id)
+        return await self.records.newest(app_id)
 
     async def capture(self, app: App) -> Capture:
         """The app's files as they are now. Where nothing of them changed, that is one look at the folder."""
         async with self._turns.setdefault(app.id, asyncio.Lock()):
-            survey = self._survey(app, Bounds())
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, survey.look)
+            work = partial(self._look, app, Bounds())
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, work)
             await self._take(app, found, Bounds().seconds, self._threads)
             return await self._keep(app, found)
 
@@ -118,14 +125,14 @@ class Captures:
         try:
             async with asyncio.timeout(seconds):
                 bounds = Bounds(seconds=seconds, settled_seconds=STILL_SECONDS)
-                found = await asyncio.to_thread(self._survey(app, bounds).look)
+                found = await asyncio.to_thread(self._look, app, bounds)
                 await self._take(app, found, seconds, None)
                 if found.late:
                     raise TimeoutError
                 done = await self._keep(app, found)
         except (TimeoutError, SteadyError, OSError) as error:
             logger.warning("the files of %s are as of their last capture: %s", app.id, error or "no time")
-            last = await self._records.newest(app.id)
+            last = await self.records.newest(app.id)
             return (last.manifest, last.seen_at) if last else ("", 0.0)
         return done.manifest, done.seen_at
 
@@ -147,21 +154,28 @@ class Captures:
                 raise SteadyError("backup_broken", message, {"missing": [sha256]})
             part.rename(path)
             content = await asyncio.to_thread(_content, path)
-        return read(content)
+        return await asyncio.to_thread(read, content)
 
-    async def put_back(self, manifest: str, place: Place) -> int:
-        """Every file of a list into the folder of `place`, in which nothing runs. Returns how many.
+    async def put_back(self, manifest: str, place: Place, app_id: str = "") -> int:
+        """Every file of a list into the folder of `place`, in which nothing runs. Returns how many. The store's
+        requests are on the account of `app_id`.
 
         Raises:
             SteadyError: `backup_broken` naming what is missing, `replica_away`.
         """
         listed = await self.manifest(manifest)
-        await put_back(listed, place, self._contents.fetch)
+        await put_back(listed, place, partial(self._contents.fetch, app_id=app_id))
         return len(listed.files)
+
+    def forget_lists(self, needed: Collection[str]) -> None:
+        """Keep no list here but these; what the store has is another matter. Blocks."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in set(os.listdir(self._folder)).difference(needed):
+                (self._folder / name).unlink(missing_ok=True)
 
     # Private
 
-    async def _look(self, app_id: str) -> None:
+    async def _capture_by_id(self, app_id: str) -> None:
         try:
             app = await self._ground.apps.by_id(app_id)
             if app is not None:
@@ -174,9 +188,10 @@ class Captures:
             if app_id in self._due:
                 self._woken.set()
 
-    def _survey(self, app: App, bounds: Bounds) -> Survey:
+    def _look(self, app: App, bounds: Bounds) -> Found:
         place = self._ground.place(app)
-        return Survey(place, frozenset(shipped(place)), self._known.get(app.id, {}), bounds)
+        known = self._known.get(app.id)
+        return Survey(place, frozenset(shipped(place)), load(place) if known is None else known, bounds).look()
 
     async def _take(self, app: App, found: Found, seconds: float, threads: Executor | None) -> None:
         """Copy what is not kept yet into the outbox."""
@@ -187,18 +202,20 @@ class Captures:
     async def _keep(self, app: App, found: Found) -> Capture:
         """What was found, and is kept by now, becomes the newest capture."""
         made = found.manifest
-        listed = made.written()
+        listed = await asyncio.to_thread(made.written)
         manifest = address(listed)
         if manifest and not await self._contents.held([manifest]):
-            await asyncio.to_thread(self._list, manifest, listed)
+            await asyncio.to_thread(self._list, manifest, listed, app.id)
         counts = len(made.files), made.size
         told = Capture(0, app.id, found.at, manifest, *counts, found.at, found.skipped, found.problem)
-        capture = await self._records.add(told)
+        capture = await self.records.add(told)
+        if found.known != self._known.get(app.id):
+            await asyncio.to_thread(save, self._ground.place(app), found.known)
         self._remember(app.id, found.known)
         self._contents.poke()
         return capture
 
-    def _list(self, manifest: str, listed: bytes) -> None:
+    def _list(self, manifest: str, listed: bytes, app_id: str) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         part = self._folder / f"{manifest}-{os.urandom(4).hex()}"
         part.write_bytes(listed)

@@ -14,12 +14,12 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from steadyd.backup import layout
+from steadyd.backup.objects import Objects
 from steadyd.backup.outbox import Amount, Outbox
 from steadyd.errors import SteadyError
 from steadyd.model import File, Version
@@ -36,21 +36,13 @@ RETRY_SECONDS_MAX = 60.0
 """Between two tries while the store does not take anything: twice as long each time."""
 DAMAGED_MAX = 1_000
 """Files of versions that are not on this host as they should be: so many are remembered, and not tried again."""
+SHARDS = 256
+"""Folders of contents."""
 GRACE_SECONDS = 3_600.0
 """For which nothing is taken away that was just put there or asked for: far longer than a capture takes."""
 PIECE_BYTES = 1 << 20
 
 logger = logging.getLogger("steadyd.contents")
-
-
-class Store(Protocol):
-    """What is needed of the object store (`backup/objects.py`)."""
-
-    async def put_file(self, key: str, path: Path, *, link: bool = False, app_id: str = "") -> None: ...
-
-    async def fetch(self, key: str, path: Path, *, app_id: str = "") -> bool: ...
-
-    async def delete(self, keys: Sequence[str], *, app_id: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +62,7 @@ class Backlog:
 class Contents:
     """One host's."""
 
-    def __init__(self, records: Records, objects: Store, blobs: Blobs, outbox: Outbox) -> None:
+    def __init__(self, records: Records, objects: Objects, blobs: Blobs, outbox: Outbox) -> None:
         self.outbox = outbox
         self.records = records
         self._objects = objects
@@ -116,7 +108,7 @@ class Contents:
         waiting = await asyncio.to_thread(self.outbox.waiting, BATCH_MAX)
         wanted = await self.records.wanted(BATCH_MAX + len(self._damaged))
         files = [sha256 for sha256 in wanted if sha256 not in self._damaged][:BATCH_MAX]
-        work = [*map(self._put_captured, waiting), *map(self._put_blob, files)]
+        work = [*map(self._put_captured, waiting), *(self._put_blob(sha256, wanted[sha256]) for sha256 in files)]
         results = await asyncio.gather(*work, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -141,7 +133,7 @@ class Contents:
         now = time.time()
         return here | await self.records.held(set(contents) - here, now, now - GRACE_SECONDS / 2)
 
-    async def fetch(self, sha256: str, path: Path) -> bool:
+    async def fetch(self, sha256: str, path: Path, app_id: str = "") -> bool:
         """The content at an address into a file, from wherever it is; what is not what its address says is never kept.
         False if nobody has it whole.
 
@@ -151,48 +143,71 @@ class Contents:
         for local in (self.outbox.path(sha256), self._blobs.path(sha256)):
             if await asyncio.to_thread(_copied, local, path, sha256):
                 return True
-        found = await self._objects.fetch(layout.content(sha256), path)
+        found = await self._objects.fetch(layout.content(sha256), path, app_id=app_id)
         if found and await asyncio.to_thread(_digest, path) == sha256:
             return True
         await asyncio.to_thread(path.unlink, True)
         return False
 
-    async def sweep(self, keep: Collection[str]) -> int:
-        """Take away what neither a version nor `keep` needs, unless it was put there or asked for lately: what is on
-        its way into a record now may go with the next sweep. Returns how many.
+    async def keep(self, contents: Collection[str], began: float) -> None:
+        """The sweep that `began` then (seconds since 1970) leaves these where they are."""
+        await self.records.held(contents, time.time(), began)
+
+    async def sweep(self, began: float) -> int:
+        """Take away what no version needs and nobody said to `keep`, put there, or asked for lately. Returns how many.
 
         Raises:
             SteadyError: `replica_away` or `replica_refused`; the next sweep goes on.
         """
-        gone, after, older_than = 0, "", time.time() - GRACE_SECONDS
+        gone, after, older_than = 0, "", began - GRACE_SECONDS
         while page := await self.records.page(after, BATCH_MAX, older_than):
             after = page[-1]
-            gone += await self._take_away(set(page).difference(keep), older_than)
+            gone += await self._take_away(set(page), older_than)
         return gone
+
+    async def reconcile(self) -> int:
+        """Believe the store, and not the records, about what is there: another one may be configured, it may have lost
+        something, and records that come from a replica may be older than it. Returns how many were lost; who needs
+        one of them puts it there again.
+
+        Raises:
+            SteadyError: `replica_away` or `replica_refused`.
+        """
+        lost = 0
+        for shard in (f"{number:02x}" for number in range(SHARDS)):
+            began = time.time()
+            entries = await self._objects.list(f"{layout.CONTENTS}/{shard}")
+            there = {entry.key.rpartition("/")[2]: entry.size for entry in entries}
+            there = {sha256: size for sha256, size in there.items() if layout.SHA256.fullmatch(sha256)}
+            lost += await self.records.correct(shard, there, began, time.time())
+        if lost:
+            logger.warning("%d contents were not in the object store any more, and are put there again", lost)
+            self.poke()
+        return lost
 
     # Private
 
-    async def _put(self, sha256: str, path: Path) -> None:
+    async def _put(self, sha256: str, path: Path, app_id: str) -> None:
         async with self._slots:
             async with self._left:
                 await self._left.wait_for(lambda: sha256 not in self._leaving)
             size = (await asyncio.to_thread(path.stat)).st_size
-            await self._objects.put_file(layout.content(sha256), path, link=True)
+            await self._objects.put_file(layout.content(sha256), path, link=True, app_id=app_id)
             await self.records.add({sha256: size}, time.time())
 
     async def _put_captured(self, sha256: str) -> bool:
         if not await self.records.held([sha256], time.time(), time.time()):
             path = self.outbox.path(sha256)
             await asyncio.to_thread(_synced, path)
-            await self._put(sha256, path)
+            await self._put(sha256, path, self.outbox.app_of(sha256))
         await asyncio.to_thread(self.outbox.remove, sha256)
         return True
 
-    async def _put_blob(self, sha256: str) -> bool:
+    async def _put_blob(self, sha256: str, app_id: str) -> bool:
         path = self._blobs.path(sha256)
         if await asyncio.to_thread(_digest, path) == sha256:
             with contextlib.suppress(FileNotFoundError):  # its version went meanwhile
-                await self._put(sha256, path)
+                await self._put(sha256, path, app_id)
                 return True
         elif len(self._damaged) < DAMAGED_MAX:
             logger.warning("the content %s of a version is damaged or missing on this host", sha256[:12])

@@ -1,6 +1,6 @@
 """The list of an app's captured files, as one content: what lay where, how large, with which mode. No I/O.
 
-    {"uploads/": ["", 0, 493], "uploads/cat.png": ["<sha256>", 1234, 420], …}
+    {"uploads/": ["", 0, 493], "uploads/cat.png": ["<sha256>", 1234, 420], …}      one entry on each line
 
 A key that ends with a slash is a folder. Names that are no UTF-8 are kept as Python keeps them (surrogateescape), which
 JSON writes as `\\udcXX`. Whoever reads one has it from an object store, so every path is checked before it is used.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from steadyd.errors import SteadyError
 
 MANIFEST_BYTES_MAX = 64 << 20
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+BEGIN, END = b"{\n", b"\n}\n"
 MODES = 0o777
 """What is kept of a mode: no set-uid, no sticky."""
 
@@ -51,9 +52,9 @@ class Manifest:
 
     def written(self) -> bytes:
         """The same bytes for the same files; b"" if there is nothing."""
-        said: dict[str, list[Any]] = {path: ["", 0, mode] for path, mode in self.folders.items()}
-        said |= {path: [kept.sha256, kept.size, kept.mode] for path, kept in self.files.items()}
-        return json.dumps(said, sort_keys=True, separators=(",", ":")).encode() if said else b""
+        lines = [f'{json.dumps(path)}:["",0,{mode}]' for path, mode in sorted(self.folders.items())]
+        lines += [f'{json.dumps(path)}:["{k.sha256}",{k.size},{k.mode}]' for path, k in sorted(self.files.items())]
+        return BEGIN + ",\n".join(lines).encode() + END if lines else b""
 
 
 def address(content: bytes) -> str:
@@ -71,8 +72,7 @@ def read(content: bytes) -> Manifest:
         raise _damaged(f"it is larger than {MANIFEST_BYTES_MAX >> 20} MiB")
     files, folders = {}, {}
     try:
-        said = json.loads(content) if content else {}
-        for path, (sha256, size, mode) in said.items():
+        for path, (sha256, size, mode) in _entries(content):
             if not _inside(path) or type(size) is not int or type(mode) is not int or size < 0:
                 raise _damaged(f"it names {path!r:.100}")
             if path.endswith("/"):
@@ -87,6 +87,15 @@ def read(content: bytes) -> Manifest:
 
 
 # Private
+
+
+def _entries(content: bytes) -> Iterator[tuple[str, Any]]:
+    """Line by line, so that the daemon can do something else in the middle of a long list."""
+    if content.startswith(BEGIN) and content.endswith(END):
+        for line in content[len(BEGIN) : -len(END)].split(b",\n"):
+            yield from json.loads(b"{%b}" % line).items()
+    elif content:
+        yield from json.loads(content).items()
 
 
 def _inside(path: str) -> bool:

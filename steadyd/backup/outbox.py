@@ -55,6 +55,8 @@ class Outbox:
         self.files_max = files_max
         self.bytes_max = bytes_max
         self._lock = threading.Lock()
+        self._apps: dict[str, str] = {}
+        """Content → the app whose it is, of those that came since the start."""
         self._amount = Amount()
 
     @property
@@ -98,15 +100,15 @@ class Outbox:
                 with self._part() as part:
                     got = read(source, deadline, lambda at, piece: os.pwrite(part.fileno, piece, at))
                     os.truncate(part.fileno, got.seen.size)
-                    self._keep(part, got.sha256, got.seen.size)
+                    self._keep(part, got.sha256, got.seen.size, place.root.name)
                     return got
         except OSError as error:
             if is_full(error):
                 raise SteadyError("disk_full", "The server's disk is full.") from error
             return None
 
-    def put(self, content: bytes) -> str:
-        """Keep a content of our own; returns its address.
+    def put(self, content: bytes, app_id: str = "") -> str:
+        """Keep a content of our own, for an app; returns its address.
 
         Raises:
             SteadyError: `overloaded` where so much waits already, `disk_full`.
@@ -116,7 +118,7 @@ class Outbox:
         try:
             with self._part() as part:
                 os.pwrite(part.fileno, content, 0)
-                self._keep(part, sha256, len(content))
+                self._keep(part, sha256, len(content), app_id)
         except OSError as error:
             if is_full(error):
                 raise SteadyError("disk_full", "The server's disk is full.") from error
@@ -134,6 +136,10 @@ class Outbox:
                     break
         return found[:count]
 
+    def app_of(self, sha256: str) -> str:
+        """The app that brought it; "" where that is not known any more."""
+        return self._apps.get(sha256, "")
+
     def remove(self, sha256: str) -> None:
         """It is there, or nobody needs it any more."""
         path = self.path(sha256)
@@ -141,6 +147,7 @@ class Outbox:
             size = path.stat().st_size
             path.unlink()
             with self._lock:
+                self._apps.pop(sha256, None)
                 self._amount = Amount(self._amount.files - 1, self._amount.bytes - size)
 
     # Private
@@ -152,12 +159,13 @@ class Outbox:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_reserve(self._folder)
 
-    def _keep(self, part: Part, sha256: str, size: int) -> None:
+    def _keep(self, part: Part, sha256: str, size: int, app_id: str) -> None:
         target = self.path(sha256)
         target.parent.mkdir(mode=0o700, exist_ok=True)
         with self._lock:
             if not target.exists():
                 os.rename(part.path, target)
+                self._apps[sha256] = app_id
                 self._amount = Amount(self._amount.files + 1, self._amount.bytes + size)
 
     @contextlib.contextmanager

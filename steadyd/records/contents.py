@@ -9,13 +9,13 @@ from steadyd.store import Connection, Database, one
 
 AMONG = "sha256 IN (SELECT value FROM json_each(?))"
 LIVE = (
-    "SELECT DISTINCT f.sha256, f.size FROM version_files f JOIN apps a ON a.id = f.app_id "
-    "WHERE f.number = a.version AND f.sha256 NOT IN (SELECT sha256 FROM contents)"
+    "SELECT f.sha256, f.size, min(f.app_id) FROM version_files f JOIN apps a ON a.id = f.app_id "
+    "WHERE f.number = a.version AND f.sha256 NOT IN (SELECT sha256 FROM contents) GROUP BY f.sha256"
 )
 KEPT = (
-    "SELECT DISTINCT f.sha256, f.size FROM version_files f "
+    "SELECT f.sha256, f.size, min(f.app_id) FROM version_files f "
     "JOIN versions v ON v.app_id = f.app_id AND v.number = f.number "
-    "WHERE v.live_at IS NOT NULL AND f.sha256 NOT IN (SELECT sha256 FROM contents)"
+    "WHERE v.live_at IS NOT NULL AND f.sha256 NOT IN (SELECT sha256 FROM contents) GROUP BY f.sha256"
 )
 """Files of versions that are live, and of all that ever were, which are not there yet."""
 
@@ -48,20 +48,20 @@ class Contents:
         rows = [(sha256, size, now) for sha256, size in contents.items()]
         await self._database.write(lambda db: db.executemany(query, rows))
 
-    async def wanted(self, count: int) -> dict[str, int]:
-        """Some files of versions that are not there, those of live versions first: SHA-256 → bytes."""
+    async def wanted(self, count: int) -> dict[str, str]:
+        """Some files of versions that are not there, those of live versions first: SHA-256 → an app of whose."""
 
-        def query(db: Connection) -> dict[str, int]:
-            found = {str(row[0]): int(row[1]) for row in db.execute(f"{LIVE} LIMIT ?", (count,))}
-            if not found:
-                found = {str(row[0]): int(row[1]) for row in db.execute(f"{KEPT} LIMIT ?", (count,))}
-            return found
+        def query(db: Connection) -> dict[str, str]:
+            found = {str(row[0]): str(row[2]) for row in db.execute(f"{LIVE} LIMIT ?", (count,))}
+            return found or {str(row[0]): str(row[2]) for row in db.execute(f"{KEPT} LIMIT ?", (count,))}
 
         return await self._database.read(query)
 
     async def amount_wanted(self) -> tuple[int, int]:
         """Files of versions that are not there: how many, and their bytes."""
-        query = f"SELECT count(*), coalesce(sum(size), 0) FROM ({LIVE} UNION {KEPT})"
+        query = (
+            f"SELECT count(*), coalesce(sum(size), 0) FROM (SELECT DISTINCT sha256, size FROM ({LIVE} UNION {KEPT}))"
+        )
         row = await self._database.read(lambda db: one(db, query))
         return (int(row[0]), int(row[1])) if row else (0, 0)
 

@@ -48,6 +48,10 @@ class Room:
         path = self.store.path(layout.content(sha(content)))
         return path.exists() and path.read_bytes() == content
 
+    def stored(self) -> int:
+        """How many contents the store has."""
+        return len(list(self.store.target.path.glob("contents/??/*")))
+
     async def all_put(self) -> None:
         while await self.contents.put_some():
             pass
@@ -81,8 +85,10 @@ def test_files_of_versions_and_captured_ones_come_to_the_store(database: Databas
         assert time.time() - after.at < 60
         assert (await room.contents.missing(version), room.outbox.waiting(9)) == ([], [])
         room.outbox.put(b"captured")
+        calls = room.store.calls
         await room.all_put()
-        assert len(room.store.puts) == 3, "each once"
+        assert room.store.calls == calls, "each once"
+        assert [room.store.tally.today(whose) for whose in (app_id, "")] == [2, 1]
 
     with_room(database, tmp_path, body)
 
@@ -135,24 +141,13 @@ def test_so_many_are_put_in_a_batch_and_at_once(database: Database, tmp_path: Pa
         for number in range(BATCH_MAX + 5):
             room.outbox.put(b"%d" % number)
         room.store.holding = asyncio.Event()
-        most = now = 0
-        reach = room.store._reach
-
-        async def counted() -> None:
-            nonlocal most, now
-            now += 1
-            most = max(most, now)
-            await reach()
-            now -= 1
-
-        room.store._reach = counted  # type: ignore[method-assign]
         task = asyncio.create_task(room.contents.put_some())
-        await until(lambda: most == UPLOADS_MAX)
+        await until(lambda: room.store.waiting == UPLOADS_MAX)
         room.store.holding.set()
         assert await task
-        assert (most, len(room.store.puts)) == (UPLOADS_MAX, BATCH_MAX)
+        assert (room.store.most, room.stored()) == (UPLOADS_MAX, BATCH_MAX)
         await room.all_put()
-        assert len(room.store.puts) == BATCH_MAX + 5
+        assert room.stored() == BATCH_MAX + 5
 
     with_room(database, tmp_path, body)
 
@@ -199,22 +194,18 @@ def test_a_content_is_fetched_from_wherever_it_is_and_only_if_it_is_whole(databa
     with_room(database, tmp_path, body)
 
 
-def test_what_nobody_needs_is_swept_once_it_is_old(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_nobody_needs_is_swept_once_it_is_old(database: Database, tmp_path: Path) -> None:
     async def body(room: Room) -> None:
         await room.ship(b"code")
         for content in (b"needed", b"asked for", b"nobody's"):
             room.outbox.put(content)
         await room.all_put()
-        assert await room.contents.sweep({sha(b"needed")}) == 0, "it is too young"
-        monkeypatch.setattr(module, "GRACE_SECONDS", 0.0)
-        await asyncio.sleep(0.01)
-        assert await room.contents.held([sha(b"asked for"), sha(b"unknown")]) == {sha(b"asked for")}
-        monkeypatch.setattr(module, "GRACE_SECONDS", 3600.0)
+        assert await room.contents.sweep(time.time()) == 0, "it is too young"
         await room.database.write(lambda db: db.execute("UPDATE contents SET at = at - 7200"))
-        await room.contents.held([sha(b"asked for")])
-        assert await room.contents.sweep({sha(b"needed")}) == 1
+        began = time.time()
+        await room.contents.keep([sha(b"needed"), "0" * 64], began)
+        assert await room.contents.held([sha(b"asked for"), sha(b"unknown")]) == {sha(b"asked for")}
+        assert await room.contents.sweep(began) == 1
         assert [room.holds(content) for content in (b"code", b"needed", b"asked for", b"nobody's")] == [
             True, True, True, False,
         ]  # fmt: skip
@@ -228,7 +219,7 @@ def test_what_is_taken_away_is_put_again_only_afterwards(database: Database, tmp
         await room.all_put()
         await room.database.write(lambda db: db.execute("UPDATE contents SET at = at - 7200"))
         room.store.holding = asyncio.Event()
-        sweeping = asyncio.create_task(room.contents.sweep(set()))
+        sweeping = asyncio.create_task(room.contents.sweep(time.time()))
         await until(lambda: room.contents._leaving)
         while await room.records.among([sha(b"content")]):
             pass
@@ -240,5 +231,23 @@ def test_what_is_taken_away_is_put_again_only_afterwards(database: Database, tmp
         assert (await sweeping, await putting) == (1, True)
         assert room.holds(b"content")
         assert await room.records.among([sha(b"content")])
+
+    with_room(database, tmp_path, body)
+
+
+def test_the_store_is_believed_about_what_is_there(database: Database, tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        await room.ship(b"code")
+        room.outbox.put(b"captured")
+        await room.all_put()
+        stray = room.store.path(layout.content("ab" * 32))
+        for path in (stray, stray.with_name("stray.txt")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        room.store.path(layout.content(sha(b"code"))).unlink()
+        assert await room.contents.reconcile() == 1
+        assert await room.records.among([sha(b"code"), sha(b"captured"), "ab" * 32]) == {sha(b"captured"), "ab" * 32}
+        await room.all_put()
+        assert room.holds(b"code")
 
     with_room(database, tmp_path, body)

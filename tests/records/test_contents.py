@@ -32,10 +32,10 @@ def test_what_a_version_needs_and_is_not_there_is_wanted_what_is_live_first(data
         await ship(database, app_id, {D: 4}, live=False)
         await database.write(lambda db: db.execute("UPDATE apps SET version = ?", (second,)))
         assert await contents.amount_wanted() == (3, 6)
-        assert await contents.wanted(10) == {B: 2, C: 3}
+        assert await contents.wanted(10) == {B: app_id, C: app_id}
         assert len(await contents.wanted(1)) == 1
         await contents.add({B: 2, C: 3}, 5.0)
-        assert await contents.wanted(10) == {A: 1}
+        assert await contents.wanted(10) == {A: app_id}
         assert await contents.among([A, B, D]) == {B}
         await contents.add({A: 1}, 5.0)
         assert (await contents.wanted(10), await contents.amount_wanted()) == ({}, (0, 0))

@@ -1,0 +1,99 @@
+"""Files of apps that are no database, as one value: captured, put in the object store, let go when none needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from steadyd.backup.captures import Captures
+from steadyd.backup.contents import Contents
+from steadyd.backup.objects import Objects
+from steadyd.backup.outbox import Outbox
+from steadyd.backup.retention import superfluous
+from steadyd.errors import SteadyError
+from steadyd.runner.ground import Ground
+
+TIDY_SECONDS = 6 * 3_600.0
+RECONCILE_SECONDS = 24 * 3_600.0
+RETRY_SECONDS = 60.0
+"""After the store was away."""
+CLOSE_SECONDS_MAX = 2.0
+"""Of the 15 s in which a stop must be done: for files of apps that were just stopped."""
+
+logger = logging.getLogger("steadyd.files")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """One host's. `window` is for how many seconds a moment stays reachable; 0: for ever."""
+
+    captures: Captures
+    contents: Contents
+    window: float
+
+    async def tidy(self) -> int:
+        """Let go of captures that are too many, and of contents that then nobody needs. Returns how many of those.
+
+        Raises:
+            SteadyError: `replica_away` or `replica_refused`: then the next one goes on.
+        """
+        records, began = self.captures.records, time.time()
+        for app_id in await records.apps():
+            await records.forget(superfluous(await records.of(app_id), began, self.window))
+        needed = await records.manifests()
+        for sha256 in needed:
+            try:
+                listed = await self.captures.manifest(sha256)
+            except SteadyError as error:
+                if error.code != "backup_broken":
+                    raise
+                logger.warning("%s", error.message)
+            else:
+                await self.contents.keep([sha256, *listed.contents], began)
+        await asyncio.to_thread(self.captures.forget_lists, needed)
+        return await self.contents.sweep(began)
+
+    async def run(self) -> None:
+        """Reconcile and tidy, for ever."""
+        tidied, reconciled = time.monotonic(), -RECONCILE_SECONDS
+        while True:
+            now = time.monotonic()
+            try:
+                if now - reconciled >= RECONCILE_SECONDS:
+                    await self.contents.reconcile()
+                    reconciled = now
+                if now - tidied >= TIDY_SECONDS:
+                    await self.tidy()
+                    tidied = now
+                pause = max(0.0, min(reconciled + RECONCILE_SECONDS, tidied + TIDY_SECONDS) - now)
+            except SteadyError as error:
+                logger.warning("contents are tidied later: %s", error.message)
+                pause = RETRY_SECONDS
+            await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def open_files(ground: Ground, objects: Objects, data: Path, window: float) -> AsyncIterator[Files]:
+    """Captures of the apps over `ground`, until the end of the block: by then all apps are at rest."""
+    contents = Contents(ground.library.contents, objects, ground.blobs, Outbox(data / "outbox"))
+    captures = Captures(ground, ground.library.captures, contents, data / "manifests")
+    files = Files(captures, contents, window)
+    tasks = [asyncio.create_task(work) for work in (contents.run(), captures.run(), files.run())]
+    try:
+        yield files
+        with contextlib.suppress(TimeoutError, SteadyError):
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await captures.catch_up()
+                while await contents.put_some():
+                    pass
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        captures.close()

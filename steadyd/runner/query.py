@@ -18,7 +18,7 @@ from steadyd.model import App
 from steadyd.runner.folder import Place, scratch_path
 from steadyd.runner.ground import Ground
 from steadyd.runner.sandbox import Room
-from steadyd.runner.tool import SCRIPT, Bounds, Result, Tools
+from steadyd.runner.tool import FILE_BYTES_MAX, SCRIPT, Bounds, Result, Tools
 from steadyd.statement import statements
 
 QUERY_SECONDS_MAX = 5.0
@@ -33,6 +33,8 @@ ROWS_BYTES_MAX = 1 << 20
 """As JSON."""
 ANSWER_BYTES = ROWS_BYTES_MAX + (256 << 10)
 """Rows, and the names of their columns."""
+UNLIMITED_FILE_BYTES = 1 << 44
+"""Where the app has no limit either."""
 EXACT_BELOW = 2**53
 """Beyond it a JSON number is not an integer any more to everybody who reads it."""
 
@@ -89,7 +91,7 @@ class Databases:
 
     def __init__(self, ground: Ground, tools: Tools) -> None:
         self._ground = ground
-        self._tools = tools.within(Bounds(MEMORY_BYTES_MAX, ANSWER_BYTES))
+        self._tools = tools
 
     async def of(self, app: App) -> tuple[list[Found], bool]:
         """The databases in the app's folder, known by their content, and whether there are more than were looked at.
@@ -139,8 +141,9 @@ class Databases:
         text = json.dumps({"task": task.name, **task.request}, ensure_ascii=False).encode("utf-8", "replace")
         _put(folder / "request.json", text, place)
         environ = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
-        room = Room(place.app, self._tools.engine.folder, place.uid, environ, extra={"/copy": folder})
-        result = await self._tools.run(room, [*SCRIPT, "{engine}/query.ts", "{copy}"], task.seconds)
+        tools = self._tools.within(Bounds(MEMORY_BYTES_MAX, ANSWER_BYTES, _file_bytes(app)))
+        room = Room(place.app, tools.engine.folder, place.uid, environ, extra={"/copy": folder})
+        result = await tools.run(room, [*SCRIPT, "{engine}/query.ts", "{copy}"], task.seconds)
         answer = result.answer()
         if not answer or result.timed_out:
             raise _problem(result, task)
@@ -223,6 +226,11 @@ def _sent(params: Params) -> Any:
     if isinstance(params, Mapping):
         return {name: sent(value) for name, value in params.items()}
     return [sent(value) for value in params]
+
+
+def _file_bytes(app: App) -> int:
+    """How large a file may become: as the app's own may, and an export at least."""
+    return max(app.limits.disk_bytes, FILE_BYTES_MAX) if app.limits.disk_bytes else UNLIMITED_FILE_BYTES
 
 
 def _make(place: Place, copies: Path) -> None:

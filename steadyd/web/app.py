@@ -39,6 +39,7 @@ from steadyd.web import (
     suspension,
     targets,
     tokens,
+    transfers,
     users,
     versions,
 )
@@ -98,6 +99,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *databases.ENDPOINTS,
         *rows.ENDPOINTS,
         *changed.ENDPOINTS,
+        *transfers.ENDPOINTS,
         *repl.ENDPOINTS,
         *metrics.ENDPOINTS,
         *targets.ENDPOINTS,

@@ -49,6 +49,9 @@ QUERIES_WAITING_MAX = 32
 LONG_QUERIES_AT_ONCE_MAX = 2
 """Checks, exports and imports of databases, of all apps."""
 LONG_QUERIES_WAITING_MAX = 8
+TRANSFERS_AT_ONCE_MAX = 8
+"""Files that are sent to databases or from them, each of which takes room on the disk meanwhile."""
+TRANSFERS_WAITING_MAX = 8
 DIFFS_AT_ONCE_MAX = 1
 DIFFS_WAITING_MAX = 16
 
@@ -91,6 +94,9 @@ class Rooms:
     )
     changed: Changed | None = None
     """What changed between two moments of a database; None where nothing is kept elsewhere."""
+    transfers: Turns = field(
+        default_factory=lambda: Turns(TRANSFERS_AT_ONCE_MAX, TRANSFERS_WAITING_MAX, "exports and imports")
+    )
     pointing: Pointing | None = None
     """Who makes the restore point before a write to a database; None: the fleet's keeper, by its mark."""
 

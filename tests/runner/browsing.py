@@ -62,3 +62,16 @@ class Browser:
 
     def edit(self, file: Path | str, table: str, edits: list[Any]) -> Any:
         return self.ask("edit", file, table=table, edits=edits)
+
+    def take(self, file: Path | str, folder: Path, format: str, **wanted: Any) -> Any:
+        """An export, into `folder`/made."""
+        (folder / "made").unlink(missing_ok=True)
+        given = {"format": format, "table": "", "sql": "", "bytes": 1 << 30}
+        return self.ask("export", file, folder=str(folder), **{**given, **wanted})
+
+    def put(self, file: Path | str, folder: Path, format: str, **wanted: Any) -> Any:
+        """An import, of `folder`/sent."""
+        for left in ("copy", "copy-wal", "copy-shm"):
+            (folder / left).unlink(missing_ok=True)
+        given = {"format": format, "table": "", "create": True, "header": True, "delimiter": ",", "replace": False}
+        return self.ask("import", file, folder=str(folder), **{**given, **wanted})

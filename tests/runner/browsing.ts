@@ -2,6 +2,8 @@
 
 import { edit } from "../../steadyd/runner/harness/edits.ts";
 import { openReading, openWriting, refusal, writingError } from "../../steadyd/runner/harness/guard.ts";
+import { take } from "../../steadyd/runner/harness/export.ts";
+import { put } from "../../steadyd/runner/harness/import.ts";
 import { page } from "../../steadyd/runner/harness/rows.ts";
 import { Splitter } from "../../steadyd/runner/harness/splitter.ts";
 import { describe } from "../../steadyd/runner/harness/table.ts";
@@ -12,6 +14,8 @@ function answer({ task, file, ...wanted }: any): object {
     const found = wanted.pieces.flatMap((piece: string) => [...splitter.push(piece)]);
     return [...found, ...splitter.push("", true)];
   }
+  if (task === "export") return take({ file, ...wanted }, wanted.folder);
+  if (task === "import") return put({ file, ...wanted }, wanted.folder);
   const writes = task === "edit";
   const database = writes ? openWriting(file) : openReading(file, "/nowhere");
   try {

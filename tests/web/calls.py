@@ -157,6 +157,10 @@ CALLS: Mapping[str, Row] = {
     f"POST {APP}/databases/{{file}}/bring-back": Row(
         OWNER_DOES, {"from": "1", "table": "t"}, path=DATA, prepare=a_moment
     ),
+    f"GET {APP}/databases/{{file}}/export": Row(OWNER_LOOKS, query="format=json&table=t", path=DATA),
+    f"POST {APP}/databases/{{file}}/import": Row(
+        OWNER_DOES, {"content": "x\n1\n"}, query="format=csv&table=t", path=DATA
+    ),
     f"GET {APP}/statements": Row(OWNER_LOOKS),
     f"DELETE {APP}/statements": Row(OWNER_DOES),
     f"GET {APP}/metrics": Row(OWNER_LOOKS),

@@ -11,7 +11,9 @@ import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { isDatabase } from "./database.ts";
 import { edit } from "./edits.ts";
+import { take } from "./export.ts";
 import { Refusal, openReading, openWriting, refusal, transaction, writeVersion, writingError } from "./guard.ts";
+import { put } from "./import.ts";
 import { logOf } from "./readers.ts";
 import { page, reading } from "./rows.ts";
 import { statementsOf } from "./splitter.ts";
@@ -40,6 +42,8 @@ const TASKS: Record<string, (request: any) => object | Promise<object>> = {
   rows: ({ file, ...wanted }) => page(openReading(file, copies), wanted),
   edit: ({ file, ...wanted }) => edit(openWriting(file), wanted),
   check,
+  export: (wanted) => take(wanted, copies),
+  import: (wanted) => put(wanted, copies),
 };
 
 if (import.meta.main) console.log(JSON.stringify(await answer(JSON.parse(readFileSync(join(copies, "request.json"), "utf8")))));

@@ -5,7 +5,7 @@ const STATEMENT_BYTES_MAX = 72 << 20; // a value of 32 MiB in hexadecimal digits
 
 export type Statement = { sql: string; line: number };
 
-const TOKEN = /\s+|--[^\n]*(?:\n|$)|\/\*[^]*?(?:\*\/|$)|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|;|[A-Za-z_]\w*|[^]/y;
+const TOKEN = /\s+|--[^\n]*(?:\n|$)|\/\*[^]*?(?:\*\/|$)|'[^']*(?:''[^']*)*'|"[^"]*(?:""[^"]*)*"|`[^`]*(?:``[^`]*)*`|\[[^\]]*\]|;|[A-Za-z_]\w*|[^]/y;
 const GAP = /^(?:\s|--|\/\*)/;
 
 export class Splitter {

@@ -73,7 +73,7 @@ ALLOWED: Mapping[str, str] = {
     "changes": "errors runner",
     "stopping": "",
     "laptop": "errors reach urls feed proxy runner changes stopping",
-    "cli": "patch errors model reach quantity settings tree urls config runner premises daemon laptop linux "
+    "cli": "appfile patch errors model reach quantity settings tree urls config runner premises daemon laptop linux "
     "statement envfile variables vault excerpt "
     "trial backup moment",
     "__main__": "cli",

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -28,6 +28,8 @@ CONNECT_SECONDS_MAX = 10.0
 ANSWER_SECONDS_MAX = 60.0
 DEPLOY_SECONDS_MAX = 600.0
 """A deploy may install dependencies before it answers."""
+FETCH_SECONDS_MAX = 600.0
+"""Between two pieces of an archive; before the first one the server copies the data."""
 STREAM_LINE_BYTES_MAX = 1 << 20
 
 
@@ -103,22 +105,43 @@ class Client:
     ) -> dict[str, Any]:
         """One call; `path` is below /api. Answers the JSON object ({} for an empty answer).
 
-        A `body` of bytes is a tar.gz, anything else goes as JSON.
+        A `body` of bytes is a tar.gz, a path is an app's archive, anything else goes as JSON.
 
         Raises:
             Refused: the server's error answer.
             Failure: no answer, or one that is not the API's.
         """
-        packed = isinstance(body, bytes)
-        response = self._send(
-            method,
-            path,
-            seconds,
-            json=None if packed else body,
-            content=body if packed else None,
-            headers=self._headers(app) | ({"Content-Type": "application/gzip"} if packed else {}),
-        )
+        with contextlib.ExitStack() as stack:
+            headers, content = self._headers(app), {"json": body}
+            if isinstance(body, bytes):
+                headers, content = headers | {"Content-Type": "application/gzip"}, {"content": body}
+            elif isinstance(body, Path):
+                from steadyd.appfile import TYPE
+
+                headers = headers | {"Content-Type": TYPE}
+                content = {"content": stack.enter_context(body.open("rb"))}
+            response = self._send(method, path, seconds, headers=headers, **content)
         return _object(self.url, response) if response.content else {}
+
+    def fetch(self, path: str, params: Mapping[str, Any], app: str, file: BinaryIO) -> None:
+        """Write what a call answers into `file`, as it comes.
+
+        Raises:
+            Refused: the server's error answer.
+            Failure: no answer, or one that breaks off.
+        """
+        timeout = httpx.Timeout(FETCH_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+        try:
+            with self._http.stream(
+                "GET", f"/api{path}", params=params, headers=self._headers(app), timeout=timeout
+            ) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _refusal(self.url, response)
+                for piece in response.iter_raw():
+                    file.write(piece)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
 
     def log_in(self, username: str, password: str, label: str) -> dict[str, Any]:
         """Who has this name and password; from now on commands show a new token of theirs to this server.

@@ -64,15 +64,21 @@ def deploy(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Deploy a folder (or one .ts/.js file) and print its URL.
+    """Deploy a folder (or one .ts/.js file) and print its URL. Of what `steadyd pull` wrote, make the whole app.
 
     .git, node_modules, .env*, SQLite databases and what .gitignore and .steadyignore name stay here. If nothing has
     changed since the live version, nothing is deployed.
     """
+    from steadyd.cli.archive import is_archive, send_archive
     from steadyd.cli.client import DEPLOY_SECONDS_MAX, Refused, app_path
     from steadyd.cli.folder import collect
     from steadyd.model import check_name
 
+    if is_archive(path):
+        if env_file or with_data or force or test or rehearse or strict:
+            raise click.UsageError("of an app's archive only --name, --message, --temporary and --no-trial can be said")
+        send_archive(client, path, name, query_of(_flags(temporary, no_trial, message)), as_json)
+        return
     if test and no_trial:
         raise click.UsageError("--test is a part of the trial, which --no-trial leaves out")
     if strict and not rehearse:
@@ -108,7 +114,7 @@ def deploy(
         raise
     if answer.get("token"):
         client.tokens.keep(client.url, name, str(answer["token"]))
-    _say_what_happened(answer, steps)
+    say_what_happened(answer, steps)
     if as_json:
         print_json(answer | {"left_out": _left_out(collected)})
     else:
@@ -175,6 +181,12 @@ def url_of(answer: dict[str, Any]) -> str:
 # Private
 
 
+def _flags(temporary: bool, no_trial: bool, message: str) -> dict[str, Any]:
+    """What goes along with an archive."""
+    said: dict[str, Any] = {"temporary": True} if temporary else {}
+    return said | ({"trial": False} if no_trial else {}) | ({"message": message} if message else {})
+
+
 def _variables(name: str, path: Path, env_file: str | None) -> dict[str, str]:
     """Those that go along; a .env that stays here is offered."""
     from steadyd.cli.env import imported
@@ -211,7 +223,7 @@ def _say_unchanged(live: Live, collected: Collected, as_json: bool) -> None:
         click.echo(url_of({"app": live.app}))
 
 
-def _say_what_happened(answer: dict[str, Any], told: Steps) -> None:
+def say_what_happened(answer: dict[str, Any], told: Steps) -> None:
     deployed = answer.get("deploy")
     deployed = deployed if isinstance(deployed, dict) else {}
     steps = [step for step in deployed.get("steps") or [] if isinstance(step, dict)]

@@ -42,8 +42,10 @@ def run(
 ) -> None:
     """Serve a folder (or one .ts/.js file) from here, reloading on change.
 
-    Needs no server and no root. Data stays in the folder. Ctrl-C stops.
+    Needs no server and no root. Data stays in the folder. Ctrl-C stops. What `steadyd pull` wrote is unpacked into a
+    folder beside it first, and runs there.
     """
+    path, name = _unpacked(path, name)
     if trial:
         from steadyd.cli.trial import try_folder
 
@@ -61,6 +63,13 @@ def run(
 
 
 # Private
+
+
+def _unpacked(path: Path, name: str | None) -> tuple[Path, str | None]:
+    """The folder to run, and the app's name: those of an archive, if `path` is one."""
+    from steadyd.cli.archive import beside, is_archive
+
+    return beside(path, name) if is_archive(path) else (path, name)
 
 
 def _let_go_of_output() -> None:

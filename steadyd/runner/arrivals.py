@@ -8,15 +8,14 @@ version, which is forgotten whatever goes wrong; there is no trial, since there 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from steadyd.appfile import AppFile, KeptFile, KeptVersion, Manifest
+from steadyd.appfile import AppFile, KeptVersion, Manifest
 from steadyd.crontab import CRONS_MAX, read_cron
 from steadyd.errors import SteadyError
 from steadyd.manifest import OWN_FILE, PACKAGE, read_manifest
@@ -31,7 +30,7 @@ from steadyd.runner.controller import Turn
 from steadyd.runner.deploy import CREATE, Deployed, Deployer, Manner, Request
 from steadyd.runner.folder import Place, scratch_path
 from steadyd.runner.ground import Ground
-from steadyd.runner.handover import hand_over
+from steadyd.runner.handover import hand_over, put
 from steadyd.runner.household import Household
 from steadyd.runner.install import Installer
 from steadyd.runner.removal import Removal
@@ -123,7 +122,7 @@ class Arrivals:
             if entry.kept is None:
                 self._ground.blobs.take(entry.sha256, content)
             else:
-                put(folder, entry.kept, content)
+                put(folder, entry.kept.path, content, entry.kept.mode)
 
     async def _brought(self, turn: Turn, arrival: Arrival, version: KeptVersion) -> Brought:
         sizes = arrival.manifest.contents
@@ -170,17 +169,6 @@ class Arrivals:
         if 0 < most < size:
             said = f"The data takes {written_size(size)}, and an app of yours may have {written_size(most)} here."
             raise SteadyError("too_large", said, {"bytes": size, "limit_bytes": most})
-
-
-def put(folder: Path, kept: KeptFile, content: Iterator[bytes]) -> None:
-    """Write one file of an app's data below a folder that nobody else writes to. Blocks."""
-    path = folder / kept.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        for piece in content:
-            file.write(piece)
-        os.fchmod(descriptor, kept.mode | 0o600)
 
 
 # Private

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from steadyd.runner.folder import FOLDER_MODE, Place, make_root
@@ -33,6 +34,17 @@ def hand_over(source: Path, place: Place) -> None:
     source.chmod(FOLDER_MODE)
     os.rename(source, place.app)
     _settle(place.root, None)
+
+
+def put(folder: Path, path: str, content: Iterable[bytes], mode: int) -> None:
+    """Write a new file at `path` below a folder that nobody else writes to. Blocks."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        for piece in content:
+            file.write(piece)
+        os.fchmod(descriptor, mode & 0o777 | 0o600)
 
 
 # Private

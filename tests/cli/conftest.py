@@ -87,7 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         raw = self.rfile.read(length)
         state = self.state
-        body = json.loads(raw) if raw else None
+        is_json = "json" in self.headers.get("Content-Type", "json")
+        body = json.loads(raw) if raw and is_json else raw or None
         state.asked.append(Asked(self.command, self.path, self.headers.get("Authorization", ""), body))
         missing = (404, {"error": {"code": "not_found", "message": "There is no such thing.", "details": {}}})
         status, answer = state.answers.get(f"{self.command} {self.path}", missing)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.cli.deploy import LEFT_OUT_SHOWN, encode, query_of
+from tests import test_appfile as sample
 from tests.cli.conftest import Api, Steadyd
 
 LIVE = {
@@ -160,3 +161,16 @@ def test_text_stays_text() -> None:
 def test_what_json_says_fits_a_query_too() -> None:
     about = {"trial": False, "message": "a & b", "git": {"commit": "0123abc", "dirty": True}}
     assert query_of(about) == "trial=false&message=a+%26+b&git_commit=0123abc&git_dirty=true"
+
+
+def test_an_archive_goes_whole(api: Api, steadyd: Steadyd, tmp_path: Path) -> None:
+    path = tmp_path / "shop.steady"
+    path.write_bytes(sample.packed(sample.said(), sample.GOOD).getvalue())
+    api.answers["PUT /api/apps/hello"] = (201, LIVE)
+    result = steadyd("deploy", str(path), "--server", api.url)
+    assert (result.exit_code, result.stdout) == (0, "http://hello.localhost:8080\n"), result.stderr
+    assert api.asked[-1].body == path.read_bytes()
+    api.answers["PUT /api/apps/other?temporary=true&message=Mine"] = (201, LIVE)
+    words = ("deploy", str(path), "--name", "other", "--temporary", "-m", "Mine", "--server", api.url)
+    assert "app" in json.loads(steadyd(*words, "--json").stdout)
+    assert steadyd("deploy", str(path), "--with-data", "--server", api.url).exit_code == 2

@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import test_appfile as sample
 from tests.cli.conftest import Steadyd
 from tests.served import pids, until
 
@@ -136,6 +137,18 @@ def test_it_serves_under_both_names_and_prints_what_happens(app: Path, run: Call
     assert "app     hello \\x1b[31m log" in here.line("hello")
     assert here.line("/x").split()[1:3] == ["GET", "200"]
     assert "secret" not in "".join(here.lines)
+
+
+def test_an_archive_is_unpacked_beside_itself_and_served(app: Path, run: Callable[..., Run]) -> None:
+    code = (HELLO % "from a file").encode()
+    manifest = sample.said(contents={sample.address(code): len(code)})
+    manifest["versions"][0]["files"] = {"index.ts": sample.address(code)}
+    path = app.parent / "shop.steady"
+    path.write_bytes(sample.packed(manifest, [(f"contents/{sample.address(code)}", code), sample.GOOD[1]]).getvalue())
+    here = run(str(path), "--port", "0")
+    assert here.url == f"http://hello.localhost:{here.port}"
+    assert here.ask().text == "from a file"
+    assert (app.parent / "shop/data.sqlite").read_bytes() == sample.ROWS
 
 
 def test_ctrl_c_leaves_nothing(app: Path, run: Callable[..., Run]) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from steadyd.runner.folder import Place
-from steadyd.runner.handover import hand_over
+from steadyd.runner.handover import hand_over, put
 from tests.runner.conftest import UID
 
 
@@ -28,3 +30,13 @@ def test_everything_belongs_to_the_app(tmp_path: Path) -> None:
     if UID is not None:
         assert {path.stat().st_uid for path in place.app.rglob("*")} == {UID}
         assert (place.app.stat().st_uid, place.app.stat().st_gid) == (0, UID)
+
+
+def test_a_file_is_new_and_below_the_folder(tmp_path: Path) -> None:
+    put(tmp_path, "a/b.txt", [b"one", b"two"], 0o4711)
+    assert (tmp_path / "a/b.txt").read_bytes() == b"onetwo"
+    assert (tmp_path / "a/b.txt").stat().st_mode & 0o7777 == 0o711
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    for path in ("a/b.txt", "link"):
+        with pytest.raises(FileExistsError):
+            put(tmp_path, path, [b"other"], 0o644)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from steadyd.errors import SteadyError
 from steadyd.model import Limits
@@ -107,6 +107,10 @@ class Config:
     name_quarantine_days: float = 30.0
     versions_kept: int = 100
     point_in_time_days: float = 30.0
+    replica: str = ""
+    """Where backups go, as a URL; "" is a folder of the data folder."""
+    replica_credentials: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    """What the environment or the credentials file says of that place, by the AWS tools' names."""
 
     @property
     def is_loopback(self) -> bool:
@@ -135,6 +139,10 @@ class Config:
     @property
     def database(self) -> Path:
         return self.data / "steady.db"
+
+    @property
+    def replica_url(self) -> str:
+        return self.replica or f"file://{quote(str(self.data / 'replica'))}"
 
     @property
     def blobs(self) -> Path:

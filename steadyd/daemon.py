@@ -18,11 +18,13 @@ from functools import partial
 import uvloop
 
 from steadyd import hostdisk
+from steadyd.backup.arrival import Arrival, arrive
+from steadyd.backup.epochs import Epochs, farewell
 from steadyd.backup.keeping import Keeping, NoFiles
 from steadyd.backup.litestream import Means
 from steadyd.backup.replication import Replication
 from steadyd.backup.room import Whither, open_replication
-from steadyd.backup.target import Target, TargetKind
+from steadyd.backup.target import parse_target
 from steadyd.config import Address, Config
 from steadyd.control import SERVICE_ID, ControlPlane
 from steadyd.errors import SteadyError
@@ -113,9 +115,8 @@ async def _serve(config: Config) -> int:
 async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
     """Everything, from the store to the open listener, and back in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
-        database = stack.enter_context(contextlib.closing(Database(config.database, STEADY)))
-        library = open_library(database, config.policy, config.terms)
-        await _unlock(library)
+        arrival = await arrive(parse_target(config.replica_url, config.replica_credentials), config.data)
+        library = await _library(stack, config, arrival.epochs)
         operator = await library.people.operator(time.time())
         built = engine.prepare(config.data / "engine")
         launcher, spawn = await _launcher(stack)
@@ -128,9 +129,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         ring, sockets, inside = RequestRing(), bind(config.listen), bind(config.private_listen, "--private-listen")
         limits = Limits(body_bytes_max=config.request_body_bytes, connections_per_client_max=config.client_connections)
         listener = Listener(RouteTable(), ring, limits, lambda app, host: logs.say(app.id, 0, COOKIE.format(host)))
-        private = Listener(RouteTable(), ring, limits)
         urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
-        control = ControlPlane(corner.control, config.request_body_bytes)
+        control, private = ControlPlane(corner.control, config.request_body_bytes), Listener(RouteTable(), ring, limits)
         requests = Requests(lambda app_id: config.data / SERVICE_ID if app_id == SERVICE_ID else config.apps / app_id)
         telemetry, metrics = Telemetry(ring, requests), Metrics(requests)
         stack.push_async_callback(telemetry.close)
@@ -154,21 +154,22 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             installer=installer,
             only_owner="" if sandboxed else operator.id,
         )
-        replication = await stack.enter_async_context(_replication(config, corner, ground, launcher))
+        replication = await stack.enter_async_context(_replication(config, corner, arrival, ground, launcher))
         notices = _notices(stack, config, ground)
         routing = partial(_set_routes, listener, private, neighbours, control, urls)
         fleet, crons = _fleet(stack, config, ground, notices, ring, routing)
-        _keep(stack, fleet, replication)
+        _keep(stack, fleet, replication, superseded=arrival.epochs.superseded is not None)
         workshop = open_workshop(fleet, installer, Trials(fleet, tools), spawn)
         stack.push_async_callback(workshop.close)
         await workshop.recover()
         await asyncio.gather(fleet.load(), crons.recover())
         _nurse(stack, launcher, starter, config)
 
-        rooms = _rooms(stack, config, metrics, workshop, (notices, crons), tools)
-        await control.open(build(replace(rooms, missing=(problem,) * bool(problem))))
+        told = _rooms(stack, config, metrics, workshop, (notices, crons), tools)
+        rooms = replace(told, missing=(problem,) * bool(problem), superseded=lambda: arrival.epochs.superseded)
+        await control.open(build(rooms))
         stack.push_async_callback(control.close)
-        _start_work(stack, workshop, telemetry, Sampler(metrics, fleet.readings), crons)
+        await _start_work(stack, workshop, telemetry, Sampler(metrics, fleet.readings), crons, arrival.epochs)
         await _listen(stack, config, ((listener, sockets), (private, inside)))
         await _introduce(config, library.people, operator, urls)
         yield f"steadyd ready on http://{config.listen.host}:{urls.port}"
@@ -177,12 +178,16 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 # Private
 
 
-async def _unlock(library: Library) -> None:
-    """End a rotation of the variables' key that was interrupted, and say so where the key is not here: everything else
-    goes on."""
+async def _library(stack: contextlib.AsyncExitStack, config: Config, epochs: Epochs) -> Library:
+    """The records, once it is known which epoch is ours. A rotation of the variables' key that was interrupted ends
+    here; where the key is missing that is said, and everything else goes on."""
+    database = stack.enter_context(contextlib.closing(Database(config.database, STEADY)))
+    library = open_library(database, config.policy, config.terms)
+    await epochs.settle(library.epochs, time.time())
     await library.environment.settle()
     if locked := await library.environment.locked():
         logger.warning("%d apps cannot start: the key of their variables is not in %s", len(locked), KEY_FILE)
+    return library
 
 
 async def _launcher(stack: contextlib.AsyncExitStack) -> tuple[Launcher | None, Spawn]:
@@ -197,16 +202,16 @@ async def _launcher(stack: contextlib.AsyncExitStack) -> tuple[Launcher | None, 
 
 
 def _replication(
-    config: Config, corner: Corner, ground: Ground, launcher: Launcher | None
+    config: Config, corner: Corner, arrival: Arrival, ground: Ground, launcher: Launcher | None
 ) -> AbstractAsyncContextManager[Replication]:
     """Whoever replicates the apps' databases. It ends after the apps."""
-    whither = Whither(Target(TargetKind.FILE, config.data / "replica"), 1, config.point_in_time_days)
+    whither = Whither(arrival.objects.target, arrival.epochs.number, config.point_in_time_days)
     show = launcher.show if launcher is not None and ground.as_root else None
     means = Means(launcher.spawn if launcher is not None else process.spawn, show, ground.starter.cgroups)
     return open_replication(ground, whither, corner.root / "litestream", means)
 
 
-def _keep(stack: contextlib.AsyncExitStack, fleet: Fleet, replication: Replication) -> None:
+def _keep(stack: contextlib.AsyncExitStack, fleet: Fleet, replication: Replication, superseded: bool) -> None:
     """The fleet tells who keeps apps' data what becomes of them, before any of them is known."""
     library = fleet.ground.library
 
@@ -214,7 +219,8 @@ def _keep(stack: contextlib.AsyncExitStack, fleet: Fleet, replication: Replicati
         fleet.note(app_id, Event(time.time(), "backup", message))
 
     fleet.keeper = Keeping(library.points, replication, NoFiles(), tell)
-    stack.callback(asyncio.create_task(replication.start(library.apps)).cancel)
+    if not superseded:
+        stack.callback(asyncio.create_task(replication.start(library.apps)).cancel)
 
 
 def _cgroups(stack: contextlib.AsyncExitStack, corner: Corner) -> Cgroups | None:
@@ -300,17 +306,24 @@ def _fleet(
     return fleet, crons
 
 
-def _start_work(
+async def _start_work(
     stack: contextlib.AsyncExitStack,
     workshop: Workshop,
     telemetry: Telemetry,
     sampler: Sampler,
     crons: Scheduler,
+    epochs: Epochs,
 ) -> None:
-    """The daemon's loops, until its end."""
-    stack.push_async_callback(sampler.close)
+    """The daemon's loops, until its end. Once another host has recovered this one, nothing runs here any more: where
+    that is known already, this waits for it."""
     fleet, quota, collection = workshop.fleet, workshop.quota, Collection(workshop.fleet, workshop.removal)
-    for work in (fleet.run(), telemetry.run(), sampler.run(), quota.run(), crons.run(), collection.run()):
+    stopping: set[asyncio.Task[None]] = set()
+    epochs.on_superseded.append(lambda error: stopping.add(asyncio.create_task(fleet.close(farewell()))))
+    if epochs.superseded is not None:
+        await fleet.close(farewell())
+    stack.push_async_callback(sampler.close)
+    loops = (fleet.run(), telemetry.run(), sampler.run(), quota.run(), crons.run(), collection.run(), epochs.run())
+    for work in loops:
         stack.callback(asyncio.create_task(work).cancel)
 
 

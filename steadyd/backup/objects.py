@@ -27,6 +27,7 @@ from steadyd.backup import layout
 from steadyd.backup.tally import Tally
 from steadyd.backup.target import Target, TargetKind
 from steadyd.backup.trouble import Trouble, away, reason, refused, trouble, unfit
+from steadyd.errors import SteadyError
 
 if TYPE_CHECKING:
     from obstore.store import S3Config, S3Credential
@@ -65,23 +66,28 @@ class Patience:
 
 
 class Objects:
-    """All objects below one target. Every method raises `replica_away` or `replica_refused`."""
+    """All objects below one target. Every method raises `replica_away` or `replica_refused`; who writes, also what it
+    is `sealed` with."""
 
     def __init__(self, target: Target, patience: Patience = Patience()) -> None:
         self.target = target
         self.tally = Tally()
+        self.sealed: SteadyError | None = None
+        """Why nothing is written any more: what every call says that would."""
         self._patience = patience
         self._store = _open(target)
         self._turns = asyncio.Semaphore(CALLS_AT_ONCE_MAX)
 
     async def put(self, key: str, content: bytes, *, app_id: str = "") -> None:
         """An object with this content, in the place of another of that key."""
+        self._may_write()
         seconds = self._upload_seconds(len(content))
         await self._ask(app_id, lambda: self._put(key, content, "overwrite"), seconds)
 
     async def create(self, key: str, content: bytes, *, app_id: str = "") -> bool:
         """The same, if there is no object of that key: False if there is one. After an attempt whose answer was lost,
         that one may be ours."""
+        self._may_write()
         try:
             seconds = self._upload_seconds(len(content))
             await self._ask(app_id, lambda: self._put(key, content, "create"), seconds)
@@ -95,6 +101,7 @@ class Objects:
         Raises:
             OSError: the file cannot be read.
         """
+        self._may_write()
         if link and await self._link(path, key):
             self.tally.add(app_id)
             return
@@ -162,6 +169,7 @@ class Objects:
     async def copy(self, source: str, target: str, *, app_id: str = "") -> bool:
         """The object `source` once more, as `target`, without its content passing through here; False if there is no
         `source`. A folder gets a hard link: objects are never written in place."""
+        self._may_write()
         if self.target.kind is TargetKind.FILE and await self._link(self._path(source), target):
             self.tally.add(app_id)
             return True
@@ -173,6 +181,7 @@ class Objects:
 
     async def delete(self, keys: Sequence[str], *, app_id: str = "") -> None:
         """These objects go; one that is not there is no error."""
+        self._may_write()
         if self.target.kind is TargetKind.S3 and keys:
             await self._ask(app_id, lambda: obstore.delete_async(self._store, list(keys)), self._seconds)
             return
@@ -194,6 +203,10 @@ class Objects:
             raise unfit(str(self.target))
 
     # Private
+
+    def _may_write(self) -> None:
+        if self.sealed is not None:
+            raise self.sealed
 
     @property
     def _seconds(self) -> float:

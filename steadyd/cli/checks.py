@@ -37,6 +37,7 @@ def examine(data: Path, listen: Address) -> list[Finding]:
         ("*.localhost", localhost_names),
         ("open targets", lambda: open_targets(data)),
         ("secrets.key", lambda: secrets_key(data)),
+        ("epoch", lambda: epoch(data)),
     ]
     findings = []
     for name, check in checks:
@@ -159,6 +160,16 @@ def secrets_key(data: Path) -> Finding:
         detail = f"the variables of {', '.join(locked)} are sealed with another key, so they do not start"
         return Finding("secrets.key", "problem", detail, back)
     return Finding("secrets.key", "ok", "there; keep a copy" if path.exists() else "none: no variable was stored yet")
+
+
+def epoch(data: Path) -> Finding:
+    """Whether this host's data are still its own, as the daemon says that uses this folder."""
+    superseded = None
+    with contextlib.suppress(Failure, KeyError, TypeError):
+        superseded = _host(data)["superseded"]
+    if superseded:
+        return Finding("epoch", "problem", superseded, "stop this daemon", required=True)
+    return Finding("epoch", "ok", "no other host has recovered this one's data")
 
 
 # Private

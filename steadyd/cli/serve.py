@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from steadyd.backup.target import SETTINGS, parse_credentials, parse_target
 from steadyd.cli.quantity import duration, size, switch
 from steadyd.cli.verb import Verb
 from steadyd.config import (
@@ -27,6 +28,7 @@ from steadyd.config import (
 )
 from steadyd.errors import SteadyError
 
+CREDENTIALS_BYTES_MAX = 64 << 10
 SIGNUP_MODES = ("open", "invite", "closed")
 AS_SAID = (
     "sandbox", "files", "cpus", "processes", "guest_apps", "creations_per_hour", "log_ins_per_hour", "signups_per_hour",
@@ -151,6 +153,18 @@ AS_SAID = (
     show_default=True,
     help="How long every moment of an app's databases stays reachable.",
 )
+@click.option(
+    "--replica",
+    default="",
+    metavar="URL",
+    help="Where backups go: file:///path, s3://bucket/prefix.  [default: in --data]",
+)
+@click.option(
+    "--replica-credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Its keys, as the AWS tools write them.  [default: AWS_… of the environment]",
+)
 def serve(**options: Any) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""
     try:
@@ -200,11 +214,34 @@ def config_from(options: dict[str, Any]) -> Config:
         memory_bytes_ceiling=_ceiling(options["memory_max"], memory_ceiling(), options["memory"]),
         cpus_ceiling=_ceiling(options["cpus_max"], cpus_ceiling(), options["cpus"]),
         processes_ceiling=options["processes_max"],
+        replica=options["replica"],
+        replica_credentials=replica_credentials(options["replica"], options["replica_credentials"]),
         disk_bytes_ceiling=options["disk_max"],
         **{key: options[key] for key in AS_SAID},
     )
     config.policy.check_itself()
     return config
+
+
+def replica_credentials(replica: str, file: Path | None) -> dict[str, str]:
+    """What `file`, or else the environment, says of the store of `replica`; nothing for a folder.
+
+    Raises:
+        SteadyError: `invalid` for a file that cannot be read, and for a target that is none.
+    """
+    said = {}
+    if file is not None:
+        try:
+            with file.open(encoding="utf-8") as opened:
+                said = parse_credentials(opened.read(CREDENTIALS_BYTES_MAX), str(file))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            raise SteadyError("invalid", f"{file} cannot be read: {reason}. Correct --replica-credentials.") from None
+    elif replica.startswith("s3:"):
+        said = {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
+    if replica:
+        parse_target(replica, said)
+    return said
 
 
 # Private

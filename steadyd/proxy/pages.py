@@ -22,6 +22,7 @@ TITLES = {
     "gate_timeout": "The app did not wake in time",
     "overloaded": "This host is full",
     "shutting_down": "This host is shutting down",
+    "superseded": "This host was replaced",
 }
 
 OWNERS_BUSINESS = frozenset({"app_died", "app_failed", "app_timeout", "bad_upstream", "gate_timeout", "suspended"})

@@ -12,6 +12,7 @@ from steadyd.records.contents import Contents
 from steadyd.records.crons import Crons
 from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
+from steadyd.records.epochs import Epochs
 from steadyd.records.journal import Journal
 from steadyd.records.lines import Lines
 from steadyd.records.names import Names
@@ -48,6 +49,7 @@ class Library:
     engines: Engines
     lines: Lines
     points: Points
+    epochs: Epochs
     captures: Captures
     contents: Contents
     statements: Statements
@@ -74,6 +76,7 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         points=Points(database),
         captures=Captures(database),
         contents=Contents(database),
+        epochs=Epochs(database),
         statements=Statements(database),
         stands=Stands(database),
     )

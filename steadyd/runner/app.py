@@ -94,6 +94,7 @@ class AppRuntime:
         """Told each turn of the app's state, and when nobody asks it any more."""
         self.closed = False
         """True once it was told to go: nothing starts it again."""
+        self._farewell = _closing()
         self._starter = starter
         self._timing = timing
         self._prepare = prepare
@@ -116,7 +117,7 @@ class AppRuntime:
             self._open.claim(holder)
             return
         if self.closed:
-            holder.refused(_closing())
+            holder.refused(self._farewell)
             return
         self._gate.wait(holder, self._timing.hold_seconds if self._swapping else self._timing.start_seconds)
         if not self._swapping:
@@ -161,7 +162,7 @@ class AppRuntime:
             SteadyError: `app_failed` with the reason and the last log lines.
         """
         if self.closed:
-            raise _closing()
+            raise self._farewell
         if self.state is AppState.SUSPENDED:
             raise _why(self.state, None, self.name, True)
         if self.state in (AppState.FAILED, AppState.HELD, AppState.BACKOFF):
@@ -234,10 +235,12 @@ class AppRuntime:
         self._deaths = Deaths()
         self._install(instance)
 
-    async def close(self) -> None:
-        """The daemon stops, or the app goes: refuse who waits and who still comes, drain, stop."""
+    async def close(self, farewell: SteadyError | None = None) -> None:
+        """The daemon stops, or the app goes: refuse who waits and who still comes, on wish with another reason, drain,
+        stop."""
+        self._farewell = farewell or self._farewell
         self.closed, self._open = True, None
-        self._gate.refuse(_closing())
+        self._gate.refuse(self._farewell)
         self._send(Event.STOP)
         await self.watch.until(lambda: self.state in AT_REST)
         await self.alone("The app was deleted, or this server stops.")

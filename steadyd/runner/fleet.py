@@ -185,16 +185,17 @@ class Fleet:
                 runtime.tick(now)
             _relieve(self._runtimes, *self._memory())
 
-    async def close(self) -> None:
-        """Stop every app, many at a time."""
+    async def close(self, farewell: SteadyError | None = None) -> None:
+        """Stop every app, many at a time. With `farewell`, which whoever still asks is told, they can be looked at."""
         slots = asyncio.Semaphore(STOPS_AT_ONCE_MAX)
 
         async def stop(runtime: AppRuntime) -> None:
             async with slots:
-                await runtime.close()
+                await runtime.close(farewell)
 
         await asyncio.gather(*(stop(runtime) for runtime in self._runtimes.values()))
-        self.events.close()
+        if farewell is None:
+            self.events.close()
         if self._notes:
             await asyncio.gather(*self._notes, return_exceptions=True)
 

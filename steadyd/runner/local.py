@@ -92,7 +92,7 @@ class LocalApp(AppRuntime):
             return False
         return True
 
-    async def close(self) -> None:
+    async def close(self, farewell: SteadyError | None = None) -> None:
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)

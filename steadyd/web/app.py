@@ -47,7 +47,7 @@ from steadyd.web.answers import error_answer, from_http_exception
 from steadyd.web.background import Background
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Endpoint, routes
-from steadyd.web.layers import CrossSite, Drain, Failures, Headers
+from steadyd.web.layers import CrossSite, Drain, Failures, Headers, Superseded
 from steadyd.web.rooms import Rooms
 
 __all__ = ["Rooms", "build"]
@@ -72,6 +72,7 @@ def build(rooms: Rooms) -> Starlette:
             Middleware(Failures),
             Middleware(Headers),
             Middleware(CrossSite, urls=rooms.urls),
+            Middleware(Superseded, superseded=rooms.superseded),
         ],
         exception_handlers={SteadyError: _answer, HTTPException: _answer},
     )

@@ -9,6 +9,7 @@ from typing import Literal
 from starlette.responses import Response
 
 from steadyd import __version__
+from steadyd.backup.epochs import farewell
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
 from steadyd.web import schema, shown
@@ -37,6 +38,8 @@ class Host(schema.Strict):
     load_average: list[float]
     guests: bool
     missing: list[str]
+    superseded: str | None
+    """Why nothing runs here any more: another host recovered this one's data."""
     locked: list[str]
     """Apps that cannot start, because the key of their variables is not here."""
     targets: dict[str, list[str]]
@@ -52,6 +55,8 @@ class Serves(schema.Strict):
 
 
 async def health(call: Call) -> Response:
+    if call.rooms.superseded() is not None:
+        raise farewell()
     return json_answer(Health(status="ok"))
 
 
@@ -80,6 +85,7 @@ async def host(call: Call) -> Response:
                 load_average=[round(load, 2) for load in os.getloadavg()],
                 guests=rooms.guests,
                 missing=rooms.lacking(),
+                superseded=gone.message if (gone := rooms.superseded()) else None,
                 locked=[app.name for app in apps if app.id in locked],
                 targets={app.name: list(map(str, targets[app.id])) for app in apps if app.id in targets},
             )
@@ -111,7 +117,7 @@ async def _serves(call: Call, domain: str) -> bool:
 ENDPOINTS = (
     Endpoint(
         method="GET", path="/healthz", handler=health, access=Access.ANYONE, answers=json_of(Health),
-        summary="200 while requests are answered.",
+        summary="200 while requests are answered.", errors=("superseded",),
     ),
     Endpoint(
         method="GET", path="/api/me", handler=me, access=Access.KNOWN, answers=json_of(schema.MeAnswer),

@@ -4,11 +4,13 @@ failures, headers, and the one cross-site rule."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from steadyd.backup.epochs import farewell
 from steadyd.errors import SteadyError
 from steadyd.urls import Urls
 from steadyd.web.answers import error_answer, internal
@@ -149,6 +151,20 @@ class CrossSite:
             if is_foreign(request, self._urls):
                 await error_answer(request, refusal(request, self._urls))(scope, receive, send)
                 return
+        await self._app(scope, receive, send)
+
+
+class Superseded:
+    """A host that another one took the place of changes nothing any more; what there is can still be looked at."""
+
+    def __init__(self, app: ASGIApp, superseded: Callable[[], SteadyError | None]) -> None:
+        self._app = app
+        self._superseded = superseded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and self._superseded() is not None:
+            await error_answer(Request(scope), farewell())(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
 

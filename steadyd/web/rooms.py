@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from steadyd.backup.changed import Changed
+from steadyd.errors import SteadyError
 from steadyd.notices import Notices
 from steadyd.passwords import Passwords
 from steadyd.records.apps import Apps
@@ -74,6 +75,8 @@ class Rooms:
     crons: Scheduler = field(kw_only=True)
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
+    superseded: Callable[[], SteadyError | None] = lambda: None
+    """Why this host may change nothing any more; None while it may."""
     signup: str = "open"
     """Who may make an account: open, invite or closed."""
     now: Callable[[], float] = time.time
@@ -165,4 +168,6 @@ class Rooms:
         networks = self.fleet.ground.starter.networks
         problem = networks.problem if networks is not None else ""
         key = self.library.environment.vault.problem
-        return [*self.missing, *([f"Apps have no network: {problem}"] if problem else []), *([key] if key else [])]
+        gone = self.superseded()
+        network = f"Apps have no network: {problem}" if problem else ""
+        return [*filter(None, (gone.message if gone else "", *self.missing, network, key))]

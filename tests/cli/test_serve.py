@@ -45,7 +45,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
         --guest-apps 9 --creations-per-hour 8 --log-ins-per-hour 7 --signups-per-hour 3 --client-connections 6
         --waiters 5 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
-        --versions-kept 20"""
+        --versions-kept 20 --replica file:///srv/replica"""
     assert steadyd("serve", *words.split()).exit_code == 3
     assert served == [
         Config(
@@ -91,6 +91,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             deleted_days=0,
             name_quarantine_days=2,
             versions_kept=20,
+            replica="file:///srv/replica",
         )
     ]
 
@@ -126,13 +127,13 @@ def test_environment_and_file(home: Path, steadyd: Steadyd, served: list[Config]
         ["--sandbox", "maybe"],
         ["--guests", "perhaps"],
         ["--idle", "soon"],
-        ["--replica", "file:///x"],
+        ["--replica", "ftp://x"],
         ["--private-listen", "nonsense"],
         ["extra"],
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(steadyd: Steadyd, served: list[Config], words: list[str]) -> None:
-    """An option whose feature is not there yet is refused, not swallowed."""
+    """A wrong value is refused, not swallowed."""
     assert steadyd("serve", *words).exit_code == 2
     assert served == []
 
@@ -157,3 +158,44 @@ def test_a_private_address_beyond_this_machine_is_no_loopback(steadyd: Steadyd, 
         (True, True, "open"),
         (False, False, "invite"),
     ]
+
+
+def test_a_bucket_has_its_keys_from_the_environment(
+    steadyd: Steadyd, served: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing else of it; what is printed of the configuration has none of them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("AWS_PROFILE", "other")
+    assert steadyd("serve", "--replica", "s3://bucket/one").exit_code == 3
+    assert served[0].replica_credentials == {"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "hush"}
+    assert "hush" not in repr(served[0])
+
+
+def test_or_from_a_file(
+    steadyd: Steadyd, served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is all that counts then."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of something else")
+    file = tmp_path / "keys"
+    file.write_text("[default]\naws_access_key_id = AKIA2\naws_secret_access_key = hush\n")
+    assert steadyd("serve", "--replica", "s3://bucket", "--replica-credentials", str(file)).exit_code == 3
+    assert served[0].replica_credentials == {"AWS_ACCESS_KEY_ID": "AKIA2", "AWS_SECRET_ACCESS_KEY": "hush"}
+
+
+def test_a_replica_that_cannot_be_is_wrong_usage(
+    steadyd: Steadyd, served: list[Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "keys").write_bytes(b"\xff\xfe")
+    for words, said in (
+        (["--replica", "/srv/backups"], "file:///path or s3://bucket/prefix"),
+        (["--replica", "s3://bucket"], "AWS_ACCESS_KEY_ID"),
+        (["--replica", "s3://bucket", "--replica-credentials", str(tmp_path / "none")], "No such file"),
+        (["--replica", "s3://bucket", "--replica-credentials", str(tmp_path / "keys")], "it is no text"),
+    ):
+        answer = steadyd("serve", *words)
+        assert answer.exit_code == 2
+        assert said in answer.output
+    assert served == []

@@ -23,6 +23,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from steadyd.backup.standing import Standing
+from steadyd.backup.survey import Survey
+from steadyd.runner.folder import Place
+from steadyd.runner.kept import standing as kept_standing
+from steadyd.runner.positions import databases, positions
 from tests.e2e.arena import app_folder
 from tests.mutants import ENDLESS, good, mutants, script
 from tests.served import Daemon
@@ -94,8 +99,8 @@ def foreign(daemon: Daemon) -> list[str]:
     victim, telling = Path(app_folder(daemon, "victim")).parent, (SECRET.encode(), shadow())
     found = []
     for folder, _, names in os.walk(daemon.data):
-        if Path(folder).is_relative_to(victim) or "victim" in folder:
-            continue
+        if victim.name in folder.split("/"):
+            continue  # itself, and its replica
         for name in names:
             path = Path(folder, name)
             with contextlib.suppress(OSError):
@@ -269,6 +274,25 @@ def damage_is_told(wicked: Folder, count: int) -> None:
 
 def test_damaged_databases_are_told_and_nothing_else_happens(wicked: Folder) -> None:
     damage_is_told(wicked, MUTANTS)
+
+
+def test_what_the_daemon_itself_looks_at_takes_no_time_however_damaged(tmp_path: Path) -> None:
+    """It opens no database, and yet it reads of each: where it stands, whether it is one, what lies beside it."""
+    place = Place(tmp_path, None)
+    place.app.mkdir()
+    for mutant in mutants(SOAK_MUTANTS, seed=7):
+        mutant.write(place.app)
+    before, began = len(os.listdir("/proc/self/fd")), time.monotonic()
+    found = databases(place.app)
+    assert len(positions(place.app, found)) == len(found) > 50
+    standing, kept = Standing(place.app), kept_standing(place.app)
+    assert len(standing.look()) == len(standing.look()) > 50
+    assert len(kept) == len(kept_standing(place.app))
+    captured = Survey(place, (), {}).look()
+    assert len(captured.databases) > 250
+    assert "-journal" not in "".join(captured.files)
+    assert time.monotonic() - began < CALL_SECONDS_MAX
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 # ------------------------------------------------------------------------------------------------------- endless

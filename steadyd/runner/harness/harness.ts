@@ -2,9 +2,11 @@
 // socket that the daemon chose, and writes one JSON line per event to a file descriptor of the daemon.
 //
 // It stands on the path of every cold start, where a KiB of code costs about 0.1 ms, node:fs 3 ms and node:http 10 ms.
-// So it imports nothing, what is seldom needed lies in the files beside it, and it overrides only Bun.serve and
+// So it imports nothing of Bun that an app might not need, what is seldom needed lies in the files beside it, and it overrides only Bun.serve and
 // Bun.listen: Bun's own node:http and node:net end there too.
 // It runs in the app's process: the daemon believes nothing that it says.
+
+import "./sqlite.ts"; // before a zygote waits: what it costs is spent then
 
 type Fields = Record<string, any>;
 

@@ -7,6 +7,7 @@
 // "text"}, or {"event": "incomplete"} where the entry may go on. What the code prints goes to standard output. Bun's own
 // `bun repl` edits lines at a terminal; ours is at the other end of a network, and must not be sent what a terminal obeys.
 
+import "./sqlite.ts";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import vm from "node:vm";

@@ -1,12 +1,13 @@
 """Where one SQL statement ends and the next begins, as text. No I/O.
 
-Source: the tokens of https://sqlite.org/lang_comment.html and https://sqlite.org/lang_keywords.html. The body of a
-trigger is not understood: whoever asks here only reads.
+Source: the tokens of https://sqlite.org/lang_comment.html and https://sqlite.org/lang_keywords.html. A trigger ends as
+in sqlite3_complete() (https://sqlite.org/c3ref/complete.html): after CREATE TRIGGER with “; END ;”.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 TOKEN = re.compile(
     r"""
@@ -20,6 +21,33 @@ TOKEN = re.compile(
 )
 """Every text is a sequence of these. `open` is a quotation mark that nothing closes."""
 
+FIRST_WORDS = 4
+"""EXPLAIN CREATE TEMP TRIGGER."""
+
+
+@dataclass(slots=True)
+class Said:
+    """What a statement has said so far, as far as that tells whether a semicolon ends it."""
+
+    first: list[str] = field(default_factory=list)
+    """Its first words."""
+    last: tuple[str, str] = ("", "")
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.first)
+
+    @property
+    def may_end(self) -> bool:
+        words = self.first[1:] if self.first[:1] == ["EXPLAIN"] else self.first
+        made = [word for word in words[:3] if word not in ("TEMP", "TEMPORARY")]
+        return made[:2] != ["CREATE", "TRIGGER"] or self.last == (";", "END")
+
+    def take(self, token: str) -> None:
+        if len(self.first) < FIRST_WORDS:
+            self.first.append(token)
+        self.last = (self.last[1], token)
+
 
 def split(text: str) -> tuple[list[str], str]:
     """The statements of `text` that a semicolon ends, without it, and the rest ("" if that says nothing).
@@ -27,19 +55,18 @@ def split(text: str) -> tuple[list[str], str]:
     A rest that is inside of an unfinished quotation runs to the end, whatever follows.
     """
     found: list[str] = []
-    start = 0
-    says = False
+    start, said = 0, Said()
     for match in TOKEN.finditer(text):
         if match.lastgroup == "open":
-            says = True
+            said.take("'")
             break
-        if match.lastgroup == "end":
-            if says:
+        if match.lastgroup == "end" and said.may_end:
+            if said.anything:
                 found.append(text[start : match.start()].strip())
-            start, says = match.end(), False
+            start, said = match.end(), Said()
         elif match.lastgroup != "gap":
-            says = True
-    return found, text[start:].strip() if says else ""
+            said.take(match[0].upper())
+    return found, text[start:].strip() if said.anything else ""
 
 
 def statements(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from steadyd.statement import TOKEN, open_comment, split, statements
 
+TRIGGER = "create trigger t after insert on a begin select case when 1 then 2 end; update a set x = 1; end"
 PIECES = st.lists(
     st.sampled_from(
         ["select", " ", "\n", ";", "'", '"', "`", "[", "]", "--", "/*", "*/", "-", "/", "*", "1", "a;b", "é"]
@@ -34,9 +35,14 @@ PIECES = st.lists(
         ("select /* ; */ 2; z", ["select /* ; */ 2"], "z"),
         ("select 'open; select 2;", [], "select 'open; select 2;"),
         ("select 4-2/1; -- end", ["select 4-2/1"], ""),
+        (TRIGGER + "; x", [TRIGGER], "x"),
+        (TRIGGER.replace("create", "CREATE TEMP").replace("end", "/* ; */ END") + ";", None, ""),
+        (TRIGGER[:-4] + "; select 2;", [], TRIGGER[:-4] + "; select 2;"),
+        ("create table trigger; end", ["create table trigger"], "end"),
     ],
 )
-def test_split(text: str, found: list[str], rest: str) -> None:
+def test_split(text: str, found: list[str] | None, rest: str) -> None:
+    found = [text[:-1]] if found is None else found
     assert split(text) == (found, rest)
     assert statements(text) == ([*found, rest] if rest else found)
 

@@ -101,11 +101,17 @@ class Client:
         self._http.close()
 
     def call(
-        self, method: str, path: str, body: Any = None, app: str = "", seconds: float = ANSWER_SECONDS_MAX
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        app: str = "",
+        seconds: float = ANSWER_SECONDS_MAX,
+        kind: str = "application/gzip",
     ) -> dict[str, Any]:
         """One call; `path` is below /api. Answers the JSON object ({} for an empty answer).
 
-        A `body` of bytes is a tar.gz, a path is an app's archive, anything else goes as JSON.
+        A `body` of bytes is of the type `kind`, a path is an app's archive, anything else goes as JSON.
 
         Raises:
             Refused: the server's error answer.
@@ -114,7 +120,7 @@ class Client:
         with contextlib.ExitStack() as stack:
             headers, content = self._headers(app), {"json": body}
             if isinstance(body, bytes):
-                headers, content = headers | {"Content-Type": "application/gzip"}, {"content": body}
+                headers, content = headers | {"Content-Type": kind}, {"content": body}
             elif isinstance(body, Path):
                 from steadyd.appfile import TYPE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from steadyd.cli.sql import entries
+from steadyd.cli.sql import READS, entries
 from tests.cli.conftest import Api, Steadyd
 from tests.cli.pty import Typed
 from tests.served import Daemon
@@ -78,6 +78,32 @@ def test_what_is_refused(operator: Steadyd, daemon: Daemon) -> None:
     assert operator("sql", "nobody", "SELECT 1").exit_code == 1
 
 
+def test_what_is_written(operator: Steadyd, daemon: Daemon) -> None:
+    wrote = operator("sql", "guestbook", "CREATE TABLE w (a); INSERT INTO w VALUES (1), (2); SELECT 'x'", "--write")
+    assert (wrote.exit_code, wrote.stdout) == (0, "'x'\nx\n"), wrote.stderr
+    assert "2 rows changed" in wrote.stderr
+    read = operator("sql", "guestbook", "SELECT count(*) AS n FROM w;", "--write", "--json")
+    assert (json.loads(read.stdout)["rows"], "changes" in json.loads(read.stdout)) == ([[2]], False)
+    trigger = "CREATE TRIGGER t AFTER INSERT ON w BEGIN UPDATE w SET a = 7; SELECT 1; END;\nINSERT INTO w VALUES (3);\n"
+    command = [sys.executable, "-m", "steadyd", "sql", "guestbook", "--write"]
+    done = subprocess.run(command, input=trigger, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    explained = operator("sql", "guestbook", "SELECT * FROM w", "--explain", "--csv")
+    assert explained.stdout.splitlines()[1].endswith("SCAN w")
+    found = operator("sql", "guestbook", "SELECT DISTINCT a FROM w", "--json")
+    assert json.loads(found.stdout)["rows"] == [[7]]
+    assert operator("sql", "guestbook", "DROP TABLE w", "--write").exit_code == 0
+    done_ones = daemon.api("GET", "/apps/guestbook/operations").json()["operations"]
+    assert [(each["kind"], each["status"]) for each in done_ones].count(("sql", "done")) == 4
+
+
+def test_what_only_reads_makes_no_restore_point() -> None:
+    for sql in ("SELECT 1", " values (1);", "explain select 1 ; "):
+        assert READS.match(sql), sql
+    for sql in ("SELECT 1; DELETE FROM t", "WITH a AS (SELECT 1) DELETE FROM t", "DELETE FROM t", "SELECTED"):
+        assert not READS.match(sql), sql
+
+
 def test_statements_from_a_pipe(operator: Steadyd, daemon: Daemon) -> None:
     command = [sys.executable, "-m", "steadyd", "sql", "guestbook"]
     text = "SELECT 1 AS a;\nSELECT\n 2 AS b; SELECT 3 AS c\n"
@@ -112,6 +138,15 @@ def test_a_shell(shell: Typed, home: Path) -> None:
     shell.see("guestbook> ")
     shell.type(".schema guests\n")
     shell.see("CREATE TABLE guests (")
+    shell.see("guestbook> ")
+    shell.type(".explain SELECT name FROM guests;\n")
+    shell.see("SCAN guests")
+    shell.see("guestbook> ")
+    shell.type(".check\n")
+    shell.see("ok\n")
+    shell.see("guestbook> ")
+    shell.type(".history\n")
+    shell.see("FROM guests WHERE id = 1")
     shell.see("guestbook> ")
     shell.type("half of a\x03")
     shell.see("guestbook> ")

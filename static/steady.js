@@ -80,6 +80,12 @@ for (const area of all("textarea.code")) {
   }
 }
 
+// What is typed where there was nothing is a text, until somebody says otherwise.
+for (const area of all(".row-form textarea")) {
+  const kind = area.parentElement.querySelector("select");
+  area.addEventListener("input", () => { if (area.value && /null|default/.test(kind.value)) kind.value = "text"; });
+}
+
 // Unsent edits are not lost by a stray click.
 for (const form of all("form[data-guard]")) {
   let changed = false;

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from steadyd.errors import SteadyError
 from steadyd.runner import query
 from steadyd.runner.query import ROWS_BYTES_MAX, ROWS_MAX, Task
+from steadyd.runner.writing import Written
 from steadyd.web import schema
 from steadyd.web.answers import json_answer
 from steadyd.web.body import decode
@@ -112,14 +113,27 @@ async def rows(call: Call) -> Response:
 
 async def edit(call: Call) -> Response:
     body = await call.body(EditsBody)
-    request = {"file": file_of(call), "table": body.table, "edits": [_edit(each) for each in body.edits]}
+    return json_answer(edited(await write(call, *editing(file_of(call), body))))
+
+
+def editing(file: str, body: EditsBody) -> tuple[Task, str]:
+    """What a child is asked to do, and what the restore point before it says.
+
+    Raises:
+        SteadyError: `invalid`.
+    """
+    request = {"file": file, "table": body.table, "edits": [_edit(each) for each in body.edits]}
     count = len(body.edits)
     note = f"{count} edit{'' if count == 1 else 's'} of {body.table}"[:200]
-    written = await write(call, Task("edit", request, query.QUERY_SECONDS_MAX), note)
+    return Task("edit", request, query.QUERY_SECONDS_MAX), note
+
+
+def edited(written: Written) -> EditsAnswer:
+    """What came of it."""
     answer = dict(written.answer)
     if answer.get("undo") is not None:
         answer["undo"] = {"table": answer.get("table"), "edits": answer["undo"]}
-    return json_answer(answered({**answer, "point": point_id(written.point)}, EditsAnswer))
+    return answered({**answer, "point": point_id(written.point)}, EditsAnswer)
 
 
 ENDPOINTS = (

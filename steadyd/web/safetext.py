@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def visible_lines(text: str) -> str:
+    """The same for a text of several lines."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def visible(text: str) -> str:
     """Text for a terminal: control characters, line breaks and direction marks are shown, not obeyed."""
     if text.isprintable():

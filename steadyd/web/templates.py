@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 
 from steadyd.model import Deploy
-from steadyd.web.safetext import visible
+from steadyd.web.safetext import visible, visible_lines
 from steadyd.web.shipped import folder
 from steadyd.web.static import link
 
@@ -45,6 +45,7 @@ def environment() -> jinja2.Environment:
         "left": left,
         "took": took,
         "visible": visible,
+        "visible_lines": visible_lines,
     }
     made.globals |= {"static": link, "token_field": token_field, "shape": shape}
     return made

@@ -28,6 +28,7 @@ TITLES: Mapping[str, str] = {
     "auto_rollback": "{} is back at an earlier version",
     "suspended": "{} was taken out of service",
     "cron": "A cron of {} failed",
+    "backup": "The backup of {} could not be restored",
     "host_bun": "An app on {} does not run with its new Bun",
     "host_disk": "The disk of {} is nearly full",
     "test": "A test notice about {}",
@@ -52,6 +53,8 @@ class Alarm:
             return ["suspended"]
         if event.kind == "cron_failed":
             return ["cron"]
+        if event.kind == "drill_failed":
+            return ["backup"]
         if event.kind == "limit":
             limit = str(event.details.get("limit", ""))
             return [limit] if limit in TITLES else []

@@ -100,3 +100,21 @@ class Capture:
     """Links, FIFOs, devices and sockets beside them, which nobody keeps."""
     problem: str = ""
     """Why this is not all of them; "" if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """One restore that was made to see whether one can be. Times are in seconds since 1970."""
+
+    app_id: str
+    at: float
+    ok: bool
+    ms: float
+    """That all of it took."""
+    moment: float
+    """The newest that came back; 0 if none did."""
+    problem: str = ""
+    compared: bool = False
+    """What came back was compared with the live databases, page by page; else only checked, since the app was awake."""
+    stands: tuple[Stand, ...] = ()
+    """What was to come back."""

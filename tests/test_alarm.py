@@ -23,6 +23,7 @@ def death(cause: str) -> Event:
         (Event(0.0, "failed", "It is not started any more."), ["failed"]),
         (Event(0.0, "suspend", "Suspended by the operator: Spam."), ["suspended"]),
         (Event(0.0, "cron_failed", "Cron “tick” failed."), ["cron"]),
+        (Event(0.0, "drill_failed", "The backup could not be restored."), ["backup"]),
         (death("memory"), ["memory"]),
         (death("processes"), ["processes"]),
         (death("disk"), ["disk"]),

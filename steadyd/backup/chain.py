@@ -232,7 +232,9 @@ class Chain:
 
     async def _prove(self, out: Path, place: Place) -> None:
         room = Room(out, self._scripts.engine.folder, place.uid, ENVIRON, folder_read_only=True)
-        result = await self._scripts.run(room, [*SCRIPT, "{engine}/restored.ts", "{app}/data"], CHECK_SECONDS_MAX)
+        result = await self._scripts.run(
+            room, [*SCRIPT, "{engine}/restored.ts", "check", "{app}/data"], CHECK_SECONDS_MAX
+        )
         answer = result.answer()
         if not answer.get("ok"):
             problem = str(answer.get("problem") or _said(result))

@@ -172,6 +172,19 @@ def gap(pieces: Iterable[Piece], txid: int) -> Gap | None:
     return Gap(reached + 1, min([*(first - 1 for first in beyond), txid]))
 
 
+def holes(pieces: Iterable[Piece]) -> list[Gap]:
+    """Transactions that are missing within a level, whether other files hold them or not. Litestream leaves none: it
+    only ever removes the oldest files of a level."""
+    found = []
+    for level in range(SNAPSHOT_LEVEL):
+        last = 0
+        for piece in sorted((p for p in pieces if p.level == level and not p.pinned), key=lambda piece: piece.first):
+            if last and piece.first > last + 1:
+                found.append(Gap(last + 1, piece.first - 1))
+            last = max(last, piece.last)
+    return found
+
+
 def spans(reachable: Sequence[Moment]) -> list[Span]:
     """How precisely a moment can be chosen, from the newest span to the oldest.
 

@@ -10,6 +10,7 @@ from steadyd.records.blanks import Blanks
 from steadyd.records.captures import Captures
 from steadyd.records.contents import Contents
 from steadyd.records.crons import Crons
+from steadyd.records.drills import Drills
 from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
 from steadyd.records.epochs import Epochs
@@ -50,6 +51,7 @@ class Library:
     lines: Lines
     points: Points
     epochs: Epochs
+    drills: Drills
     captures: Captures
     contents: Contents
     statements: Statements
@@ -74,6 +76,7 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         engines=Engines(database),
         lines=Lines(database),
         points=Points(database),
+        drills=Drills(database),
         captures=Captures(database),
         contents=Contents(database),
         epochs=Epochs(database),

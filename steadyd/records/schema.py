@@ -263,6 +263,10 @@ STEADY = (
         txid INTEGER NOT NULL, seen TEXT NOT NULL, at REAL NOT NULL, rests INTEGER NOT NULL, PRIMARY KEY (app_id, path)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE drills ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE drills ADD COLUMN stands TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 TELEMETRY = (

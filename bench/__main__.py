@@ -5,7 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("bench.proxy", "bench.websocket", "bench.cold_start", "bench.deploy", "bench.change", "bench.isolation")
+BENCHMARKS = (
+    "bench.proxy",
+    "bench.websocket",
+    "bench.cold_start",
+    "bench.deploy",
+    "bench.fork",
+    "bench.change",
+    "bench.isolation",
+)
 
 
 def main() -> int:

@@ -194,7 +194,7 @@ CALLS: Mapping[str, Row] = {
     f"GET {APP}/versions/{{n}}/archive": Row(OWNER_LOOKS),
     f"GET {APP}/versions/{{n}}/files": Row(OWNER_LOOKS),
     f"GET {APP}/versions/{{n}}/files/{{path}}": Row(OWNER_LOOKS),
-    f"GET {APP}/archive": Row(OWNER_DOES),
+    f"GET {APP}/archive": Row(OWNER_DOES, query="data=1"),
     f"POST {APP}/fork": Row(OWNER_DOES, {"name": "{fresh}"}),
     # people
     "GET /api/me": Row({**ONESELF, "read": OK, "elsewhere": OK}),

@@ -62,6 +62,8 @@ class Captures:
         self._due: set[str] = set()
         """Those that sleep since, or whose time has come: to be captured now."""
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self.troubles: dict[str, str] = {}
+        """App id → why its last capture came to nothing."""
         self._woken = asyncio.Event()
 
     # Whoever runs apps
@@ -104,6 +106,11 @@ class Captures:
         for task in self._under_way.values():
             task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def again(self, app_id: str) -> None:
+        """Capture an app soon."""
+        self._due.add(app_id)
+        self._woken.set()
 
     # Whoever needs one
 
@@ -180,8 +187,13 @@ class Captures:
             app = await self._ground.apps.by_id(app_id)
             if app is not None:
                 await self.capture(app)
+            self.troubles.pop(app_id, None)
+        except SteadyError as error:
+            self.troubles[app_id] = error.message
+            self._ran.add(app_id)
         except Exception:
             logger.exception("the files of %s were not captured", app_id)
+            self.troubles[app_id] = "they could not be captured; the daemon's log says why"
             self._ran.add(app_id)
         finally:
             del self._under_way[app_id]
@@ -220,7 +232,7 @@ class Captures:
         part = self._folder / f"{manifest}-{os.urandom(4).hex()}"
         part.write_bytes(listed)
         part.rename(self._folder / manifest)
-        self._contents.outbox.put(listed)
+        self._contents.outbox.put(listed, app_id)
 
     def _remember(self, app_id: str, known: Mapping[str, Known]) -> None:
         self._known.pop(app_id, None)

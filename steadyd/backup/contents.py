@@ -133,15 +133,16 @@ class Contents:
         now = time.time()
         return here | await self.records.held(set(contents) - here, now, now - GRACE_SECONDS / 2)
 
-    async def fetch(self, sha256: str, path: Path, app_id: str = "") -> bool:
-        """The content at an address into a file, from wherever it is; what is not what its address says is never kept.
-        False if nobody has it whole.
+    async def fetch(self, sha256: str, path: Path, app_id: str = "", near: bool = True) -> bool:
+        """The content at an address into a file, from wherever it is, or only from the store, unless `near`.
+
+        What is not what its address says is never kept. False if nobody has it whole.
 
         Raises:
             SteadyError: `replica_away` or `replica_refused`.
         """
         for local in (self.outbox.path(sha256), self._blobs.path(sha256)):
-            if await asyncio.to_thread(_copied, local, path, sha256):
+            if near and await asyncio.to_thread(_copied, local, path, sha256):
                 return True
         found = await self._objects.fetch(layout.content(sha256), path, app_id=app_id)
         if found and await asyncio.to_thread(_digest, path) == sha256:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,16 +15,21 @@ from pathlib import Path
 
 from steadyd.backup.captures import Captures
 from steadyd.backup.contents import Contents
+from steadyd.backup.manifest import Manifest
 from steadyd.backup.objects import Objects
 from steadyd.backup.outbox import Outbox
 from steadyd.backup.retention import superfluous
 from steadyd.errors import SteadyError
+from steadyd.model import App
 from steadyd.runner.ground import Ground
 
 TIDY_SECONDS = 6 * 3_600.0
 RECONCILE_SECONDS = 24 * 3_600.0
 RETRY_SECONDS = 60.0
 """After the store was away."""
+PROVED_FILES_MAX = 20
+PROVED_BYTES = 64 << 20
+"""Of an app's files, to see whether they come back."""
 CLOSE_SECONDS_MAX = 2.0
 """Of the 15 s in which a stop must be done: for files of apps that were just stopped."""
 
@@ -58,6 +65,40 @@ class Files:
                 await self.contents.keep([sha256, *listed.contents], began)
         await asyncio.to_thread(self.captures.forget_lists, needed)
         return await self.contents.sweep(began)
+
+    async def prove(self, app: App, scratch: Path) -> list[str]:
+        """Fetch the app's newest list, and some of its files at random, from the store into the empty folder `scratch`,
+        as a restore would. Returns what is wrong; what was lost is put there again by the next capture.
+
+        Raises:
+            SteadyError: `replica_away` or `replica_refused`; `backup_broken` if nobody has the list.
+        """
+        newest = await self.captures.newest(app.id)
+        if newest is None or not newest.manifest:
+            return []
+        listed = await self.captures.manifest(newest.manifest)
+        sample = {newest.manifest: "the list of its files", **_sample(listed)}
+        lost = {}
+        for sha256 in await self.contents.records.among(sample):
+            if not await self.contents.fetch(sha256, scratch / sha256, app.id, near=False):
+                lost[sha256] = f"{sample[sha256]}: missing or damaged in the backup"
+            await asyncio.to_thread((scratch / sha256).unlink, True)
+        if lost:
+            await self.contents.records.lost(lost)
+            self.captures.again(app.id)
+        return list(lost.values())
+
+    async def problem(self, app_id: str) -> str:
+        """Why not all files of the app are kept elsewhere now; "" if they are, or just about to be."""
+        if told := self.captures.troubles.get(app_id):
+            return told
+        newest = await self.captures.newest(app_id)
+        if newest is not None and newest.problem:
+            return newest.problem
+        waiting = self.contents.outbox.files_of(app_id)
+        if waiting and self.contents.problem:
+            return f"{waiting:,} wait for the object store: {self.contents.problem}"
+        return ""
 
     async def run(self) -> None:
         """Reconcile and tidy, for ever."""
@@ -97,3 +138,15 @@ async def open_files(ground: Ground, objects: Objects, data: Path, window: float
             task.cancel()
         await asyncio.wait(tasks)
         captures.close()
+
+
+# Private
+
+
+def _sample(listed: Manifest) -> dict[str, str]:
+    """Some contents at random, each with a path."""
+    found = list(listed.files.items())
+    random.shuffle(found)
+    sizes = itertools.accumulate(kept.size for _, kept in found)
+    few = [each for each, total in zip(found, sizes, strict=True) if total <= PROVED_BYTES][:PROVED_FILES_MAX]
+    return {kept.sha256: path for path, kept in few}

@@ -136,6 +136,10 @@ class Outbox:
                     break
         return found[:count]
 
+    def files_of(self, app_id: str) -> int:
+        """How many of an app wait, of those that came since the start."""
+        return sum(whose == app_id for whose in list(self._apps.values()))
+
     def app_of(self, sha256: str) -> str:
         """The app that brought it; "" where that is not known any more."""
         return self._apps.get(sha256, "")

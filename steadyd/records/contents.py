@@ -79,6 +79,11 @@ class Contents:
         query += " RETURNING sha256"
         return await self._database.write(lambda db: [str(row[0]) for row in db.execute(query, values)])
 
+    async def lost(self, contents: Collection[str]) -> None:
+        """They are not there any more, whatever was said."""
+        values = (json.dumps(list(contents)),)
+        await self._database.write(lambda db: db.execute(f"DELETE FROM contents WHERE {AMONG}", values))
+
     async def correct(self, shard: str, there: Mapping[str, int], before: float, now: float) -> int:
         """What is really there of all whose address begins with `shard`: SHA-256 → bytes. What was put there since
         `before` is believed. Returns how many were missing."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from steadyd.backup import captures
 from steadyd.backup import files as module
-from steadyd.backup.files import CLOSE_SECONDS_MAX, Files, open_files
+from steadyd.backup.files import CLOSE_SECONDS_MAX, PROVED_FILES_MAX, Files, open_files
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
 from steadyd.moment import Mark, Point, PointKind, PointState
@@ -80,6 +81,66 @@ def test_nothing_goes_while_not_every_list_can_be_read(root: Path, bun: Engine) 
             it.store.path(f"contents/{capture.manifest[:2]}/{capture.manifest}").unlink()
             (root / "manifests" / capture.manifest).unlink()
             await files.tidy()
+
+    run(body())
+
+
+def test_a_proof_finds_what_the_store_lost_and_the_next_capture_mends_it(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with room(root, bun) as it:
+            files = Files(it.captures, it.contents, window=0.0)
+            scratch = root / "scratch"
+            scratch.mkdir()
+            assert await files.prove(it.app, scratch) == []
+            for number in range(PROVED_FILES_MAX + 10):
+                it.write(f"{number}.txt", b"%d" % number)
+            capture = await it.captures.capture(it.app)
+            assert await files.prove(it.app, scratch) == [], "it waits to be put"
+            await it.all_put()
+            calls = it.store.calls
+            assert await files.prove(it.app, scratch) == []
+            assert it.store.calls - calls == PROVED_FILES_MAX + 1
+            listed = it.store.path(f"contents/{capture.manifest[:2]}/{capture.manifest}")
+            listed.write_bytes(b"[]")
+            told = "the list of its files: missing or damaged in the backup"
+            assert await files.prove(it.app, scratch) == [told]
+            await it.captures.capture(it.app)
+            await it.all_put()
+            assert await files.prove(it.app, scratch) == []
+            assert list(scratch.iterdir()) == []
+
+    run(body())
+
+
+def test_why_files_are_not_kept_elsewhere_is_said(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captures, "START_SECONDS", 0.0)
+
+    async def body() -> None:
+        async with room(root, bun) as it:
+            files = Files(it.captures, it.contents, window=0.0)
+            it.write("a.txt", b"a")
+            await it.captures.capture(it.app)
+            assert await files.problem(it.app.id) == "", "a moment is no problem"
+            it.store.away = True
+            with pytest.raises(SteadyError):
+                await it.contents.put_some()
+            it.contents.problem = "The object store cannot be reached."
+            assert await files.problem(it.app.id) == f"2 wait for the object store: {it.contents.problem}"
+            it.store.away = False
+            await it.all_put()
+            assert await files.problem(it.app.id) == ""
+            it.outbox.bytes_max = 0
+            it.write("b.txt", b"b")
+            await it.captures.capture(it.app)
+            assert "wait for the object store already: b.txt" in await files.problem(it.app.id)
+            (it.place.app / "a.txt").unlink()
+            it.write("c.txt", b"")
+            task = asyncio.create_task(it.captures.run())
+            try:
+                await until(lambda: it.captures.troubles)
+                assert "wait for the object store already." in await files.problem(it.app.id)
+            finally:
+                task.cancel()
 
     run(body())
 

@@ -17,6 +17,7 @@ from steadyd.web import (
     databases,
     deploys,
     description,
+    differences,
     diffs,
     edits,
     entrance,
@@ -68,6 +69,7 @@ def build(rooms: Rooms) -> Starlette:
             *forms.routes(rooms, allowance),
             *tables.routes(rooms),
             *edits.routes(rooms, allowance),
+            *differences.routes(rooms, allowance),
             *entrance.routes(rooms, allowance),
         ],
         # Outermost first.

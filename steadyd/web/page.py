@@ -21,7 +21,7 @@ from steadyd.web.templates import FORM_TOKEN_FIELD, render
 from steadyd.web.upload import content_type
 
 FORM_BYTES_MAX = 8 << 20
-FORM_FIELDS_MAX = 200
+FORM_FIELDS_MAX = 300
 HTML = "text/html; charset=utf-8"
 
 

@@ -30,7 +30,7 @@ ROWS_SHOWN = 50
 CELL_BYTES = 8 << 10
 STATEMENTS_SHOWN = 12
 COLUMNS_MAX = 90
-"""Of a row that is edited: a form has 200 fields."""
+"""Of a row that is edited: two fields each, and a form has 300."""
 AS_TEXT = frozenset({"contains", "like", "glob"})
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "contains", "like", "glob", "null", "not null")
 

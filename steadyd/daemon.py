@@ -205,7 +205,7 @@ def _replication(
     config: Config, corner: Corner, arrival: Arrival, ground: Ground, launcher: Launcher | None
 ) -> AbstractAsyncContextManager[Replication]:
     """Whoever replicates the apps' databases. It ends after the apps."""
-    whither = Whither(arrival.objects.target, arrival.epochs.number, config.point_in_time_days)
+    whither = Whither(arrival.objects.target, arrival.epochs.number, config.point_in_time_days, config.database)
     show = launcher.show if launcher is not None and ground.as_root else None
     means = Means(launcher.spawn if launcher is not None else process.spawn, show, ground.starter.cgroups)
     return open_replication(ground, whither, corner.root / "litestream", means)

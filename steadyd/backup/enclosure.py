@@ -8,7 +8,7 @@ they are registered. Litestream is one static program: the sandbox holds no othe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,10 @@ class Enclosure:
     """The folder that it writes to; None for a bucket, which takes a network."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """Credentials among it: it is nobody's to see."""
+    hidden: Sequence[Path] = ()
+    """Folders in it that are not seen."""
+    masked: Sequence[Path] = ()
+    """Files in it that cannot be read."""
     as_root: bool = True
     sandboxed: bool = True
 
@@ -89,6 +93,10 @@ def options(enclosure: Enclosure, existing: frozenset[str], disables_userns: boo
     ]
     words += ["--ro-bind", str(enclosure.program), PROGRAM, "--bind", str(enclosure.corner), CORNER]
     words += ["--dir", LATE] if enclosure.late else ["--bind", str(enclosure.folder), str(enclosure.folder)]
+    for folder in enclosure.hidden:
+        words += ["--tmpfs", str(folder)]
+    for file in enclosure.masked:
+        words += ["--ro-bind", "/dev/null", str(file)]
     if enclosure.replica is not None:
         words += ["--bind", str(enclosure.replica), str(enclosure.replica)]
     for path in optional(enclosure):

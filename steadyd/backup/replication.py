@@ -14,6 +14,7 @@ from typing import Any
 
 from steadyd.backup.follower import STAND_SECONDS_MAX, SYNC_SECONDS_MAX, Follower
 from steadyd.backup.registrar import Means
+from steadyd.backup.steady import SteadyReplica
 from steadyd.backup.stream import WORST_FIRST, Health, Stream, worst
 from steadyd.backup.turns import Turns
 from steadyd.backup.wire import Refused, Unanswered
@@ -68,6 +69,8 @@ class Replication:
 
     def __init__(self, means: Means, place: Callable[[str], Place]) -> None:
         """`place` says where an app lives, by its id."""
+        self.records: SteadyReplica | None = None
+        """The replica of the records themselves, where there is one."""
         self._means = means
         self._place = place
         self._followers: dict[str, Follower] = {}

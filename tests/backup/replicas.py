@@ -32,7 +32,8 @@ def enclosure(root: Path, **more: object) -> Enclosure:
     for name in ("apps", "replica"):
         (root / name).mkdir(mode=0o711, exist_ok=True)
     said = {"replica": root / "replica", "as_root": AS_ROOT, "sandboxed": SANDBOXED, **more}
-    return Enclosure("test", find_litestream(), root / "ls", root / "apps", **said)  # type: ignore[arg-type]
+    said = {"name": "test", "folder": root / "apps", **said}
+    return Enclosure(program=find_litestream(), corner=root / "ls", **said)  # type: ignore[arg-type]
 
 
 @asynccontextmanager

@@ -111,6 +111,7 @@ class Config:
     """Where backups go, as a URL; "" is a folder of the data folder."""
     replica_credentials: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     """What the environment or the credentials file says of that place, by the AWS tools' names."""
+    points_kept: int = 100
 
     @property
     def is_loopback(self) -> bool:

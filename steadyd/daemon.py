@@ -20,10 +20,8 @@ import uvloop
 from steadyd import hostdisk
 from steadyd.backup.arrival import Arrival, arrive
 from steadyd.backup.epochs import Epochs, farewell
-from steadyd.backup.keeping import Keeping, NoFiles
 from steadyd.backup.litestream import Means
-from steadyd.backup.replication import Replication
-from steadyd.backup.room import Whither, open_replication
+from steadyd.backup.room import Backups, Replica, Whither, open_backups, open_replica, settle
 from steadyd.backup.target import parse_target
 from steadyd.config import Address, Config
 from steadyd.control import SERVICE_ID, ControlPlane
@@ -124,8 +122,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         sandboxed = not problem
         config = replace(config, guests=False, signup="closed") if problem else config
 
-        logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
-        stack.push_async_callback(logs.close)
+        logs = _logs(stack, config)
         ring, sockets, inside = RequestRing(), bind(config.listen), bind(config.private_listen, "--private-listen")
         limits = Limits(body_bytes_max=config.request_body_bytes, connections_per_client_max=config.client_connections)
         listener = Listener(RouteTable(), ring, limits, lambda app, host: logs.say(app.id, 0, COOKIE.format(host)))
@@ -154,18 +151,17 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
             installer=installer,
             only_owner="" if sandboxed else operator.id,
         )
-        replication = await stack.enter_async_context(_replication(config, corner, arrival, ground, launcher))
+        replica = await stack.enter_async_context(_replica(config, corner, arrival, ground, launcher))
         notices = _notices(stack, config, ground)
         routing = partial(_set_routes, listener, private, neighbours, control, urls)
         fleet, crons = _fleet(stack, config, ground, notices, ring, routing)
-        _keep(stack, fleet, replication, superseded=arrival.epochs.superseded is not None)
         workshop = open_workshop(fleet, installer, Trials(fleet, tools), spawn)
         stack.push_async_callback(workshop.close)
-        await workshop.recover()
+        backups = await _recovered(stack, replica, workshop, tools)
         await asyncio.gather(fleet.load(), crons.recover())
         _nurse(stack, launcher, starter, config)
 
-        told = _rooms(stack, config, metrics, workshop, (notices, crons), tools)
+        told = _rooms(stack, config, metrics, backups, (notices, crons), workshop)
         rooms = replace(told, missing=(problem,) * bool(problem), superseded=lambda: arrival.epochs.superseded)
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
@@ -201,26 +197,28 @@ async def _launcher(stack: contextlib.AsyncExitStack) -> tuple[Launcher | None, 
     return launcher, launcher.spawn
 
 
-def _replication(
+async def _recovered(stack: contextlib.AsyncExitStack, replica: Replica, workshop: Workshop, tools: Tools) -> Backups:
+    """What an earlier daemon left half done is settled, the data of apps before the operations on them."""
+    await settle(workshop.fleet.ground)
+    await workshop.recover()
+    return await stack.enter_async_context(open_backups(replica, workshop, tools))
+
+
+def _logs(stack: contextlib.AsyncExitStack, config: Config) -> Logs:
+    logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
+    stack.push_async_callback(logs.close)
+    return logs
+
+
+def _replica(
     config: Config, corner: Corner, arrival: Arrival, ground: Ground, launcher: Launcher | None
-) -> AbstractAsyncContextManager[Replication]:
-    """Whoever replicates the apps' databases. It ends after the apps."""
-    whither = Whither(arrival.objects.target, arrival.epochs.number, config.point_in_time_days, config.database)
+) -> AbstractAsyncContextManager[Replica]:
+    """What is kept of apps elsewhere. It ends after the apps."""
+    days, points, superseded = config.point_in_time_days, config.points_kept, arrival.epochs.superseded is not None
+    whither = Whither(arrival.objects, arrival.epochs.number, config.database, days, points, superseded)
     show = launcher.show if launcher is not None and ground.as_root else None
     means = Means(launcher.spawn if launcher is not None else process.spawn, show, ground.starter.cgroups)
-    return open_replication(ground, whither, corner.root / "litestream", means)
-
-
-def _keep(stack: contextlib.AsyncExitStack, fleet: Fleet, replication: Replication, superseded: bool) -> None:
-    """The fleet tells who keeps apps' data what becomes of them, before any of them is known."""
-    library = fleet.ground.library
-
-    def tell(app_id: str, message: str) -> None:
-        fleet.note(app_id, Event(time.time(), "backup", message))
-
-    fleet.keeper = Keeping(library.points, replication, NoFiles(), tell)
-    if not superseded:
-        stack.callback(asyncio.create_task(replication.start(library.apps)).cancel)
+    return open_replica(ground, whither, corner.root / "litestream", means)
 
 
 def _cgroups(stack: contextlib.AsyncExitStack, corner: Corner) -> Cgroups | None:
@@ -331,9 +329,9 @@ def _rooms(
     stack: contextlib.AsyncExitStack,
     config: Config,
     metrics: Metrics,
-    workshop: Workshop,
+    backups: Backups,
     hearing: tuple[Notices, Scheduler],
-    tools: Tools,
+    workshop: Workshop,
 ) -> Rooms:
     """What the control plane is given. `hearing` is who hears what happens to an app."""
     (notices, crons), fleet = hearing, workshop.fleet
@@ -353,8 +351,11 @@ def _rooms(
         signup=config.signup,
         passwords=passwords,
         host_name=socket.gethostname(),
-        databases=Databases(ground, tools),
+        databases=Databases(ground, workshop.trials.tools),
         crons=crons,
+        backups=backups,
+        pointing=backups.keeping.point,
+        changed=backups.changed,
         body_bytes_max=config.request_body_bytes,
         env_value_bytes=config.env_value_bytes,
         creations=RateLimit(config.creations_per_hour, "apps made"),

@@ -12,7 +12,7 @@ from steadyd.backup.ltx import Choice
 from steadyd.backup.when import At, AtPoint, When
 from steadyd.errors import SteadyError
 from steadyd.model import App
-from steadyd.moment import Line, Point, PointKind, PointState, Stand
+from steadyd.moment import Capture, Line, Point, PointKind, PointState, Stand
 from steadyd.records.journal import Journal
 from steadyd.records.lines import Lines
 from steadyd.records.points import Points
@@ -66,22 +66,22 @@ class Moments(Protocol):
         """The newest at or before `at`; None if all came later."""
 
 
-class Manifests(Protocol):
+class Captured(Protocol):
     """Which captures of an app's files there are."""
 
-    async def at(self, app_id: str, at: float) -> tuple[str, float] | None:
-        """Manifest and time of the newest capture at or before `at`."""
+    async def before(self, app_id: str, at: float) -> Capture | None:
+        """The newest one at or before `at`."""
 
 
 class Aims:
     """Reads the records and, for a time, the object store; restores nothing."""
 
-    def __init__(self, lines: Lines, points: Points, journal: Journal, moments: Moments, manifests: Manifests) -> None:
+    def __init__(self, lines: Lines, points: Points, journal: Journal, moments: Moments, captured: Captured) -> None:
         self._lines = lines
         self._points = points
         self._journal = journal
         self._moments = moments
-        self._manifests = manifests
+        self._captured = captured
 
     async def at(self, app: App, when: When) -> Aim:
         """What `when` means for this app.
@@ -130,13 +130,13 @@ class Aims:
     async def _at_time(self, app: App, at: float) -> Aim:
         lines = await self._lines.of(app.id)
         parts = [part for line in lines_at(lines, at) if (part := await self._part(line, at)) is not None]
-        files = await self._manifests.at(app.id, at)
+        files = await self._captured.before(app.id, at)
         if not parts and (lines or files is None):
             begun = min((line.began_at for line in lines), default=None)
             first = f"The first one that can is {_said(begun)}." if begun else "Nothing of it is kept yet."
             message = f"“{app.name}” cannot be restored to {_said(at)}. {first}"
             raise SteadyError("not_reachable", message, {"first": _said(begun) if begun else None})
-        manifest, files_at = files or ("", 0.0)
+        manifest, files_at = (files.manifest, min(files.seen_at, at)) if files else ("", 0.0)
         return Aim(at, tuple(parts), manifest, files_at, await self._journal.live_at(app.id, at))
 
     async def _part(self, line: Line, at: float) -> Part | None:

@@ -88,13 +88,10 @@ def operation_of(place: Place) -> int | None:
         return None
 
 
-def settle(place: Place, committed: Callable[[int], bool]) -> None:
+def settle(place: Place, committed: bool) -> None:
     """After a start, before anything runs or is tidied: what did not come to be is undone. Blocks."""
-    operation = operation_of(place)
-    if operation is None:
-        return
-    if committed(operation):
-        (place.root / NOTE).unlink()
+    if committed:
+        (place.root / NOTE).unlink(missing_ok=True)
     else:
         put_back(place)
 

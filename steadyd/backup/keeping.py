@@ -39,16 +39,6 @@ class Files(Protocol):
         newest there is; ("", 0) if there is none."""
 
 
-class NoFiles:
-    """Files are not captured."""
-
-    def turned(self, app_id: str, state: AppState) -> None:
-        pass
-
-    async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
-        return "", 0.0
-
-
 class Keeping:
     """What the fleet calls its keeper."""
 
@@ -67,10 +57,15 @@ class Keeping:
         """(app id, sentence) into the app's history."""
         self._barriers = barriers
         """None where no answer waits for a replica."""
+        self.on_point: Callable[[], None] = lambda: None
+        """Called when there is a new restore point to pin."""
 
     def turned(self, app_id: str, state: AppState) -> None:
         self._stands.turned(app_id, state)
         self._files.turned(app_id, state)
+
+    def pointed(self) -> None:
+        self.on_point()
 
     def asked(self, app_id: str) -> None:
         self._stands.asked(app_id)
@@ -95,7 +90,9 @@ class Keeping:
             SteadyError: where the databases stand cannot be had now.
         """
         mark, note = await self._mark(app), note[:NOTE_CHARACTERS_MAX]
-        return await self._points.add(Point(0, app.id, kind, mark, by, note, app.version, None, PointState.PENDING))
+        made = await self._points.add(Point(0, app.id, kind, mark, by, note, app.version, None, PointState.PENDING))
+        self.on_point()
+        return made
 
     # Private
 

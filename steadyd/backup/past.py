@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from steadyd.backup.aims import Aim, Part
-from steadyd.backup.restore import Fetched, make
+from steadyd.backup.data import make
 from steadyd.backup.when import When
 from steadyd.errors import SteadyError
 from steadyd.model import App
@@ -50,6 +51,12 @@ class Copy:
     @property
     def path(self) -> Path:
         return self.place.app / self.file
+
+
+class Fetched(Protocol):
+    """Brings one database back (`backup/data.py`)."""
+
+    async def restore(self, part: Part, place: Place) -> int: ...
 
 
 Key = tuple[str, int, str, int]
@@ -140,7 +147,7 @@ class Past:
         copy.whole = False
         await self._ground.trash.throw(copy.place.root)  # what a try before left
         make(copy.place)
-        await self._databases.restore(part, copy.place, lambda said: None)
+        await self._databases.restore(part, copy.place)
         copy.size, copy.whole = copy.path.stat().st_size, True
 
     def _let_go(self, key: Key) -> None:

@@ -6,21 +6,22 @@ where anything of it fails.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from steadyd.backup.aims import Aim, Part
+from steadyd.backup.aims import Aim
+from steadyd.backup.data import Written
 from steadyd.backup.exchange import Exchange
 from steadyd.model import App, Event, Principal
 from steadyd.moment import Stand
 from steadyd.records.lines import ending
 from steadyd.runner.controller import Controller, Turn
+from steadyd.runner.copies import Snapshot
 from steadyd.runner.deploy import Preparing
-from steadyd.runner.folder import FOLDER_MODE, Place, make_root, scratch_path
+from steadyd.runner.folder import Place, scratch_path
 
 RESTORE = "restore"
 LEAVE_SECONDS_MAX = 5.0
@@ -29,25 +30,13 @@ CATCH_UP_SECONDS_MAX = 60.0
 """The same, while the app still answers."""
 
 
-class Fetched(Protocol):
-    """Brings one database back from the object store, proven to be whole."""
+class Source(Protocol):
+    """Where the data of a moment comes from (`backup/data.py`)."""
 
-    async def restore(self, part: Part, place: Place, told: Callable[[str], None]) -> None:
-        """Into the folder of `place`.
+    @property
+    def files(self) -> Written: ...
 
-        Raises:
-            SteadyError: `backup_broken` with what is missing or damaged, `replica_away`.
-        """
-
-
-class Written(Protocol):
-    """Keeps the other files, and brings them back."""
-
-    async def capture(self, app: App) -> object:
-        """All of them as they are now, kept elsewhere too before it returns."""
-
-    async def put_back(self, manifest: str, place: Place) -> int:
-        """How many there are."""
+    async def put_into(self, aim: Aim, place: Place, told: Callable[[str], None]) -> Snapshot: ...
 
 
 class Followed(Protocol):
@@ -57,6 +46,8 @@ class Followed(Protocol):
 
     async def let_go(self, app_id: str) -> None: ...
 
+    def follow(self, app_id: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Went:
@@ -64,18 +55,16 @@ class Went:
 
     app: App
     aim: Aim
-    files: int
     undo: int | None
 
 
 class Restores:
     """Restores apps' data."""
 
-    def __init__(self, controller: Controller, databases: Fetched, files: Written, followed: Followed) -> None:
+    def __init__(self, controller: Controller, data: Source, followed: Followed) -> None:
         self._controller = controller
         self._ground = controller.fleet.ground
-        self._databases = databases
-        self._files = files
+        self._data = data
         self._followed = followed
 
     async def restore(self, by: Principal, app: App, aim: Callable[[App], Awaitable[Aim]]) -> Went:
@@ -89,14 +78,14 @@ class Restores:
         async def work() -> Went:
             async with self._controller.turn(by, app, RESTORE) as turn:
                 wanted = await aim(turn.app)
-                async with self.ready(turn, wanted) as (data, files):
+                async with self.ready(turn, wanted) as data:
                     await self._controller.exchange(turn, data)
                 undo = await self._undo(turn)
             said = (
                 f"Data of {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(wanted.at))} UTC brought back by {by.name}."
             )
             self._controller.fleet.note(app.id, Event(time.time(), RESTORE, said, {"point": undo}))
-            return Went(await self._ground.apps.by_id(app.id) or app, wanted, files, undo)
+            return Went(await self._ground.apps.by_id(app.id) or app, wanted, undo)
 
         return await self._controller.operations.to_the_end(work())
 
@@ -105,34 +94,30 @@ class Restores:
 
         @asynccontextmanager
         async def prepare(turn: Turn) -> AsyncIterator[Exchange]:
-            async with self.ready(turn, await aim(turn.app)) as (data, _):
+            async with self.ready(turn, await aim(turn.app)) as data:
                 yield data
 
         return prepare
 
     @asynccontextmanager
-    async def ready(self, turn: Turn, aim: Aim) -> AsyncIterator[tuple[Exchange, int]]:
-        """The data of `aim`, ready to be put in; thrown away at the end, or what it replaced is. Second: how many files
-        besides the databases."""
+    async def ready(self, turn: Turn, aim: Aim) -> AsyncIterator[Exchange]:
+        """The data of `aim`, ready to be put in; thrown away at the end, or what it replaced is."""
         app, operation = turn.app, turn.operation
         place = self._ground.place(app)
         scratch = Place(scratch_path(place, RESTORE), place.uid)
         try:
             async with operation.step("fetch"):
-                make(scratch)
-                for part in aim.databases:
-                    operation.tell(f"“{part.path}”")
-                    await self._databases.restore(part, scratch, operation.tell)
-                files = await self._files.put_back(aim.manifest, scratch) if aim.manifest else 0
+                await self._data.put_into(aim, scratch, operation.tell)
             await self._followed.sync(app.id, CATCH_UP_SECONDS_MAX)
-            await self._files.capture(app)
+            await self._data.files.capture(app)
 
             async def leave() -> None:
                 await self._followed.sync(app.id, LEAVE_SECONDS_MAX)
                 await self._followed.let_go(app.id)
 
-            yield Exchange(place, scratch, operation.id, leave, ending(app.id, time.time())), files
+            yield Exchange(place, scratch, operation.id, leave, ending(app.id, time.time()))
         finally:
+            self._followed.follow(app.id)
             await self._ground.trash.throw(scratch.root)
 
     # Private
@@ -141,12 +126,3 @@ class Restores:
         """The restore point that this operation's swap made."""
         points = await self._ground.library.points.of(turn.app.id)
         return next((point.id for point in points if point.operation == turn.operation.id), None)
-
-
-def make(scratch: Place) -> None:
-    """A place beside the app's own, for data that is brought back."""
-    make_root(scratch)
-    scratch.app.mkdir()
-    scratch.app.chmod(FOLDER_MODE)
-    if scratch.uid is not None:
-        os.chown(scratch.app, 0, scratch.uid)

@@ -1,85 +1,200 @@
-"""Everything that keeps apps' data, as one value, opened and closed in order."""
+"""Everything that keeps apps' data, as two values, opened and closed in order: what replicates, which is open before
+the first app and after the last, and what brings back, which needs the rooms that change apps."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from steadyd.backup import layout, litestream, registrar
+from steadyd.backup import exchange, layout, litestream, registrar
+from steadyd.backup.aims import Aims
+from steadyd.backup.captures import Captures
+from steadyd.backup.chain import Chain
+from steadyd.backup.changed import Changed
+from steadyd.backup.contents import Contents
+from steadyd.backup.data import Data
+from steadyd.backup.durability import Barriers
 from steadyd.backup.enclosure import Enclosure
+from steadyd.backup.keeping import Keeping
 from steadyd.backup.litestream import Litestream
+from steadyd.backup.objects import Objects
+from steadyd.backup.outbox import Outbox
+from steadyd.backup.past import Past
+from steadyd.backup.pins import Keep, Pins
 from steadyd.backup.replication import SYNCS_AT_ONCE_MAX, Replication, boot_id
+from steadyd.backup.report import NoProofs, Reports
+from steadyd.backup.restore import Restores
 from steadyd.backup.steady import SteadyReplica
 from steadyd.backup.target import Target, TargetKind
+from steadyd.model import Event
 from steadyd.records.library import KEY_FILE
+from steadyd.runner.comparison import Comparison
+from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground
+from steadyd.runner.tool import Tools
 from steadyd.runner.workshop import Workshop
+from steadyd.runner.writing import Writing
+from steadyd.terms import DAY_SECONDS
 
 LAST_SYNC_SECONDS_MAX = 3.0
 LAST_OF_RECORDS_SECONDS_MAX = 1.0
 """Of the 15 s in which a stop must be done."""
+SENDING = "sending"
+"""The folder, beside the records' database, for what waits to be sent."""
+BACKUP = "backup"
+"""The kind of event that tells of a backup."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whither:
-    """Where replicas go, in which epoch, for how many days a moment stays reachable, and which is the records' own
-    database."""
+    """Where backups go, in which epoch, for how many days a moment stays reachable, and how many restore points."""
 
-    target: Target
+    objects: Objects
     epoch: int
-    days: float
     database: Path
+    """The records' own, in the daemon's data folder."""
+    days: float
+    points: int
+    superseded: bool = False
+    """Another host has gone on from here: nothing is written any more."""
+
+    @property
+    def target(self) -> Target:
+        return self.objects.target
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """What is kept elsewhere, while it is written."""
+
+    whither: Whither
+    objects: Objects
+    replication: Replication
+    contents: Contents
+    captures: Captures
 
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """The rooms, for the control plane and the daemon."""
+    """What can be done with it, for the control plane and the daemon."""
 
-    workshop: Workshop
+    replica: Replica
+    keeping: Keeping
+    pins: Pins
+    aims: Aims
+    data: Data
+    restores: Restores
+    reports: Reports
+    changed: Changed
 
 
-@asynccontextmanager
-async def open_backups(workshop: Workshop) -> AsyncIterator[Backups]:
-    """The rooms over `workshop`, until the end of the block: then what is not replicated yet is."""
-    yield Backups(workshop)
-
-
-@asynccontextmanager
-async def open_replication(
-    ground: Ground, whither: Whither, corner: Path, means: litestream.Means
-) -> AsyncIterator[Replication]:
-    """Replication of the apps' databases, until the end of the block: by then all apps are at rest, and what is not
-    replicated yet is. `corner` is where its socket lies."""
-    library, as_root = ground.library, means.show is not None
-    apart = Litestream(_of_apps(ground, whither.target, corner, as_root), means, whither.days)
-    own = Litestream(_of_records(ground, whither, corner, as_root), means, whither.days)
-    place = whither.target.replica_url(layout.steady(whither.epoch))
-    steady = SteadyReplica(whither.database, own, place, whither.database.with_name("trash"))
+def make_replica(ground: Ground, whither: Whither, apart: Litestream) -> Replica:
+    """The rooms; nothing runs yet."""
+    library, objects = ground.library, whither.objects
+    folder = whither.database.with_name(SENDING)
+    contents = Contents(library.contents, objects, ground.blobs, Outbox(folder / "outbox"))
+    captures = Captures(ground, library.captures, contents, folder / "lists")
 
     def url(app_id: str, line: int) -> str:
         return whither.target.replica_url(layout.line(app_id, whither.epoch, line))
 
-    slots = asyncio.Semaphore(SYNCS_AT_ONCE_MAX)
-    shared = registrar.Means(apart, library.lines, library.stands, ground.trash, url, whither.epoch, slots, boot_id())
-    replication = Replication(shared, lambda app_id: Place(ground.folder / app_id, None))
-    replication.records = steady
-    tasks = [asyncio.create_task(work) for work in (apart.run(), own.run(), replication.run(), steady.run())]
-    try:
-        yield replication
-        await replication.close(LAST_SYNC_SECONDS_MAX)
-        tasks.pop().cancel()
-        await steady.close(LAST_OF_RECORDS_SECONDS_MAX)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+    slots, records = asyncio.Semaphore(SYNCS_AT_ONCE_MAX), (library.lines, library.stands)
+    means = registrar.Means(apart, *records, ground.trash, url, whither.epoch, slots, boot_id())
+    replication = Replication(means, lambda app_id: Place(ground.folder / app_id, None))
+    return Replica(whither, objects, replication, contents, captures)
+
+
+@asynccontextmanager
+async def open_replica(
+    ground: Ground, whither: Whither, corner: Path, means: litestream.Means
+) -> AsyncIterator[Replica]:
+    """Until the end of the block: by then all apps are at rest, and what is not replicated yet is. `corner` is where
+    the sockets of Litestream lie."""
+    as_root = means.show is not None
+    apart = Litestream(_of_apps(ground, whither.target, corner, as_root), means, whither.days)
+    own = Litestream(_of_records(ground, whither, corner, as_root), means, whither.days)
+    place = whither.target.replica_url(layout.steady(whither.epoch))
+    steady = SteadyReplica(whither.database, own, place, whither.database.with_name("trash"))
+    replica = make_replica(ground, whither, apart)
+    replica.replication.records = steady
+    work = (replica.contents.run, replica.captures.run, apart.run, own.run, replica.replication.run)
+    async with _running(*(() if whither.superseded else work)):
+        async with _running(*(() if whither.superseded else (steady.run,))):
+            yield replica
+            await replica.replication.close(LAST_SYNC_SECONDS_MAX)
+        if not whither.superseded:
+            await steady.close(LAST_OF_RECORDS_SECONDS_MAX)
+    replica.captures.close()
+
+
+def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: Tools) -> Backups:
+    """The rooms; nothing runs yet."""
+    fleet, library, whither = workshop.fleet, workshop.fleet.ground.library, replica.whither
+    chain = Chain(replica.objects, tools, fleet.ground.trash)
+    keep = Keep(whither.days * DAY_SECONDS, whither.points)
+    pins = Pins(chain, replica.objects, library.lines, library.points, keep, fleet.note)
+    keeping.on_point = pins.pointed
+    data = Data(chain, replica.captures)
+    aims = Aims(library.lines, library.points, library.journal, chain, library.captures)
+    restores = Restores(workshop.controller, data, replica.replication)
+    reports = Reports(library, replica.replication, chain, NoProofs(), replica.objects.tally)
+    past = Past(fleet.ground, aims.at, data)
+    changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller, keeping.point))
+    return Backups(replica, keeping, pins, aims, data, restores, reports, changed)
+
+
+@asynccontextmanager
+async def open_backups(replica: Replica, workshop: Workshop, tools: Tools) -> AsyncIterator[Backups]:
+    """What brings back, until the end of the block. From now on the fleet tells its keeper what becomes of its apps;
+    none is known yet. What was replicated by an earlier daemon is looked at once."""
+    fleet = workshop.fleet
+    backups = make_backups(replica, keeper(replica, fleet), workshop, tools)
+    fleet.keeper = backups.keeping
+    work = (backups.pins.run, partial(replica.replication.start, fleet.ground.library.apps))
+    async with _running(*(() if replica.whither.superseded else work)):
+        yield backups
+
+
+def keeper(replica: Replica, fleet: Fleet) -> Keeping:
+    """Whom the fleet tells what becomes of its apps."""
+
+    def tell(app_id: str, said: str) -> None:
+        fleet.note(app_id, Event(time.time(), BACKUP, said))
+
+    folder = fleet.ground.folder
+    barriers = Barriers(replica.replication, lambda app_id: folder / app_id / "app", tell)
+    return Keeping(fleet.ground.library.points, replica.replication, replica.captures, tell, barriers)
+
+
+async def settle(ground: Ground) -> None:
+    """After a start, before anything else settles operations: data that a crash left half changed is whole again."""
+    for app in await ground.apps.everything():
+        place = ground.place(app)
+        operation = await asyncio.to_thread(exchange.operation_of, place)
+        if operation is not None:
+            found = await ground.journal.operation(operation)
+            await asyncio.to_thread(exchange.settle, place, found is not None and found.committed)
 
 
 # Private
+
+
+@asynccontextmanager
+async def _running(*work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(begin()) for begin in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _of_apps(ground: Ground, target: Target, corner: Path, as_root: bool) -> Enclosure:

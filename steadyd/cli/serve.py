@@ -33,7 +33,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 AS_SAID = (
     "sandbox", "files", "cpus", "processes", "guest_apps", "creations_per_hour", "log_ins_per_hour", "signups_per_hour",
     "client_connections", "waiters", "temporary_days", "deleted_days", "name_quarantine_days", "versions_kept",
-    "point_in_time_days",
+    "point_in_time_days", "points_kept",
 )  # fmt: skip
 """Options that the configuration takes as they are, under the same name."""
 
@@ -164,6 +164,13 @@ AS_SAID = (
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Its keys, as the AWS tools write them.  [default: AWS_… of the environment]",
+)
+@click.option(
+    "--points-kept",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="An app's newest restore points, and as many made by hand; 0: all.",
 )
 def serve(**options: Any) -> None:
     """Run the daemon until SIGTERM or Ctrl-C."""

@@ -114,6 +114,7 @@ class Controller:
                     raise
                 if data is not None:
                     await data.done()
+        self.fleet.keeper.pointed()
         return tuple(aside)
 
     async def swap_live(self, turn: Turn, plan: Plan, *writes: Write, data: Exchange | None = None) -> None:
@@ -147,6 +148,7 @@ class Controller:
                 await data.put_back()
                 raise
             await data.done()
+        self.fleet.keeper.pointed()
 
     async def become(self, turn: Turn, plan: Plan, *writes: Write, fits: bool = False) -> None:
         """Make `writes` true of the live version: at once where nothing runs, or what runs `fits` already; else with a
@@ -159,6 +161,7 @@ class Controller:
             await self.swap_live(turn, plan, *writes)
             return
         await turn.operation.commit(*await self._pointing(turn), *writes)
+        self.fleet.keeper.pointed()
         if turn.runtime.plan is not None:
             turn.runtime.plan = plan
 

@@ -18,6 +18,9 @@ class Keeper(Protocol):
     def turned(self, app_id: str, state: AppState) -> None:
         """An app's state is another now. Called on the event loop, inside the change: must not block or raise."""
 
+    def pointed(self) -> None:
+        """There is a new restore point in the records. As `turned`."""
+
     def asked(self, app_id: str) -> None:
         """The last request that an instance had was answered: a good moment to look what it wrote. As `turned`."""
 
@@ -54,6 +57,9 @@ class NoKeeper:
     """Nothing is kept: on a laptop, in a trial, and in tests of other things."""
 
     def turned(self, app_id: str, state: AppState) -> None:
+        pass
+
+    def pointed(self) -> None:
         pass
 
     def asked(self, app_id: str) -> None:

@@ -73,6 +73,7 @@ class Removal:
             what, by, state = PointKind.DELETE, operation.by, PointState.PENDING
             point = Point(0, app.id, what, mark, by, "", app.version, operation.id, state)
             await self._ground.library.points.add(point)
+            self._fleet.keeper.pointed()
 
     async def _purge(self, by: Principal, app: App, writes: Iterable[Write]) -> None:
         async with self._operations.open(app, PURGE, by) as operation:

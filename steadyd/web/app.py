@@ -12,6 +12,7 @@ from steadyd.errors import SteadyError
 from steadyd.web import (
     apps,
     archives,
+    backups,
     changed,
     crons,
     databases,
@@ -98,6 +99,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *versions.ENDPOINTS,
         *forks.ENDPOINTS,
         *archives.ENDPOINTS,
+        *backups.ENDPOINTS,
         *diffs.ENDPOINTS,
         *streams.ENDPOINTS,
         *settings.ENDPOINTS,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 
 from starlette.responses import Response
 
-from steadyd.errors import SteadyError
+from steadyd.backup.when import read_when
 from steadyd.model import App
+from steadyd.runner.deploy import Preparing
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
@@ -35,13 +37,7 @@ async def list_deploys(call: Call) -> Response:
 
 async def roll_back(call: Call) -> Response:
     body = await call.body(schema.RollbackBody)
-    if body.data != "keep":
-        raise SteadyError(
-            "not_implemented", "Only “data”: “keep” is built yet: the code goes back, the databases stay.",
-            {"field": "data"},
-        )  # fmt: skip
-    assert call.caller.principal is not None
-    deployed = await call.rooms.deployer.rollback(call.caller.principal, call.app, body.version, body.env)
+    deployed = await call.rooms.deployer.rollback(call.principal, call.app, body.version, body.env, _data(call, body))
     return await _deployed(call, Launched(deployed, Upload({}, "archive")))
 
 
@@ -64,18 +60,29 @@ ENDPOINTS = (
     ),
     Endpoint(
         method="POST", path=f"{APP}/rollback", handler=roll_back, access=Access.OWNER, status=201,
-        summary="Make another version's code live again, as a deploy of its own that can be undone.",
+        summary="Make another version live again, as a deploy of its own; with `data` and `env` all of it goes back.",
         body=schema.RollbackBody,
         answers=json_of(schema.Redeployed),
         errors=(
             *OWNERS, "cross_site", "bad_request", "invalid", "too_large", "unsupported_media_type", "deploy_failed",
-            "secrets_locked", "not_implemented",
+            "secrets_locked", "not_reachable", "backup_broken", "replica_away", "replica_refused", "disk_full",
         ),
     ),
 )  # fmt: skip
 
 
 # Private
+
+
+def _data(call: Call, body: schema.RollbackBody) -> Preparing | None:
+    """Which data the version finds: its app's as it is, as when that version was live last, or of a moment."""
+    if body.data == "keep":
+        return None
+    backups = call.rooms.backups
+    if body.data == "version":
+        return backups.restores.preparing(lambda app: backups.aims.last_of(app, body.version))
+    when = read_when(body.data, datetime.fromtimestamp(call.rooms.now(), UTC))
+    return backups.restores.preparing(lambda app: backups.aims.at(app, when))
 
 
 async def _deployed(call: Call, launched: Launched) -> Response:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from starlette.responses import Response
 
+from steadyd.backup.data import Former
+from steadyd.backup.when import read_when
 from steadyd.errors import SteadyError
 from steadyd.runner.forks import Past
 from steadyd.web import auth, schema, shown
@@ -30,14 +32,12 @@ class Forked(schema.Strict):
 
 
 async def past_of(call: Call, at: str) -> Past | None:
-    """The app of the call as it was `at` a moment; None for now.
-
-    Raises:
-        SteadyError: `invalid` for what is no moment, and why it cannot be reached.
-    """
+    """The app as it was at the moment `at`; None for now."""
     if not at or at.strip().lower() == "now":
         return None
-    raise SteadyError("not_implemented", "An earlier moment cannot be had yet; leave “at” out for what is now.")
+    backups = call.rooms.backups
+    when = read_when(at, datetime.fromtimestamp(call.rooms.now(), UTC))
+    return Former(backups.data, await backups.aims.at(call.app, when))
 
 
 async def fork_app(call: Call) -> Response:
@@ -60,7 +60,8 @@ ENDPOINTS = (
         answers=json_of(Forked),
         errors=tuple(
             "bad_request unauthorized forbidden not_found cross_site conflict invalid invalid_name name_taken "
-            "app_limit rate_limited disk_full too_large secrets_locked deploy_failed not_implemented".split()
+            "app_limit rate_limited disk_full too_large secrets_locked deploy_failed not_reachable backup_broken "
+            "replica_away replica_refused".split()
         ),
     ),
 )  # fmt: skip

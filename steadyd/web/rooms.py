@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from steadyd.backup.changed import Changed
+from steadyd.backup.room import Backups
 from steadyd.errors import SteadyError
 from steadyd.notices import Notices
 from steadyd.passwords import Passwords
@@ -73,6 +74,7 @@ class Rooms:
     host_name: str
     databases: Databases = field(kw_only=True)
     crons: Scheduler = field(kw_only=True)
+    backups: Backups = field(kw_only=True)
     missing: tuple[str, ...] = ()
     """What this machine lacked at the daemon's start to confine apps fully, a sentence or two each."""
     superseded: Callable[[], SteadyError | None] = lambda: None

@@ -90,7 +90,8 @@ class DeployBody(AboutBody, kw_only=True):
 
 
 class RollbackBody(Strict):
-    """Which version's code to go back to, with `env` also to the variables it ran with. The databases are kept."""
+    """Which version's code to go back to, with `env` also to the variables it ran with. `data`: `keep`, `version` (as
+    it was when that version was live last), or a moment as in a restore."""
 
     version: VersionNumber
     data: str = "keep"

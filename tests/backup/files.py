@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +42,7 @@ class Files:
         point = Point(number, app.id, PointKind.MANUAL, Mark(number), "", "", 1, None, PointState.PINNED)
         return replace(aim, point=point)
 
-    async def restore(self, part: Part, place: Place, told: Callable[[str], None]) -> None:
+    async def restore(self, part: Part, place: Place) -> int:
         await asyncio.sleep(0)
         target = place.app / part.path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,3 +51,4 @@ class Files:
         if self.fails:
             raise SteadyError("backup_broken", "it is damaged")
         self.brought += 1
+        return target.stat().st_size

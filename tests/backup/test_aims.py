@@ -13,7 +13,7 @@ from steadyd.backup.ltx import Choice, Moment, choose
 from steadyd.backup.when import At, AtPoint, BeforeVersion
 from steadyd.errors import SteadyError
 from steadyd.model import App
-from steadyd.moment import Line, Mark, Point, PointKind, PointState, Stand
+from steadyd.moment import Capture, Line, Mark, Point, PointKind, PointState, Stand
 from steadyd.records.apps import Apps
 from steadyd.records.journal import Journal
 from steadyd.records.lines import Lines, ending
@@ -22,6 +22,7 @@ from steadyd.records.points import Points
 from steadyd.store import Database
 
 LAST = Moment(40, 140.0)
+CAPTURED = (("aa", 100.0), ("bb", 125.0))
 
 
 class Held:
@@ -30,8 +31,9 @@ class Held:
     async def choose(self, line: Line, at: float) -> Choice | None:
         return choose([Moment(10, 110.0), Moment(20, 120.0), LAST], at)
 
-    async def at(self, app_id: str, at: float) -> tuple[str, float] | None:
-        return max((found for found in (("aa", 100.0), ("bb", 125.0)) if found[1] <= at), default=None)
+    async def before(self, app_id: str, at: float) -> Capture | None:
+        captures = [Capture(n, app_id, seen, name, 1, 1, seen) for n, (name, seen) in enumerate(CAPTURED)]
+        return max((one for one in captures if one.at <= at), key=lambda one: one.at, default=None)
 
 
 class Scene:

@@ -15,10 +15,11 @@ from steadyd.backup.aims import Aim, Part
 from steadyd.backup.exchange import operation_of
 from steadyd.backup.restore import Restores
 from steadyd.errors import SteadyError
-from steadyd.model import App, AppState
+from steadyd.model import App, AppState, Durability
 from steadyd.moment import Line, Mark, PointKind, Stand
+from steadyd.runner.copies import Snapshot
 from steadyd.runner.engine import Engine
-from steadyd.runner.folder import Place
+from steadyd.runner.folder import FOLDER_MODE, Place, make_root
 from steadyd.runner.keeper import NoKeeper
 from tests.runner.conftest import World, bun, root, run, world
 
@@ -51,22 +52,38 @@ class Shelf(NoKeeper):
     def turned(self, app_id: str, state: AppState) -> None:
         pass
 
+    def pointed(self) -> None:
+        pass
+
     def asked(self, app_id: str) -> None:
         pass
+
+    def barrier(self, app_id: str, durability: Durability) -> None:
+        return None
 
     async def mark(self, app: App) -> Mark | None:
         return Mark(7.0, (Stand("data.sqlite", 1, 9),))
 
-    async def restore(self, part: Part, place: Place, told: Callable[[str], None]) -> None:
-        path = place.app / part.path
+    @property
+    def files(self) -> Shelf:
+        return self
+
+    async def put_into(self, aim: Aim, place: Place, told: Callable[[str], None]) -> Snapshot:
+        make_root(place)
+        place.app.mkdir()
+        path = place.app / "data.sqlite"
         with sqlite3.connect(path) as db:
             db.execute("CREATE TABLE t (x)")
             db.executemany("INSERT INTO t VALUES (?)", [(1,)] * self.rows)
         db.close()
         if place.uid is not None:
+            place.app.chmod(FOLDER_MODE)
+            os.chown(place.app, 0, place.uid)
             os.chown(path, place.uid, place.uid)
         if self.broken:
             raise SteadyError("backup_broken", "An object of “data.sqlite” is gone.")
+        await self.put_back(aim.manifest, place)
+        return Snapshot(aim.at)
 
     async def put_back(self, manifest: str, place: Place) -> int:
         (place.app / "word").write_text("old")
@@ -83,12 +100,15 @@ class Shelf(NoKeeper):
     async def let_go(self, app_id: str) -> None:
         self.did.append("let go")
 
+    def follow(self, app_id: str) -> None:
+        self.did.append("follow")
+
 
 async def scene(here: World, code: str = COUNTS) -> tuple[Restores, Shelf, App]:
     shelf = Shelf()
     here.fleet.keeper = shelf
     await here.create(code)
-    return Restores(here.controller, shelf, shelf, shelf), shelf, await here.app()
+    return Restores(here.controller, shelf, shelf), shelf, await here.app()
 
 
 async def aim(app: App) -> Aim:
@@ -108,8 +128,8 @@ def test_other_data_comes_in_and_what_was_live_is_a_restore_point(root: Path, bu
             assert await here.ask() == "5 old"
             assert await here.ask(method="POST") == "6 old"
             [point] = await here.fleet.ground.library.points.of(app.id)
-            assert (point.kind, went.undo, went.files) == (PointKind.RESTORE, point.id, 1)
-            assert shelf.did == ["sync", "capture", "sync", "let go"]
+            assert (point.kind, went.undo) == (PointKind.RESTORE, point.id)
+            assert shelf.did == ["sync", "capture", "sync", "let go", "follow"]
             assert [line.ended_at is None for line in await lines.of(app.id)] == [False]
             place = here.fleet.ground.place(app)
             assert operation_of(place) is None
@@ -131,7 +151,7 @@ def test_a_broken_backup_or_a_start_that_fails_changes_nothing(root: Path, bun: 
             with pytest.raises(SteadyError, match="is gone") as caught:
                 await restores.restore(await here.operator(), app, aim)
             assert caught.value.code == "backup_broken"
-            assert shelf.did == []
+            assert shelf.did == ["follow"]
             shelf.broken, shelf.rows = False, 6
             with pytest.raises(SteadyError) as caught:
                 await restores.restore(await here.operator(), app, aim)

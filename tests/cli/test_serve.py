@@ -45,7 +45,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
         --guest-apps 9 --creations-per-hour 8 --log-ins-per-hour 7 --signups-per-hour 3 --client-connections 6
         --waiters 5 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
-        --versions-kept 20 --replica file:///srv/replica"""
+        --versions-kept 20 --replica file:///srv/replica --points-kept 9"""
     assert steadyd("serve", *words.split()).exit_code == 3
     assert served == [
         Config(
@@ -92,6 +92,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             name_quarantine_days=2,
             versions_kept=20,
             replica="file:///srv/replica",
+            points_kept=9,
         )
     ]
 

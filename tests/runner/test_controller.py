@@ -202,6 +202,9 @@ class Watcher(NoKeeper):
     def turned(self, app_id: str, state: AppState) -> None:
         self.turns.append(state)
 
+    def pointed(self) -> None:
+        pass
+
     def asked(self, app_id: str) -> None:
         self.idles += 1
 

@@ -16,7 +16,12 @@ import pytest
 from starlette.applications import Starlette
 
 from steadyd.backup.changed import Changed
+from steadyd.backup.enclosure import Enclosure
+from steadyd.backup.litestream import Litestream, Means
+from steadyd.backup.objects import Objects
 from steadyd.backup.past import Past
+from steadyd.backup.room import Backups, Whither, keeper, make_backups, make_replica
+from steadyd.backup.target import Target, TargetKind
 from steadyd.model import App, Principal
 from steadyd.notices import Notices
 from steadyd.post import Post
@@ -24,7 +29,7 @@ from steadyd.records.library import open_library
 from steadyd.records.metrics import Metrics
 from steadyd.records.requests import Requests
 from steadyd.records.schema import STEADY
-from steadyd.runner import engine
+from steadyd.runner import engine, process
 from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
@@ -42,7 +47,7 @@ from steadyd.runner.registry import Registry
 from steadyd.runner.start import Starter
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
-from steadyd.runner.workshop import open_workshop
+from steadyd.runner.workshop import Workshop, open_workshop
 from steadyd.runner.writing import Writing
 from steadyd.store import Database
 from steadyd.urls import Urls
@@ -167,7 +172,10 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
     moments = Files(folder / "moments")
     past = Past(ground, moments.at, moments)
     changed = Changed(past, Comparison(ground, tools), Writing(workshop.controller))
-    more: dict[str, Any] = {"databases": Databases(ground, tools), "crons": crons, "changed": changed}
+    backups = kept(folder, fleet, workshop, tools)
+    more: dict[str, Any] = {
+        "databases": Databases(ground, tools), "crons": crons, "changed": changed, "backups": backups,
+    }  # fmt: skip
     rooms = Rooms(*told, fleet, workshop, notices, urls, True, "test-host", **more)
     operator = await people.operator(0.0)
     token = await people.add_token(operator, "test", 0.0)
@@ -182,6 +190,15 @@ async def stage(folder: Path, built: Engine) -> AsyncIterator[Stage]:
         requests.close()
         await logs.close()
         database.close()
+
+
+def kept(folder: Path, fleet: Fleet, workshop: Workshop, tools: Tools) -> Backups:
+    """The rooms that keep data, at rest: nothing is replicated."""
+    target = Target(TargetKind.FILE, folder / "replica")
+    nobody = Enclosure("apps", Path("/nowhere"), folder / "litestream", folder / "apps", as_root=False, sandboxed=False)
+    apart = Litestream(nobody, Means(process.spawn), 30.0)
+    replica = make_replica(fleet.ground, Whither(Objects(target), 1, folder / "steady.db", 30.0, 100), apart)
+    return make_backups(replica, keeper(replica, fleet), workshop, tools)
 
 
 def code(response: httpx.Response) -> str:

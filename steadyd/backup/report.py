@@ -1,0 +1,127 @@
+"""What is told of an app's backup: from every room that knows a part of it, as one value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from steadyd.backup.chain import Timeline
+from steadyd.backup.replication import Database, Status
+from steadyd.backup.truth import Proof, Replica, Truth, truth
+from steadyd.model import App
+from steadyd.moment import Capture, Line, Point
+from steadyd.records.library import Library
+
+LINES_TOLD_MAX = 32
+"""Of the newest, the moments of which are listed."""
+
+
+class Proofs(Protocol):
+    """Whoever tries whether backups can be restored."""
+
+    async def last(self, app_id: str) -> Proof | None: ...
+
+
+class Replicated(Protocol):
+    """Whoever replicates databases."""
+
+    def status(self, app_id: str) -> Status: ...
+
+
+class Timelines(Protocol):
+    """Whoever knows which moments of a line can be reached."""
+
+    async def timeline(self, line: Line) -> Timeline: ...
+
+
+class Requests(Protocol):
+    """Counts what was asked of the object store."""
+
+    def today(self, app_id: str) -> int: ...
+
+
+class NoProofs:
+    """Nobody tries."""
+
+    async def last(self, app_id: str) -> Proof | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`timelines` are those of lines, the newest first. `requests` were made to the object store today."""
+
+    truth: Truth
+    databases: tuple[Database, ...]
+    capture: Capture | None
+    proof: Proof | None
+    points: Sequence[Point]
+    timelines: Sequence[tuple[Line, Timeline]]
+    requests: int
+
+    @property
+    def summary(self) -> str:
+        """Both truths: to when databases can be had, and as of when the files."""
+        count, files = len(self.databases), self.capture.files if self.capture else 0
+        said = [f"{count} database{'s' if count != 1 else ''}: to the second"] if count else []
+        if files and self.capture:
+            as_of = datetime.fromtimestamp(self.capture.seen_at, UTC).strftime("%Y-%m-%d %H:%M")
+            said.append(f"{files:,} file{'s' if files != 1 else ''}: as of {as_of} UTC")
+        return "; ".join(said) or "nothing was written"
+
+
+class Reports:
+    """Reads; asks the object store for `of` only."""
+
+    def __init__(
+        self, library: Library, replication: Replicated, chain: Timelines, proofs: Proofs, requests: Requests
+    ) -> None:
+        self._library = library
+        self._replication = replication
+        self._chain = chain
+        self._proofs = proofs
+        self._requests = requests
+
+    async def truth(self, app: App) -> Truth:
+        """Whether the app's backup is one."""
+        return (await self._brief(app)).truth
+
+    async def of(self, app: App) -> Report:
+        """All of it, with the moments that can be reached.
+
+        Raises:
+            SteadyError: `replica_away`.
+        """
+        brief = await self._brief(app)
+        lines = (await self._library.lines.of(app.id))[: -LINES_TOLD_MAX - 1 : -1]
+        timelines = [(line, await self._chain.timeline(line)) for line in lines]
+        return Report(
+            brief.truth, brief.databases, brief.capture, brief.proof, brief.points, timelines,
+            self._requests.today(app.id),
+        )  # fmt: skip
+
+    # Private
+
+    async def _brief(self, app: App) -> Report:
+        now, status = time.time(), self._replication.status(app.id)
+        lines = {line.id: line for line in await self._library.lines.of(app.id)}
+        capture = await self._library.captures.newest(app.id)
+        proof, points = await self._proofs.last(app.id), await self._library.points.of(app.id)
+        replicas = [_replica(database, lines, now) for database in status.databases]
+        problem = capture.problem if capture else ""
+        if not status.whole:
+            problem = problem or "its folder holds more than is looked at"
+        told = truth(replicas, problem, proof, now)
+        return Report(told, status.databases, capture, proof, points, (), self._requests.today(app.id))
+
+
+# Private
+
+
+def _replica(database: Database, lines: dict[int, Line], now: float) -> Replica:
+    line = lines.get(database.line)
+    since = line.began_at if line else now
+    return Replica(database.path, since, database.lag_seconds, database.good_at, database.problem)

@@ -12,8 +12,8 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +43,8 @@ from steadyd.settings import to_json
 ARCHIVE = "archive"
 GZIP_LEVEL = 3
 """Data is large, and somebody waits."""
+ARCHIVES_MAX = 16
+"""With data, that are sent at once; of one app, one."""
 LEFT_OUT_MAX = 1_000
 """Files that are named as left out."""
 PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -55,6 +57,8 @@ class Archives:
         self._controller = controller
         self._ground = controller.fleet.ground
         self._copies = copies
+        self._sending: set[str] = set()
+        """Ids of apps whose data is on its way."""
 
     @asynccontextmanager
     async def of(
@@ -64,16 +68,21 @@ class Archives:
         was in the `past`.
 
         Raises:
-            SteadyError: `too_large`, `conflict`; what `past` raises.
+            SteadyError: `too_large`, `conflict`, `disk_full`, `overloaded` while one with data is sent already, or past
+                ARCHIVES_MAX; what `past` raises.
         """
-        place = self._ground.place(app)
-        scratch = Place(scratch_path(place, ARCHIVE), place.uid)
-        try:
-            kept = await self._data(by, app, scratch, past) if data else None
-            manifest, versions = await self._manifest(app, past.version if past else app.version, kept)
-            yield manifest, self._pieces(manifest, versions, scratch)
-        finally:
-            if data:
+        live = past.version if past else app.version
+        if not data:
+            manifest = await self._manifest(app, live, None)
+            yield manifest, self._pieces(manifest, None)
+            return
+        with self._turn(app):
+            place = self._ground.place(app)
+            scratch = Place(scratch_path(place, ARCHIVE), place.uid)
+            try:
+                manifest = await self._manifest(app, live, await self._data(by, app, scratch, past))
+                yield manifest, self._pieces(manifest, scratch.app)
+            finally:
                 await self._ground.trash.throw(scratch.root)
 
     async def clear(self) -> None:
@@ -83,33 +92,46 @@ class Archives:
 
     # Private
 
+    @contextmanager
+    def _turn(self, app: App) -> Iterator[None]:
+        """A copy of the data lies on the disk until the last byte is sent, and counts as nobody's."""
+        self._ground.check_room()
+        if app.id in self._sending or len(self._sending) >= ARCHIVES_MAX:
+            said = (
+                f"An archive of “{app.name}” is sent already, or {ARCHIVES_MAX} of other apps. Try again in a moment."
+            )
+            raise SteadyError("overloaded", said, retry_after=5)
+        self._sending.add(app.id)
+        try:
+            yield
+        finally:
+            self._sending.discard(app.id)
+
     async def _data(self, by: Principal, app: App, scratch: Place, past: Past | None) -> KeptData:
-        async def work() -> KeptData:
-            async with self._controller.turn(by, app, ARCHIVE) as turn, turn.operation.step("copy") as told:
-                if past is not None:
-                    copied = await past.put_into(scratch)
-                else:
-                    copied = await self._copies.take(self._ground.place(app), scratch, turn.version)
-                told["bytes"] = copied.bytes
-                return await asyncio.to_thread(_listed, scratch.app, copied)
+        async with self._controller.turn(by, app, ARCHIVE) as turn, turn.operation.step("copy") as told:
+            if past is not None:
+                copied = await past.put_into(scratch)
+            else:
+                copied = await self._copies.take(self._ground.place(app), scratch, turn.version)
+            told["bytes"] = copied.bytes
+            return await asyncio.to_thread(_listed, scratch.app, copied)
 
-        return await self._controller.operations.to_the_end(work())
-
-    async def _manifest(self, app: App, live: int, data: KeptData | None) -> tuple[Manifest, list[Version]]:
+    async def _manifest(self, app: App, live: int, data: KeptData | None) -> Manifest:
         """What is kept, as far as it fits; versions the oldest first."""
         library = self._ground.library
         numbers = [version.number for version in await library.versions.all(app.id)]
         found = {number: await library.versions.one(app.id, number) for number in numbers}
         versions = {number: version for number, version in found.items() if version is not None}
         if live not in versions:
-            raise SteadyError("not_found", f"Version {live}, which was live then, is not kept any more.")
+            gone = f"Version {live}, which was live then, is not kept any more. Choose a later moment."
+            raise SteadyError("conflict", gone if live else f"“{app.name}” has no live version. Deploy one first.")
         sizes = {number: {file.sha256: file.size for file in of.files} for number, of in versions.items()}
         kept = [versions[number] for number in sorted(fitting(sizes, live))]
         jobs = [job for job in await library.crons.of(app.id) if job.made]
         blanks = {name: blank.secret for name, blank in (await library.blanks.of(app.id)).items()}
         variables = {name: told.secret for name, told in (await library.environment.shown(app.id)).items()}
         settings = {name: value for name, value in to_json(app.chosen).items() if name != "notify"}
-        manifest = Manifest(
+        return Manifest(
             steadyd=FORMAT,
             name=app.name,
             at=_moment(time.time()),
@@ -121,20 +143,19 @@ class Archives:
             contents={file.sha256: file.size for version in kept for file in version.files},
             data=data,
         )
-        return manifest, kept
 
-    async def _pieces(self, manifest: Manifest, versions: Sequence[Version], scratch: Place) -> AsyncIterator[bytes]:
+    async def _pieces(self, manifest: Manifest, data: Path | None) -> AsyncIterator[bytes]:
         first = await asyncio.to_thread(written, manifest)
-        pieces = pack_all(self._entries(first, manifest, scratch.app), GZIP_LEVEL)
+        pieces = pack_all(self._entries(first, manifest, data), GZIP_LEVEL)
         while piece := await asyncio.to_thread(next, pieces, b""):
             yield piece
 
-    def _entries(self, first: bytes, manifest: Manifest, data: Path) -> Iterator[Packed]:
+    def _entries(self, first: bytes, manifest: Manifest, data: Path | None) -> Iterator[Packed]:
         at = int(manifest.at.timestamp())
         yield Packed(MANIFEST, len(first), "", at, first)
         for entry in manifest.entries():
             kept = entry.kept
-            source = data / kept.path if kept else self._ground.blobs.path(entry.sha256)
+            source = data / kept.path if kept and data else self._ground.blobs.path(entry.sha256)
             yield Packed(entry.path, entry.size, entry.sha256, at, source, kept.mode if kept else 0o644)
 
 

@@ -86,7 +86,9 @@ class Arrivals:
         app, operation, library = turn.app, turn.operation, self._ground.library
         async with self._removal.shelf.kept():
             async with operation.step("unpack"):
+                operation.cancellable = False  # a thread goes on where its task is cut
                 await self._files(self._ground.place(app), arrival)
+                operation.cancellable = True
             async with operation.step("stage"):
                 versions = [await self._brought(turn, arrival, version) for version in arrival.manifest.versions]
                 live = next(one for one in versions if one.number == arrival.manifest.live)

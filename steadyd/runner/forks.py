@@ -138,7 +138,7 @@ class Forks:
         operation, library = turn.operation, self._ground.library
         mark = past.mark if past is not None else await self._fleet.keeper.mark(turn.app)
         async with operation.step("copy") as told:
-            copied = await self._data(turn.app, turn.version, made, past, by)
+            copied = await self._data(turn, made, past, by)
             told["bytes"] = copied.bytes
         async with operation.step("stage"), self._removal.shelf.kept():
             crons = await library.crons.said_by(turn.app.id, version.number)
@@ -170,13 +170,14 @@ class Forks:
             raise SteadyError("not_found", said, {"version": past.version})
         return version
 
-    async def _data(self, app: App, live: Version, made: App, past: Past | None, by: Principal) -> Snapshot:
+    async def _data(self, turn: Turn, made: App, past: Past | None, by: Principal) -> Snapshot:
         """The data in the fork's own folder. It is copied beside the original's, whose uid does it."""
-        place, target = self._ground.place(app), self._ground.place(made)
+        place, target = self._ground.place(turn.app), self._ground.place(made)
         scratch = Place(scratch_path(place, FORK), place.uid)
         try:
-            copied = await (past.put_into(scratch) if past else self._copies.take(place, scratch, live))
+            copied = await (past.put_into(scratch) if past else self._copies.take(place, scratch, turn.version))
             await self._household.check_bytes(by, copied.bytes)
+            turn.operation.cancellable = False  # a thread goes on where its task is cut
             await asyncio.to_thread(hand_over, scratch.app, target)
         finally:
             await self._ground.trash.throw(scratch.root)

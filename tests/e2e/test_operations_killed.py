@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from steadyd.appfile import TYPE
 from tests.served import Daemon, data_folder, remove, until
 
 COUNTER = """
@@ -171,6 +172,28 @@ def test_killed_before_each_entry_of_each_operation(daemon: Dying) -> None:
             raise AssertionError(f"{work.kind} has more than {ENTRIES_MAX} entries")
         assert entry > 2, f"{work.kind} is not in the journal"
     assert daemon.ask("hello").json() == {"word": "one", "hits": 0}
+
+
+@pytest.mark.slow
+def test_an_app_that_arrives_is_whole_or_not_there(daemon: Dying) -> None:
+    create(daemon)
+    daemon.ask("hello", method="POST")
+    content = daemon.api("GET", "/apps/hello/archive?data=1").content
+
+    def arrive(daemon: Daemon) -> httpx.Response:
+        return daemon.api("PUT", "/apps/moved", content=content, headers={"Content-Type": TYPE})
+
+    for entry in range(2, ENTRIES_MAX, 3):
+        answer = daemon.doomed(entry, arrive)
+        there = daemon.api("GET", "/apps/moved").status_code == 200
+        assert len(list((daemon.data / "apps").iterdir())) == 1 + there
+        if there:
+            assert daemon.ask("moved").json() == {"word": "one", "hits": 1}
+        if answer is not None:
+            assert answer.status_code == 201, answer.text
+            break
+        daemon.api("DELETE", "/apps/moved?purge=1")
+    assert entry > 6
 
 
 def _look(daemon: Dying, work: Work, hits: int) -> int:

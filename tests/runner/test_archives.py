@@ -7,7 +7,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from steadyd.appfile import AppFile, Manifest
+from steadyd.errors import SteadyError
 from steadyd.moment import Mark
 from steadyd.runner import archives
 from steadyd.runner.copies import Snapshot
@@ -44,6 +47,29 @@ def test_everything_is_in_it_once(root: Path, bun: Engine, sandboxed: bool) -> N
             operations = [one.kind for one in await here.journal.operations((await here.app()).id)]
             assert operations.count("archive") == 1
             assert list(here.fleet.ground.place(await here.app()).scratch.iterdir()) == []
+
+    run(body())
+
+
+def test_one_of_an_app_is_sent_at_a_time(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            await here.create(HELLO)
+            await here.create(HELLO, name="other")
+            by, app, other = await here.operator(), await here.app(), await here.app("other")
+            async with here.workshop.archives.of(by, app, data=True):
+                with pytest.raises(SteadyError) as caught:
+                    async with here.workshop.archives.of(by, app, data=True):
+                        pass
+                assert caught.value.code == "overloaded"
+                async with here.workshop.archives.of(by, app, data=False), here.workshop.archives.of(by, other, True):
+                    pass
+                monkeypatch.setattr(archives, "ARCHIVES_MAX", 1)
+                with pytest.raises(SteadyError, match="1 of other apps"):
+                    async with here.workshop.archives.of(by, other, data=True):
+                        pass
+            async with here.workshop.archives.of(by, app, data=True):
+                pass
 
     run(body())
 

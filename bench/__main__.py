@@ -13,6 +13,7 @@ BENCHMARKS = (
     "bench.fork",
     "bench.change",
     "bench.isolation",
+    "bench.restore",
 )
 
 

@@ -201,12 +201,9 @@ class Chain:
         async def fetch(piece: Piece) -> None:
             async with turns:
                 path = replica / "ltx" / piece.name
-                found = await self._objects.fetch(piece.key, path, app_id=line.app_id)
-            problem = _look(path, piece) if found else "it is missing"
-            if problem:
+                found = await self._objects.fetch(piece.key, path, lasting=False, app_id=line.app_id)
+            if problem := _look(path, piece) if found else "it is missing":
                 bad[piece.key] = problem
-            else:
-                path.chmod(0o644)
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -40,6 +40,8 @@ ENTRIES_MAX = 1_000_000
 PAUSE_SECONDS_MAX = 2.0
 """Between two attempts."""
 CHUNK_BYTES = 1 << 20
+COPY_BYTES = 1 << 30
+"""Asked of the kernel at once."""
 PART_BYTES = 8 << 20
 """Of an upload in parts: S3 takes 5 MiB to 5 GiB, and 10,000 of them."""
 RATE_BYTES_MIN = 64 << 10
@@ -128,17 +130,29 @@ class Objects:
             return b""
         return found[:length]
 
-    async def fetch(self, key: str, path: Path, *, app_id: str = "") -> bool:
-        """The content as a file, which is there whole or not at all; False if there is no such object.
+    async def fetch(self, key: str, path: Path, *, lasting: bool = True, app_id: str = "") -> bool:
+        """The content as a file, which is there whole or not at all; False if there is no such object. One that is not
+        `lasting` may be read by everybody who gets there, and a crash of the machine may take it.
 
         Raises:
             OSError: the file cannot be written.
         """
+        if (
+            not lasting
+            and self.target.kind is TargetKind.FILE
+            and await asyncio.to_thread(_copy, self._path(key), path)
+        ):
+            self.tally.add(app_id)
+            return True
         part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
         part.touch(mode=0o600, exist_ok=False)
         try:
             await self._ask(app_id, lambda: self._download(key, part), None)
-            await asyncio.to_thread(_settle, part, path)
+            if lasting:
+                await asyncio.to_thread(_settle, part, path)
+            else:
+                part.chmod(0o644)
+                os.replace(part, path)
         except FileNotFoundError:
             return False
         finally:
@@ -319,6 +333,19 @@ def _link(source: Path, target: Path) -> None:
     finally:
         part.unlink(missing_ok=True)
     _sync_folder(target.parent)
+
+
+def _copy(source: Path, path: Path) -> bool:
+    """Copied by the kernel, or shared where the file system does that; False if it cannot, or there is no source."""
+    try:
+        with source.open("rb") as file, path.open("xb") as target:
+            while os.copy_file_range(file.fileno(), target.fileno(), COPY_BYTES):
+                pass
+            os.fchmod(target.fileno(), 0o644)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _settle(part: Path, path: Path) -> None:

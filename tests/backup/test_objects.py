@@ -101,8 +101,12 @@ def test_files_go_and_come_in_pieces(target: Target, tmp_path: Path) -> None:
         await objects.put_file("big", source)
         assert await objects.fetch("big", back)
         assert back.read_bytes() == source.read_bytes()
-        assert not await objects.fetch("none", tmp_path / "none")
-        assert set(os.listdir(tmp_path)) - {"replica"} == {"back", "source"}
+        assert await objects.fetch("big", tmp_path / "soon gone", lasting=False)
+        assert (tmp_path / "soon gone").read_bytes() == source.read_bytes()
+        assert (tmp_path / "soon gone").stat().st_mode & 0o777 == 0o644
+        for lasting in (True, False):
+            assert not await objects.fetch("none", tmp_path / "none", lasting=lasting)
+        assert set(os.listdir(tmp_path)) - {"replica"} == {"back", "source", "soon gone"}
 
     run(body())
 

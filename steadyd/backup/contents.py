@@ -31,6 +31,8 @@ UPLOADS_MAX = 8
 """At once."""
 LOOK_SECONDS = 600.0
 """Between two looks for what is missing, when nobody says that there is something."""
+SOON_SECONDS = 0.2
+"""From a word that there is something to the look for it: then more of it is there, and it is one look."""
 RETRY_SECONDS_FIRST = 1.0
 RETRY_SECONDS_MAX = 60.0
 """Between two tries while the store does not take anything: twice as long each time."""
@@ -98,6 +100,7 @@ class Contents:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._woken.wait()
+                await asyncio.sleep(SOON_SECONDS)
 
     async def put_some(self) -> bool:
         """One batch; false if nothing was put.

@@ -8,8 +8,6 @@ import itertools
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +18,8 @@ from steadyd.backup.objects import Objects
 from steadyd.backup.outbox import Outbox
 from steadyd.backup.retention import superfluous
 from steadyd.errors import SteadyError
-from steadyd.model import App
+from steadyd.model import App, AppState, Event
+from steadyd.records.journal import WAKE
 from steadyd.runner.ground import Ground
 
 TIDY_SECONDS = 6 * 3_600.0
@@ -43,6 +42,19 @@ class Files:
     captures: Captures
     contents: Contents
     window: float
+
+    def turned(self, app_id: str, state: AppState) -> None:
+        """An app's state is another now."""
+        self.captures.turned(app_id, state)
+
+    def happened(self, app_id: str, event: Event) -> None:
+        """Something happened to an app: a version may be live whose files are not in the store."""
+        if event.kind != WAKE:
+            self.contents.poke()
+
+    async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
+        """As `Captures.touch_up`."""
+        return await self.captures.touch_up(app, seconds)
 
     async def tidy(self) -> int:
         """Let go of captures that are too many, and of contents that then nobody needs. Returns how many of those.
@@ -100,6 +112,14 @@ class Files:
             return f"{waiting:,} wait for the object store: {self.contents.problem}"
         return ""
 
+    async def close(self) -> None:
+        """All apps are at rest: what the last ones wrote is captured and put, as far as the time goes."""
+        with contextlib.suppress(TimeoutError, SteadyError):
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await self.captures.catch_up()
+                while await self.contents.put_some():
+                    pass
+
     async def run(self) -> None:
         """Reconcile and tidy, for ever."""
         tidied, reconciled = time.monotonic(), -RECONCILE_SECONDS
@@ -119,25 +139,10 @@ class Files:
             await asyncio.sleep(pause)
 
 
-@asynccontextmanager
-async def open_files(ground: Ground, objects: Objects, data: Path, window: float) -> AsyncIterator[Files]:
-    """Captures of the apps over `ground`, until the end of the block: by then all apps are at rest."""
-    contents = Contents(ground.library.contents, objects, ground.blobs, Outbox(data / "outbox"))
-    captures = Captures(ground, ground.library.captures, contents, data / "manifests")
-    files = Files(captures, contents, window)
-    tasks = [asyncio.create_task(work) for work in (contents.run(), captures.run(), files.run())]
-    try:
-        yield files
-        with contextlib.suppress(TimeoutError, SteadyError):
-            async with asyncio.timeout(CLOSE_SECONDS_MAX):
-                await captures.catch_up()
-                while await contents.put_some():
-                    pass
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        captures.close()
+def make_files(ground: Ground, objects: Objects, folder: Path, window: float) -> Files:
+    """The rooms over `ground`; nothing runs yet. `folder` is for what waits to be sent."""
+    contents = Contents(ground.library.contents, objects, ground.blobs, Outbox(folder / "outbox"))
+    return Files(Captures(ground, ground.library.captures, contents, folder / "lists"), contents, window)
 
 
 # Private

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from steadyd.backup.durability import Barriers
 from steadyd.errors import SteadyError
-from steadyd.model import App, AppState, Durability
+from steadyd.model import App, AppState, Durability, Event
 from steadyd.moment import Mark, Point, PointKind, PointState, Stand
 from steadyd.proxy.service import Barrier
 from steadyd.records.points import Points
@@ -33,6 +33,8 @@ class Files(Protocol):
     """Other files: whoever captures them."""
 
     def turned(self, app_id: str, state: AppState) -> None: ...
+
+    def happened(self, app_id: str, event: Event) -> None: ...
 
     async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
         """Manifest and time of a capture of the app's files as they are now or, if that would take longer, of the
@@ -66,6 +68,9 @@ class Keeping:
 
     def pointed(self) -> None:
         self.on_point()
+
+    def happened(self, app_id: str, event: Event) -> None:
+        self._files.happened(app_id, event)
 
     def asked(self, app_id: str) -> None:
         self._stands.asked(app_id)

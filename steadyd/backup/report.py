@@ -31,6 +31,12 @@ class Replicated(Protocol):
     def status(self, app_id: str) -> Status: ...
 
 
+class Captured(Protocol):
+    """Whoever keeps the other files."""
+
+    async def problem(self, app_id: str) -> str: ...
+
+
 class Timelines(Protocol):
     """Whoever knows which moments of a line can be reached."""
 
@@ -77,10 +83,17 @@ class Reports:
     """Reads; asks the object store for `of` only."""
 
     def __init__(
-        self, library: Library, replication: Replicated, chain: Timelines, proofs: Proofs, requests: Requests
+        self,
+        library: Library,
+        replication: Replicated,
+        files: Captured,
+        chain: Timelines,
+        proofs: Proofs,
+        requests: Requests,
     ) -> None:
         self._library = library
         self._replication = replication
+        self._files = files
         self._chain = chain
         self._proofs = proofs
         self._requests = requests
@@ -111,7 +124,7 @@ class Reports:
         capture = await self._library.captures.newest(app.id)
         proof, points = await self._proofs.last(app.id), await self._library.points.of(app.id)
         replicas = [_replica(database, lines, now) for database in status.databases]
-        problem = capture.problem if capture else ""
+        problem = await self._files.problem(app.id)
         if not status.whole:
             problem = problem or "its folder holds more than is looked at"
         told = truth(replicas, problem, proof, now)

@@ -14,17 +14,15 @@ from typing import Any
 
 from steadyd.backup import exchange, layout, litestream, registrar
 from steadyd.backup.aims import Aims
-from steadyd.backup.captures import Captures
 from steadyd.backup.chain import Chain
 from steadyd.backup.changed import Changed
-from steadyd.backup.contents import Contents
 from steadyd.backup.data import Data
 from steadyd.backup.durability import Barriers
 from steadyd.backup.enclosure import Enclosure
+from steadyd.backup.files import Files, make_files
 from steadyd.backup.keeping import Keeping
 from steadyd.backup.litestream import Litestream
 from steadyd.backup.objects import Objects
-from steadyd.backup.outbox import Outbox
 from steadyd.backup.past import Past
 from steadyd.backup.pins import Keep, Pins
 from steadyd.backup.replication import SYNCS_AT_ONCE_MAX, Replication, boot_id
@@ -77,8 +75,7 @@ class Replica:
     whither: Whither
     objects: Objects
     replication: Replication
-    contents: Contents
-    captures: Captures
+    files: Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +95,7 @@ class Backups:
 def make_replica(ground: Ground, whither: Whither, apart: Litestream) -> Replica:
     """The rooms; nothing runs yet."""
     library, objects = ground.library, whither.objects
-    folder = whither.database.with_name(SENDING)
-    contents = Contents(library.contents, objects, ground.blobs, Outbox(folder / "outbox"))
-    captures = Captures(ground, library.captures, contents, folder / "lists")
+    files = make_files(ground, objects, whither.database.with_name(SENDING), whither.days * DAY_SECONDS)
 
     def url(app_id: str, line: int) -> str:
         return whither.target.replica_url(layout.line(app_id, whither.epoch, line))
@@ -108,7 +103,7 @@ def make_replica(ground: Ground, whither: Whither, apart: Litestream) -> Replica
     slots, records = asyncio.Semaphore(SYNCS_AT_ONCE_MAX), (library.lines, library.stands)
     means = registrar.Means(apart, *records, ground.trash, url, whither.epoch, slots, boot_id())
     replication = Replication(means, lambda app_id: Place(ground.folder / app_id, None))
-    return Replica(whither, objects, replication, contents, captures)
+    return Replica(whither, objects, replication, files)
 
 
 @asynccontextmanager
@@ -124,14 +119,16 @@ async def open_replica(
     steady = SteadyReplica(whither.database, own, place, whither.database.with_name("trash"))
     replica = make_replica(ground, whither, apart)
     replica.replication.records = steady
-    work = (replica.contents.run, replica.captures.run, apart.run, own.run, replica.replication.run)
+    files, replication = replica.files, replica.replication
+    work = (files.contents.run, files.captures.run, files.run, apart.run, own.run, replication.run)
     async with _running(*(() if whither.superseded else work)):
         async with _running(*(() if whither.superseded else (steady.run,))):
             yield replica
-            await replica.replication.close(LAST_SYNC_SECONDS_MAX)
+            closing = [replication.close(LAST_SYNC_SECONDS_MAX), *([] if whither.superseded else [files.close()])]
+            await asyncio.gather(*closing)
         if not whither.superseded:
             await steady.close(LAST_OF_RECORDS_SECONDS_MAX)
-    replica.captures.close()
+    files.captures.close()
 
 
 def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: Tools) -> Backups:
@@ -141,10 +138,10 @@ def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: 
     keep = Keep(whither.days * DAY_SECONDS, whither.points)
     pins = Pins(chain, replica.objects, library.lines, library.points, keep, fleet.note)
     keeping.on_point = pins.pointed
-    data = Data(chain, replica.captures)
+    data = Data(chain, replica.files.captures)
     aims = Aims(library.lines, library.points, library.journal, chain, library.captures)
     restores = Restores(workshop.controller, data, replica.replication)
-    reports = Reports(library, replica.replication, chain, NoProofs(), replica.objects.tally)
+    reports = Reports(library, replica.replication, replica.files, chain, NoProofs(), replica.objects.tally)
     past = Past(fleet.ground, aims.at, data)
     changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller, keeping.point))
     return Backups(replica, keeping, pins, aims, data, restores, reports, changed)
@@ -170,7 +167,7 @@ def keeper(replica: Replica, fleet: Fleet) -> Keeping:
 
     folder = fleet.ground.folder
     barriers = Barriers(replica.replication, lambda app_id: folder / app_id / "app", tell)
-    return Keeping(fleet.ground.library.points, replica.replication, replica.captures, tell, barriers)
+    return Keeping(fleet.ground.library.points, replica.replication, replica.files, tell, barriers)
 
 
 async def settle(ground: Ground) -> None:

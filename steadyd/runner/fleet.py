@@ -206,6 +206,7 @@ class Fleet:
         self.ground.logs.say(app_id, version, event.message)
         self.events.publish(app_id, event)
         self._on_event(app_id, event)
+        self.keeper.happened(app_id, event)
         self._later(self.ground.journal.add_event(app_id, event))
 
     async def last_death(self, app_id: str) -> Death | None:

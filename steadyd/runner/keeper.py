@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from steadyd.model import App, AppState, Durability
+from steadyd.model import App, AppState, Durability, Event
 from steadyd.moment import Mark
 from steadyd.proxy.service import Barrier
 from steadyd.runner.folder import Place
@@ -20,6 +20,9 @@ class Keeper(Protocol):
 
     def pointed(self) -> None:
         """There is a new restore point in the records. As `turned`."""
+
+    def happened(self, app_id: str, event: Event) -> None:
+        """Something is new in an app's history. As `turned`."""
 
     def asked(self, app_id: str) -> None:
         """The last request that an instance had was answered: a good moment to look what it wrote. As `turned`."""
@@ -60,6 +63,9 @@ class NoKeeper:
         pass
 
     def pointed(self) -> None:
+        pass
+
+    def happened(self, app_id: str, event: Event) -> None:
         pass
 
     def asked(self, app_id: str) -> None:

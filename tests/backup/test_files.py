@@ -2,21 +2,39 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from steadyd.backup import captures
 from steadyd.backup import files as module
-from steadyd.backup.files import CLOSE_SECONDS_MAX, PROVED_FILES_MAX, Files, open_files
+from steadyd.backup.files import CLOSE_SECONDS_MAX, PROVED_FILES_MAX, Files, make_files
 from steadyd.errors import SteadyError
-from steadyd.model import AppState
+from steadyd.model import AppState, Event
 from steadyd.moment import Mark, Point, PointKind, PointState
 from steadyd.runner.engine import Engine
+from steadyd.runner.ground import Ground
+from tests.backup.folderstore import FolderStore
 from tests.backup.test_captures import Room, empty, room
 from tests.runner.conftest import bun as bun
 from tests.runner.conftest import root as root
 from tests.runner.conftest import run, until
+
+
+@asynccontextmanager
+async def opened(ground: Ground, store: FolderStore, root: Path) -> AsyncIterator[Files]:
+    """All of it, at work."""
+    files = make_files(ground, store, root, 0.0)
+    tasks = [asyncio.create_task(work()) for work in (files.contents.run, files.captures.run, files.run)]
+    try:
+        yield files
+        await files.close()
+    finally:
+        for task in tasks:
+            task.cancel()
+        files.captures.close()
 
 
 async def age(it: Room, seconds: float = 7200.0) -> None:
@@ -155,7 +173,7 @@ def test_open_they_capture_put_and_reconcile_and_close_with_a_last_capture(
             it.store.away = True
             await it.world.library.contents.add({"0" * 64: 1}, 1.0)
             ground = it.world.fleet.ground
-            async with open_files(ground, it.store, root, 0.0) as files:
+            async with opened(ground, it.store, root) as files:
                 await until(lambda: files.contents.problem)
                 it.store.away = False
                 files.contents.poke()
@@ -163,10 +181,13 @@ def test_open_they_capture_put_and_reconcile_and_close_with_a_last_capture(
                 deadline = time.monotonic() + 10
                 while await it.world.library.contents.among(["0" * 64]):
                     assert time.monotonic() < deadline
-                files.captures.turned(it.app.id, AppState.RUNNING)
+                await it.world.deploy({"index.html": "another"})
+                files.happened(it.app.id, Event(0.0, "deploy", "Version 2 is live."))
+                await until(lambda: stored(it) == 2)
+                files.turned(it.app.id, AppState.RUNNING)
                 it.write("last.txt", b"last")
-                files.captures.turned(it.app.id, AppState.STOPPED)
-            assert stored(it) == 3
+                files.turned(it.app.id, AppState.STOPPED)
+            assert stored(it) == 4
             newest = await it.captures.newest(it.app.id)
             assert newest is not None
             assert newest.files == 1
@@ -177,7 +198,7 @@ def test_open_they_capture_put_and_reconcile_and_close_with_a_last_capture(
 def test_closing_takes_only_so_long(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with room(root, bun) as it:
-            async with open_files(it.world.fleet.ground, it.store, root, 0.0) as files:
+            async with opened(it.world.fleet.ground, it.store, root) as files:
                 await until(lambda: stored(it) == 1)
                 it.store.holding = asyncio.Event()
                 files.contents.outbox.put(b"never taken")

@@ -9,7 +9,7 @@ import pytest
 from steadyd.backup.durability import Barriers
 from steadyd.backup.keeping import NOTE_CHARACTERS_MAX, TOUCH_UP_SECONDS_MAX, Keeping
 from steadyd.errors import SteadyError
-from steadyd.model import App, AppState, Durability
+from steadyd.model import App, AppState, Durability, Event
 from steadyd.moment import PointKind, PointState, Stand
 from steadyd.records.apps import Apps
 from steadyd.records.people import People
@@ -37,6 +37,9 @@ class Parts:
             raise SteadyError("replica_away", self.problem)
         return STANDS
 
+    def happened(self, app_id: str, event: Event) -> None:
+        self.heard.append((app_id, event))
+
     async def touch_up(self, app: App, seconds: float) -> tuple[str, float]:
         self.heard.append((app.id, seconds))
         return "ab" * 32, 5.0
@@ -63,8 +66,10 @@ def test_both_hear_of_a_turn_and_a_point_says_where_all_stands(database: Databas
         keeping = Keeping(points, stands, files, lambda app_id, said: told.append(said))
         keeping.turned(app.id, AppState.RUNNING)
         keeping.asked(app.id)
+        event = Event(1.0, "deploy", "Version 2 is live.")
+        keeping.happened(app.id, event)
         assert stands.heard == [(app.id, AppState.RUNNING), (app.id, "asked")]
-        assert files.heard == [(app.id, AppState.RUNNING)]
+        assert files.heard == [(app.id, AppState.RUNNING), (app.id, event)]
 
         point = await keeping.point(app, PointKind.MANUAL, "ada", "x" * 500)
         assert point == await points.one(app.id, point.id)

@@ -18,12 +18,16 @@ from tests.records.test_targets import an_app
 class Known:
     """What the other rooms say."""
 
-    def __init__(self, problem: str = "", whole: bool = True) -> None:
+    def __init__(self, problem: str = "", whole: bool = True, files_problem: str = "") -> None:
+        self.files_problem = files_problem
         database = Database("data.sqlite", Health.OK, 0.0, 50.0, 1, 7, problem)
         self._status = Status(Health.OK, 0.0, (database,), whole)
 
     def status(self, app_id: str) -> Status:
         return self._status
+
+    async def problem(self, app_id: str) -> str:
+        return self.files_problem
 
     async def timeline(self, line: Line) -> Timeline:
         return Timeline((), Moment(1, line.began_at), Moment(2, line.began_at))
@@ -40,7 +44,7 @@ async def scene(database: Store, known: Known) -> tuple[Reports, App]:
     library = open_library(database)
     app = await library.apps.by_id(app_id)
     assert app is not None
-    return Reports(library, known, known, known, known), app
+    return Reports(library, known, known, known, known, known), app
 
 
 def test_both_truths_are_said(database: Store) -> None:
@@ -58,7 +62,7 @@ def test_both_truths_are_said(database: Store) -> None:
 
 def test_what_any_room_knows_to_be_wrong_is_red(database: Store) -> None:
     async def body() -> None:
-        for known in (Known("no space"), Known(whole=False)):
+        for known in (Known("no space"), Known(whole=False), Known(files_problem="the store is away")):
             reports, app = await scene(database, known)
             assert (await reports.truth(app)).state is State.FAILING
             await open_library(database).apps.remove(app.id, 0.0)

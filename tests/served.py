@@ -184,7 +184,9 @@ class Wire:
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         """(status, body) of one request. A connection that the server closed between requests is opened again."""
-        if self._streams is None or self._streams[0].at_eof():
+        if self._streams is not None and self._streams[0].at_eof():
+            self.close()
+        if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"

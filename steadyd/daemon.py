@@ -354,7 +354,6 @@ def _rooms(
         databases=Databases(ground, workshop.trials.tools),
         crons=crons,
         backups=backups,
-        pointing=backups.keeping.point,
         changed=backups.changed,
         body_bytes_max=config.request_body_bytes,
         env_value_bytes=config.env_value_bytes,

@@ -17,7 +17,7 @@ from steadyd.model import App, Principal
 from steadyd.moment import Point
 from steadyd.runner.comparison import Brought, Changes, Comparison, Page, Wish
 from steadyd.runner.controller import Turn
-from steadyd.runner.writing import Writing
+from steadyd.runner.writing import How, Writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Changed:
             tables = ", ".join(f"“{table}”" for table in wish.tables)
             said = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seen.part.at))
             note = f"Rows of {tables} brought back from {said} UTC"
-            written = await self._writing.write(by, app, work, note)
+            written = await self._writing.write(by, app, work, How(note))
         return Back(_side(seen), written.answer["brought"], written.point)
 
     # Private

@@ -143,7 +143,7 @@ def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: 
     restores = Restores(workshop.controller, data, replica.replication)
     reports = Reports(library, replica.replication, replica.files, chain, NoProofs(), replica.objects.tally)
     past = Past(fleet.ground, aims.at, data)
-    changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller, keeping.point))
+    changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller))
     return Backups(replica, keeping, pins, aims, data, restores, reports, changed)
 
 

@@ -52,6 +52,7 @@ Print = Callable[[Answer], None]
 @click.argument("query", required=False)
 @click.option("--database", metavar="FILE", help="Which database.  [default: the only one]")
 @click.option("--write", is_flag=True, help="Let statements change the data, after a restore point.")
+@click.option("--no-point", is_flag=True, help="Write without a restore point, where none can be made.")
 @click.option("--explain", is_flag=True, help="Show how QUERY would be done, and do nothing.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--export", "target", metavar="FILE", help="Write QUERY, --table or all to FILE; its name says how.")
@@ -62,7 +63,7 @@ Print = Callable[[Answer], None]
 @json_option
 def sql(
     client: Client, name: str, query: str | None, database: str | None, write: bool, explain: bool, as_csv: bool,
-    target: str | None, source: str | None, table: str, replace: bool, as_json: bool,
+    target: str | None, source: str | None, table: str, replace: bool, no_point: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Read an app's database with SQL, or with --write change it: one QUERY, or a shell.
 
@@ -72,9 +73,9 @@ def sql(
     _check_usage(query, explain, target, source, (table, replace))
     show = print_json if as_json else _print_csv if as_csv else _print_table
     if source is not None:
-        _put_in(Transfer(client, name, table), database, source, replace, as_json)
+        _put_in(Transfer(client, name, table, point=not no_point), database, source, replace, as_json)
         return
-    base = Base(client, name, database or _only(client, name), write)
+    base = Base(client, name, database or _only(client, name), write, not no_point)
     if target is not None:
         form = "csv" if as_csv else "json" if as_json else ""
         Transfer(client, name, table, query or "").take_out(base.file, target, form if target == "-" else "")
@@ -97,6 +98,7 @@ class Base:
     app: str
     file: str
     write: bool = False
+    point: bool = True
 
     def ask(self, sql: str, params: tuple[str, ...] = (), explain: bool = False, remember: bool = True) -> Answer:
         """What the statement finds.
@@ -107,6 +109,7 @@ class Base:
         body: Answer = {"sql": sql, "params": list(params)}
         wishes = {"write": self.write and not READS.match(sql), "explain": explain}
         body |= {name: True for name, wished in wishes.items() if wished} | ({} if remember else {"remember": False})
+        body |= {} if self.point else {"point": False}
         return self.client.call("POST", self._path("/query"), body, app=self.app)
 
     def check(self) -> Answer:

@@ -44,6 +44,8 @@ class Transfer:
     app: str
     table: str = ""
     query: str = ""
+    point: bool = True
+    """Make a restore point before an import."""
 
     def take_out(self, file: str, target: str, form: str = "") -> None:
         """Write an export to `target`, which appears when it is whole; "-" is standard output, as `form` or SQL.
@@ -85,7 +87,7 @@ class Transfer:
             content = Path(source).read_bytes()
         except OSError as error:
             raise Failure(f"{source} cannot be read: {error.strerror}") from None
-        query = {"format": form} | ({"replace": "1"} if replace else {})
+        query = {"format": form} | ({"replace": "1"} if replace else {}) | ({} if self.point else {"point": "0"})
         if form == "csv":
             query["table"] = self.table or Path(source).stem
         path = f"{_path(self.app, file, 'import')}?{urlencode(query)}"

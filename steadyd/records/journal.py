@@ -95,7 +95,8 @@ class Journal:
                 "WHERE id = ? RETURNING app_id"
             )
             row = one(db, sql, (outcome, done, said, now, operation_id))
-            status, reason = ("live", "") if outcome == "done" else ("failed", str((error or {}).get("message", "")))
+            message = str((error or {}).get("message", "")).encode("utf-8", "replace").decode()  # it may name a file
+            status, reason = ("live", "") if outcome == "done" else ("failed", message)
             sql = (
                 "UPDATE deploys SET status = ?, steps = coalesce(?, steps), reason = ?, finished_at = ? "
                 "WHERE operation_id = ?"

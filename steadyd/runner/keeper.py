@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from steadyd.model import App, AppState, Durability, Event
-from steadyd.moment import Mark
+from steadyd.moment import Mark, Point, PointKind
 from steadyd.proxy.service import Barrier
 from steadyd.runner.folder import Place
 from steadyd.store import Write
@@ -33,6 +33,14 @@ class Keeper(Protocol):
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. Called while nothing of it runs and requests wait at its
         gate, so it must be quick: nothing waits for an object store here. None where nothing is kept."""
+
+    async def point(self, app: App, kind: PointKind, by: str, note: str = "") -> Point | None:
+        """A restore point of now, whether the app runs or sleeps, before somebody called `by` changes its data. None
+        where nothing is kept.
+
+        Raises:
+            SteadyError: where the app's data stands cannot be had now; then it is not to be changed.
+        """
 
 
 class Exchange(Protocol):
@@ -75,4 +83,7 @@ class NoKeeper:
         return None
 
     async def mark(self, app: App) -> Mark | None:
+        return None
+
+    async def point(self, app: App, kind: PointKind, by: str, note: str = "") -> Point | None:
         return None

@@ -39,6 +39,12 @@ EXACT_BELOW = 2**53
 """Beyond it a JSON number is not an integer any more to everybody who reads it."""
 
 MESSAGE_CHARACTERS_MAX = 2_000
+LIST = "list"
+"""The task that says twice what it finds: first what it has not opened."""
+WRITES = ("write", "edit", "import")
+"""The tasks that write."""
+UNSEEN = "written"
+"""In the details of what ended a child that writes, before it could say whether it had."""
 CODES = frozenset(
     {"conflict", "database_damaged", "disk_full", "invalid", "not_found", "row_changed", "sql_error", "too_large"}
 )
@@ -99,7 +105,7 @@ class Databases:
         Raises:
             SteadyError: `query_timeout` for a folder that takes too long.
         """
-        answer = await self.ask(app, Task("list", {}, LIST_SECONDS_MAX))
+        answer = await self.ask(app, Task(LIST, {}, LIST_SECONDS_MAX))
         found = [_found(item) for item in answer["databases"]]
         return sorted(found, key=lambda each: each.path), bool(answer["more"])
 
@@ -145,7 +151,7 @@ class Databases:
         room = Room(place.app, tools.engine.folder, place.uid, environ, extra={"/copy": folder})
         result = await tools.run(room, [*SCRIPT, "{engine}/query.ts", "{copy}"], task.seconds)
         answer = result.answer()
-        if not answer or result.timed_out:
+        if not answer or (result.timed_out and task.name != LIST):
             raise _problem(result, task)
         if error := answer.get("error"):
             raise _told(error, task)
@@ -264,12 +270,19 @@ def _told(error: Mapping[str, Any], task: Task) -> SteadyError:
 
 def _problem(result: Result, task: Task) -> SteadyError:
     """Why there is no answer."""
+    code, said = _why(result, task)
+    if task.name not in WRITES:
+        return SteadyError(code, said)
+    said += " Its transaction is in the database whole, or not at all."
+    return SteadyError(code, said, {UNSEEN: "whole, or not at all"})
+
+
+def _why(result: Result, task: Task) -> tuple[str, str]:
     if result.timed_out:
-        message = f"It took longer than {task.seconds:g} s and was ended. Ask for less, or make an index."
-        return SteadyError("query_timeout", message)
+        return "query_timeout", f"It took longer than {task.seconds:g} s and was ended. Ask for less, or make an index."
     if result.ended.signal == "SIGKILL":
-        return SteadyError("sql_error", f"It needed more memory than {MEMORY_BYTES_MAX >> 20} MiB and was ended.")
+        return "sql_error", f"It needed more memory than {MEMORY_BYTES_MAX >> 20} MiB and was ended."
     if result.ended.signal is not None:
-        return SteadyError("database_damaged", f"Reading the database ended with {result.ended}.")
+        return "database_damaged", f"Reading the database ended with {result.ended}."
     lines = result.last_lines(1)
-    return SteadyError("sql_error", f"The query could not be run: {lines[-1] if lines else result.ended}")
+    return "sql_error", f"The query could not be run: {lines[-1] if lines else result.ended}"

@@ -13,23 +13,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Principal
-from steadyd.moment import Point, PointKind, PointState
+from steadyd.moment import Point, PointKind
 from steadyd.runner.controller import Controller, Turn
+from steadyd.runner.query import UNSEEN
 
 SQL = "sql"
 """The kind of operation that writes to a database."""
 POINT, WRITE = "point", "write"
 """Its steps."""
-
-
-class Pointing(Protocol):
-    """Whoever makes restore points. None where nothing is kept elsewhere."""
-
-    async def __call__(self, app: App, kind: PointKind, by: str, note: str) -> Point | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,57 +38,65 @@ class Written:
 Work = Callable[[Turn], Awaitable[dict[str, Any]]]
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """`note` says of what the restore point is; without `point` there is none, where somebody does without. `hold`:
+    nothing of the app runs meanwhile."""
+
+    note: str
+    hold: bool = False
+    point: bool = True
+
+
 class Writing:
     """Writes to databases of apps that exist."""
 
-    def __init__(self, controller: Controller, pointing: Pointing | None = None) -> None:
+    def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._pointing = pointing or self._mark
 
-    async def write(self, by: Principal, app: App, work: Work, note: str, hold: bool = False) -> Written:
-        """Have children write: once, or not at all. `note` says of what the restore point is. `hold`: nothing of the
-        app runs meanwhile.
+    async def write(self, by: Principal, app: App, work: Work, how: How) -> Written:
+        """Have children write: once, or not at all.
 
         Raises:
-            SteadyError: what `work` says, `disk_full` or `conflict`; then nothing was written.
+            SteadyError: what `work` says, `disk_full` or `conflict`, or why there can be no restore point; then nothing
+                was written. Only where its details have `written`, nobody saw whether it was.
         """
-        return await self._controller.operations.to_the_end(self._do(by, app, work, note, hold))
+        return await self._controller.operations.to_the_end(self._do(by, app, work, how))
 
     # Private
 
-    async def _do(self, by: Principal, app: App, work: Work, note: str, hold: bool) -> Written:
+    async def _do(self, by: Principal, app: App, work: Work, how: How) -> Written:
         self._controller.fleet.ground.check_room()
         async with self._controller.turn(by, app, SQL) as turn:
             operation = turn.operation
             operation.cancellable = False
             async with contextlib.AsyncExitStack() as held:
-                if hold:
+                if how.hold:
                     async with operation.step("drain"):
                         await held.enter_async_context(turn.runtime.swap())
                 async with operation.step(POINT):
-                    point = await self._pointing(turn.app, PointKind.SQL, by.name, note)
+                    point = await self._point(turn, how.note) if how.point else None
                 async with operation.step(WRITE):
                     answer = await self._written(turn, work, point)
             await operation.commit()
         self._controller.fleet.keeper.asked(app.id)
         return Written(answer, point)
 
+    async def _point(self, turn: Turn, note: str) -> Point | None:
+        try:
+            return await self._controller.fleet.keeper.point(turn.app, PointKind.SQL, turn.operation.by, note)
+        except SteadyError as error:
+            said = f"No restore point can be made, so nothing was written. {error.message} “point”: false does without."
+            raise SteadyError(error.code, said, error.details, error.retry_after) from error
+
     async def _written(self, turn: Turn, work: Work, point: Point | None) -> dict[str, Any]:
         """What was refused changed nothing, so nobody will want what was before it."""
         try:
             return await work(turn)
-        except SteadyError:
-            if point is not None:
+        except SteadyError as error:
+            if point is not None and UNSEEN not in error.details:
                 await self._controller.fleet.ground.library.points.forget(point.id)
             raise
-
-    async def _mark(self, app: App, kind: PointKind, by: str, note: str) -> Point | None:
-        """What the keeper knows at once; it pins it as soon as it can."""
-        mark = await self._controller.fleet.keeper.mark(app)
-        if mark is None:
-            return None
-        made = Point(0, app.id, kind, mark, by, note, app.version, None, PointState.PENDING)
-        return await self._controller.fleet.ground.library.points.add(made)
 
 
 def interrupted(step: str) -> SteadyError:

@@ -15,7 +15,7 @@ from steadyd.records.statements import Statement
 from steadyd.runner import query
 from steadyd.runner.controller import Turn
 from steadyd.runner.query import Rows, Task, checked, rows_of, several
-from steadyd.runner.writing import Written
+from steadyd.runner.writing import How, Written
 from steadyd.tree import check_path
 from steadyd.web import schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
@@ -146,12 +146,14 @@ class CheckAnswer(schema.Strict):
 
 
 class QueryBody(schema.Strict):
-    """One statement that reads; with `write` one or more that write, as one transaction. `params` are for `?` in order,
-    or for `:name` by name. `explain`: how it would be done, and nothing is. `remember`: into the list of statements."""
+    """One statement that reads; with `write` one or more that write, as one transaction, after a restore point
+    (without `point`: where none can be made). `params` are for `?` in order, or for `:name` by name. `explain`: how it
+    would be done, and nothing is. `remember`: into the list of statements."""
 
     sql: str
     params: list[Exact] | dict[str, Exact] = field(default_factory=list)
     write: bool = False
+    point: bool = True
     explain: bool = False
     remember: bool = True
 
@@ -259,14 +261,14 @@ async def ask(call: Call, task: Task, turns: Turns | None = None) -> dict[str, A
         return await call.rooms.databases.ask(call.app, task)
 
 
-async def write(call: Call, task: Task, note: str) -> Written:
+async def write(call: Call, task: Task, how: How) -> Written:
     """What a child answers that wrote. It waits for the app's turn first, and does not keep others from theirs."""
 
     async def work(turn: Turn) -> dict[str, Any]:
         async with call.rooms.queries():
             return await call.rooms.databases.ask(turn.app, task)
 
-    return await call.rooms.writing.write(call.principal, call.app, work, note)
+    return await call.rooms.writing.write(call.principal, call.app, work, how)
 
 
 def point_id(point: Point | None) -> int | None:
@@ -323,7 +325,7 @@ async def _read(call: Call, file: str, body: QueryBody) -> tuple[Rows, QueryAnsw
 
 async def _write(call: Call, file: str, body: QueryBody) -> tuple[Rows, QueryAnswer]:
     task = Task("write", query.query(file, several(body.sql), _params(body)), query.QUERY_SECONDS_MAX)
-    written = await write(call, task, _note(body.sql))
+    written = await write(call, task, How(_note(body.sql), point=body.point))
     rows = rows_of(written.answer)
     answer = _answer(rows)
     answer.changes, answer.statements, answer.point = rows.changes, rows.statements, point_id(written.point)

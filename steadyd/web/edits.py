@@ -15,7 +15,7 @@ from steadyd.records.statements import Statement
 from steadyd.runner import query
 from steadyd.runner.controller import Turn
 from steadyd.runner.query import Task, checked, rows_of, several
-from steadyd.runner.writing import Written
+from steadyd.runner.writing import How, Written
 from steadyd.tree import check_path
 from steadyd.web import cells
 from steadyd.web.body import Allowance, decode
@@ -96,7 +96,7 @@ async def _do(visit: Visit, app: App, file: str, body: EditsBody, said: str) -> 
 async def _sql(visit: Visit, app: App, file: str, asked: Asked, explain: bool) -> Asked:
     if asked.write and not explain:
         task = Task("write", query.query(file, several(asked.sql), []), query.QUERY_SECONDS_MAX)
-        written = await _write(visit, app, task, " ".join(asked.sql.split()))
+        written = await _write(visit, app, task, How(" ".join(asked.sql.split())[:NOTE_CHARACTERS_MAX]))
         return Asked(asked.sql, True, rows_of(written.answer), point_id(written.point))
     sql = checked(asked.sql)
     task = Task("read", query.query(file, f"EXPLAIN QUERY PLAN {sql}" if explain else sql, []), query.QUERY_SECONDS_MAX)
@@ -104,12 +104,12 @@ async def _sql(visit: Visit, app: App, file: str, asked: Asked, explain: bool) -
         return Asked(asked.sql, asked.write, rows_of(await visit.rooms.databases.ask(app, task)))
 
 
-async def _write(visit: Visit, app: App, task: Task, note: str) -> Written:
+async def _write(visit: Visit, app: App, task: Task, how: How) -> Written:
     async def work(turn: Turn) -> dict[str, Any]:
         async with visit.rooms.queries():
             return await visit.rooms.databases.ask(turn.app, task)
 
-    return await visit.rooms.writing.write(visit.principal, app, work, note[:NOTE_CHARACTERS_MAX])
+    return await visit.rooms.writing.write(visit.principal, app, work, how)
 
 
 def _edit(form: dict[str, str]) -> dict[str, Any] | None:

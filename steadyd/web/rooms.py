@@ -33,7 +33,7 @@ from steadyd.runner.logs import Logs
 from steadyd.runner.query import Databases
 from steadyd.runner.removal import Removal
 from steadyd.runner.workshop import Workshop
-from steadyd.runner.writing import Pointing, Writing
+from steadyd.runner.writing import Writing
 from steadyd.urls import Urls
 from steadyd.variables import VALUE_BYTES_MAX
 from steadyd.web.backoff import Attempts
@@ -102,8 +102,6 @@ class Rooms:
     transfers: Turns = field(
         default_factory=lambda: Turns(TRANSFERS_AT_ONCE_MAX, TRANSFERS_WAITING_MAX, "exports and imports")
     )
-    pointing: Pointing | None = None
-    """Who makes the restore point before a write to a database; None: the fleet's keeper, by its mark."""
 
     @property
     def apps(self) -> Apps:
@@ -151,7 +149,7 @@ class Rooms:
 
     @property
     def writing(self) -> Writing:
-        return Writing(self.controller, self.pointing)
+        return Writing(self.controller)
 
     @property
     def archives(self) -> Archives:

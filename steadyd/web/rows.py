@@ -10,7 +10,7 @@ from starlette.responses import Response
 from steadyd.errors import SteadyError
 from steadyd.runner import query
 from steadyd.runner.query import ROWS_BYTES_MAX, ROWS_MAX, Task
-from steadyd.runner.writing import Written
+from steadyd.runner.writing import How, Written
 from steadyd.web import schema
 from steadyd.web.answers import json_answer
 from steadyd.web.body import decode
@@ -78,10 +78,12 @@ class Edit(schema.Strict):
 
 
 class EditsBody(schema.Strict):
-    """Changes of a table's rows: all of them, or none."""
+    """Changes of a table's rows: all of them, or none. `point`: after a restore point; without it, where none can be
+    made."""
 
     table: str
     edits: Annotated[list[Edit], Meta(min_length=1, max_length=EDITS_MAX)]
+    point: bool = True
 
 
 class EditsAnswer(schema.Strict):
@@ -116,7 +118,7 @@ async def edit(call: Call) -> Response:
     return json_answer(edited(await write(call, *editing(file_of(call), body))))
 
 
-def editing(file: str, body: EditsBody) -> tuple[Task, str]:
+def editing(file: str, body: EditsBody) -> tuple[Task, How]:
     """What a child is asked to do, and what the restore point before it says.
 
     Raises:
@@ -125,7 +127,7 @@ def editing(file: str, body: EditsBody) -> tuple[Task, str]:
     request = {"file": file, "table": body.table, "edits": [_edit(each) for each in body.edits]}
     count = len(body.edits)
     note = f"{count} edit{'' if count == 1 else 's'} of {body.table}"[:200]
-    return Task("edit", request, query.QUERY_SECONDS_MAX), note
+    return Task("edit", request, query.QUERY_SECONDS_MAX), How(note, point=body.point)
 
 
 def edited(written: Written) -> EditsAnswer:

@@ -24,6 +24,7 @@ from steadyd.runner.transfer import (
     keep,
     made,
 )
+from steadyd.runner.writing import How
 from steadyd.web import schema
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.body import JSON_BYTES_MAX, decode, pieces, whole
@@ -56,6 +57,7 @@ class ImportQuery(schema.Strict):
     create: Annotated[bool, Meta(description="Make the table, if there is none, with types that fit every row.")] = True
     header: Annotated[bool, Meta(description="The first line of a CSV file names the columns.")] = True
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
+    point: Annotated[bool, Meta(description="Make a restore point first; without it, where none can be made.")] = True
     replace: Annotated[bool, Meta(description="A database takes the place of everything in the one that is there.")] = (
         False
     )
@@ -118,7 +120,8 @@ async def put_in(call: Call) -> Response:
         into = f" into {wanted.table}" if wanted.table else ""
         note = f"import of {wanted.format}{into}"[:200]
         hold = size > IMPORT_BESIDE_BYTES_MAX
-        written = await call.rooms.writing.write(call.principal, call.app, work, note, hold)
+        how = How(note, hold, wanted.point)
+        written = await call.rooms.writing.write(call.principal, call.app, work, how)
     return json_answer(answered({**written.answer, "point": point_id(written.point)}, ImportAnswer), 201)
 
 

@@ -17,6 +17,7 @@ from steadyd.model import App
 from steadyd.moment import Mark, Point, PointKind, PointState
 from steadyd.runner.comparison import Comparison, Wish
 from steadyd.runner.engine import Engine
+from steadyd.runner.keeper import NoKeeper
 from steadyd.runner.writing import Writing
 from tests.backup.files import Files
 from tests.runner.conftest import HELLO, run, world
@@ -41,10 +42,11 @@ def test_rows_come_back_within_one_operation_with_its_restore_point(root: Path, 
             pointed: list[tuple[PointKind, str, str]] = []
             slots: list[str] = []
 
-            async def pointing(app: App, kind: PointKind, by: str, note: str) -> Point:
-                pointed.append((kind, by, note))
-                point = Point(0, app.id, kind, Mark(5.0), by, note, 1, None, PointState.PENDING)
-                return await here.fleet.ground.library.points.add(point)
+            class Pointing(NoKeeper):
+                async def point(self, app: App, kind: PointKind, by: str, note: str = "") -> Point | None:
+                    pointed.append((kind, by, note))
+                    point = Point(0, app.id, kind, Mark(5.0), by, note, 1, None, PointState.PENDING)
+                    return await here.fleet.ground.library.points.add(point)
 
             @asynccontextmanager
             async def slot() -> AsyncIterator[None]:
@@ -52,7 +54,8 @@ def test_rows_come_back_within_one_operation_with_its_restore_point(root: Path, 
                 yield
 
             past = Past(here.fleet.ground, files.at, files)
-            writing = Writing(here.workshop.controller, pointing)
+            here.fleet.keeper = Pointing()
+            writing = Writing(here.workshop.controller)
             room = Changed(past, Comparison(here.fleet.ground, here.tools), writing, now=lambda: 9.0)
             sides, changes = await room.counts(app, "data.sqlite", At(1.0), AtPoint(2))
             assert (sides.before, sides.after) == (Side(1.0, 1.5, None), Side(2.0, 1.5, 2))

@@ -82,6 +82,7 @@ def test_what_is_written(operator: Steadyd, daemon: Daemon) -> None:
     wrote = operator("sql", "guestbook", "CREATE TABLE w (a); INSERT INTO w VALUES (1), (2); SELECT 'x'", "--write")
     assert (wrote.exit_code, wrote.stdout) == (0, "'x'\nx\n"), wrote.stderr
     assert "2 rows changed" in wrote.stderr
+    assert "What was before is restore point " in wrote.stderr
     read = operator("sql", "guestbook", "SELECT count(*) AS n FROM w;", "--write", "--json")
     assert (json.loads(read.stdout)["rows"], "changes" in json.loads(read.stdout)) == ([[2]], False)
     trigger = "CREATE TRIGGER t AFTER INSERT ON w BEGIN UPDATE w SET a = 7; SELECT 1; END;\nINSERT INTO w VALUES (3);\n"
@@ -92,7 +93,7 @@ def test_what_is_written(operator: Steadyd, daemon: Daemon) -> None:
     assert explained.stdout.splitlines()[1].endswith("SCAN w")
     found = operator("sql", "guestbook", "SELECT DISTINCT a FROM w", "--json")
     assert json.loads(found.stdout)["rows"] == [[7]]
-    assert operator("sql", "guestbook", "DROP TABLE w", "--write").exit_code == 0
+    assert operator("sql", "guestbook", "DROP TABLE w", "--write", "--no-point").exit_code == 0
     done_ones = daemon.api("GET", "/apps/guestbook/operations").json()["operations"]
     assert [(each["kind"], each["status"]) for each in done_ones].count(("sql", "done")) == 4
 

@@ -100,6 +100,17 @@ def test_a_deploy_ends_with_its_operation(run: Callable[[Body], None]) -> None:
     run(body)
 
 
+def test_an_error_may_name_a_file_that_is_no_text(run: Callable[[Body], None]) -> None:
+    async def body(journal: Journal, app: App, owner: Principal) -> None:
+        number = await journal.begin(app, "deploy", owner, NOW)
+        await journal.finish(number, "failed", NOW, [], {"code": "conflict", "message": "“\udcff”", "details": {}})
+        found = await journal.operation(number)
+        assert found is not None
+        assert found.outcome == "failed"
+
+    run(body)
+
+
 def test_operations_are_listed_by_app_and_by_who_asked(run: Callable[[Body], None], database: Database) -> None:
     async def body(journal: Journal, app: App, owner: Principal) -> None:
         other = await People(database).add_guest(NOW)

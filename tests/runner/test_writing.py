@@ -12,14 +12,15 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState
-from steadyd.moment import Mark, Point, PointKind
+from steadyd.moment import Mark, Point, PointKind, PointState
+from steadyd.records.library import Library
 from steadyd.runner import query
 from steadyd.runner.controller import Turn
 from steadyd.runner.engine import Engine
 from steadyd.runner.keeper import NoKeeper
 from steadyd.runner.query import Databases, Task, several
 from steadyd.runner.query import query as request
-from steadyd.runner.writing import Writing, Written
+from steadyd.runner.writing import How, Writing, Written
 from tests.runner.conftest import BOTH, COUNTER, HELLO, World, run, world
 
 WRITER = """
@@ -34,27 +35,32 @@ REFUSED = ("Not possible here", "not authorized", "within a transaction")
 
 
 class Keeping(NoKeeper):
-    """A keeper that has only marks."""
+    """A keeper that has only points."""
 
-    def __init__(self) -> None:
+    def __init__(self, library: Library, away: bool = False) -> None:
+        self.points = library.points
+        self.away = away
         self.looked: list[str] = []
 
     def asked(self, app_id: str) -> None:
         self.looked.append(app_id)
 
-    async def mark(self, app: App) -> Mark | None:
-        return Mark(float(len(self.looked)))
+    async def point(self, app: App, kind: PointKind, by: str, note: str = "") -> Point | None:
+        if self.away:
+            raise SteadyError("conflict", "Nobody knows where it stands.")
+        mark = Mark(float(len(self.looked)))
+        return await self.points.add(Point(0, app.id, kind, mark, by, note, app.version, None, PointState.PENDING))
 
 
-async def write(here: World, sql: str, params: Any = (), hold: bool = False, **more: Any) -> Written:
+async def write(here: World, sql: str, params: Any = (), hold: bool = False, point: bool = True) -> Written:
     databases = Databases(here.fleet.ground, here.tools)
 
     async def work(turn: Turn) -> dict[str, Any]:
         wanted = request("data.sqlite", several(sql), params)
         return await databases.ask(turn.app, Task("write", wanted, query.QUERY_SECONDS_MAX))
 
-    writing = Writing(here.controller, more.get("pointing"))
-    return await writing.write(await here.operator(), await here.app(), work, sql[:50], hold)
+    writing = Writing(here.controller)
+    return await writing.write(await here.operator(), await here.app(), work, How(sql[:50], hold, point))
 
 
 async def refused(here: World, sql: str, params: Any = ()) -> SteadyError:
@@ -75,7 +81,7 @@ async def folder(here: World) -> Path:
 def test_it_writes_beside_a_running_app_and_a_sleeping_one(root: Path, bun: Engine, sandboxed: bool) -> None:
     async def body() -> None:
         async with world(root, bun, sandboxed) as here:
-            here.fleet.keeper = keeper = Keeping()
+            here.fleet.keeper = keeper = Keeping(here.library)
             await here.create(COUNTER)
             assert await here.ask("/", "POST") == "1 1"
             written = await write(here, "INSERT INTO visits (at) VALUES (?) RETURNING id, at", ["then"])
@@ -103,7 +109,7 @@ def test_it_writes_beside_a_running_app_and_a_sleeping_one(root: Path, bun: Engi
 def test_all_of_it_or_nothing(root: Path, bun: Engine, sandboxed: bool) -> None:
     async def body() -> None:
         async with world(root, bun, sandboxed) as here:
-            here.fleet.keeper = Keeping()
+            here.fleet.keeper = Keeping(here.library)
             await here.create(COUNTER)
             error = await refused(here, "INSERT INTO visits (at) VALUES (1);\nINSERT INTO none VALUES (1)")
             assert (error.code, "Statement 2, line 2" in error.message) == ("sql_error", True)
@@ -187,7 +193,7 @@ def test_nothing_runs_while_it_is_held(root: Path, bun: Engine) -> None:
                 return {"waiting": waiting}
 
             writing = Writing(here.controller)
-            written = await writing.write(await here.operator(), await here.app(), work, "", hold=True)
+            written = await writing.write(await here.operator(), await here.app(), work, How("", hold=True))
             assert await written.answer["waiting"] == "1 1"
 
     run(body())
@@ -201,10 +207,12 @@ def test_one_that_takes_too_long_changes_nothing(
 
     async def body() -> None:
         async with world(root, bun, sandboxed) as here:
+            here.fleet.keeper = Keeping(here.library)
             await here.create(WRITER)
             endless = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
             error = await refused(here, f"INSERT INTO t VALUES ('writer'); {endless}")
-            assert error.code == "query_timeout"
+            assert (error.code, error.details) == ("query_timeout", {"written": "whole, or not at all"})
+            assert len(await points(here)) == 1  # nobody saw that nothing was written
             assert await here.ask() == "written"  # it waits, by its busy_timeout, until the child is gone
             assert (await write(here, "SELECT who FROM t")).answer["rows"] == [["app"]]
 
@@ -230,12 +238,12 @@ def test_no_write_without_a_restore_point(root: Path, bun: Engine) -> None:
         async with world(root, bun, sandboxed=False) as here:
             await here.create(COUNTER)
 
-            async def pointing(app: App, kind: PointKind, by: str, note: str) -> Point | None:
-                raise SteadyError("conflict", "There is no room for another.")
-
-            with pytest.raises(SteadyError, match="no room"):
-                await write(here, "INSERT INTO visits (at) VALUES (1)", pointing=pointing)
+            here.fleet.keeper = Keeping(here.library, away=True)
+            with pytest.raises(SteadyError, match="Nobody knows"):
+                await write(here, "INSERT INTO visits (at) VALUES (1)")
             assert await here.ask() == "1 0"
+            assert (await write(here, "INSERT INTO visits (at) VALUES (1)", point=False)).point is None
+            assert await here.ask() == "1 1"
 
     run(body())
 

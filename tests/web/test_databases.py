@@ -162,7 +162,7 @@ def test_statements_write_and_are_remembered(web: Web) -> None:
         app = await stage.app("hello", content=KEEPER + HELLO)
         async with stage.client(stage.operator_token) as client:
             wrote = {"sql": "UPDATE seen SET word = 'x' WHERE n = ?; ", "params": [1], "write": True}
-            stage.rooms.fleet.keeper = keeper = Keeping()
+            stage.rooms.fleet.keeper = keeper = Keeping(stage.rooms.library)
             assert (
                 await client.post(QUERY, json={"sql": f"{' ' * 9}SELECT '{'x' * 999}'", "write": True})
             ).status_code == 200

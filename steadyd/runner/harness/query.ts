@@ -23,6 +23,7 @@ import { type Value, bound, given, shown } from "./value.ts";
 const FILES_MAX = 100_000; // looked at
 const DATABASES_MAX = 1_000;
 const PATH_BYTES_MAX = 4_000; // the kernel takes 4,096 (path_resolution(7))
+const LIST_BYTES_MAX = 400 << 10; // of an answer, which is said twice
 const LOOKED_INTO_MAX = 50; // databases of a list that are opened to count their tables
 const LOOK_MS_MAX = 1_500;
 const LOOK_COPY_BYTES_MAX = 4 << 20; // what is no larger is copied to be looked into, where that takes a copy
@@ -60,25 +61,29 @@ async function answer({ task, ...request }: any): Promise<object> {
 
 function list(): object {
   const databases: any[] = [];
-  let files = 0;
+  let [files, bytes] = [0, 0];
   let more = false;
   walk: for (const folders = [""]; folders.length; ) {
     const folder = folders.pop()!;
     for (const name of namesIn(folder)) {
       const path = join(folder, name);
-      if (++files > FILES_MAX || databases.length >= DATABASES_MAX) {
+      if (++files > FILES_MAX || databases.length >= DATABASES_MAX || bytes > LIST_BYTES_MAX) {
         more = true;
         break walk;
       }
       if (Buffer.byteLength(path) > PATH_BYTES_MAX || name === "node_modules") continue;
       const found = lstatSync(path, { throwIfNoEntry: false });
       if (found?.isDirectory()) folders.push(path);
-      else if (found?.isFile() && looksLike(path))
-        databases.push({ path, size_bytes: found.size, modified_ms: Math.round(found.mtimeMs) });
+      else if (found?.isFile() && looksLike(path)) {
+        const each = { path, size_bytes: found.size, modified_ms: Math.round(found.mtimeMs), log: logOf(path) };
+        bytes += Buffer.byteLength(JSON.stringify(each));
+        databases.push(each);
+      }
     }
   }
+  // Said first as far as no database had to be opened for it: one that ends this process is still listed.
+  console.log(JSON.stringify({ databases, more, ms: 0 }));
   const end = performance.now() + LOOK_MS_MAX;
-  for (const each of databases) Object.assign(each, { log: logOf(each.path) });
   for (const each of databases.slice(0, LOOKED_INTO_MAX)) if (performance.now() < end) Object.assign(each, lookInto(each));
   return { databases, more };
 }

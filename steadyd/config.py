@@ -80,6 +80,7 @@ class Config:
     drain_seconds: float = 5.0
     grace_seconds: float = 5.0
     cron_seconds: float = 300.0
+    replicated_seconds: float = 5.0
     log_bytes: int = 100 << 20
     request_body_bytes: int = 100 << 20
     files: int = FILES_MAX

@@ -214,8 +214,9 @@ def _replica(
     config: Config, corner: Corner, arrival: Arrival, ground: Ground, launcher: Launcher | None
 ) -> AbstractAsyncContextManager[Replica]:
     """What is kept of apps elsewhere. It ends after the apps."""
-    days, points, superseded = config.point_in_time_days, config.points_kept, arrival.epochs.superseded is not None
-    whither = Whither(arrival.objects, arrival.epochs.number, config.database, days, points, superseded)
+    kept, waits = (config.point_in_time_days, config.points_kept), config.replicated_seconds
+    superseded = arrival.epochs.superseded is not None
+    whither = Whither(arrival.objects, arrival.epochs.number, config.database, *kept, waits, superseded)
     show = launcher.show if launcher is not None and ground.as_root else None
     means = Means(launcher.spawn if launcher is not None else process.spawn, show, ground.starter.cgroups)
     return open_replica(ground, whither, corner.root / "litestream", means)

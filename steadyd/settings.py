@@ -125,8 +125,7 @@ def change(chosen: Choices, wishes: Mapping[str, object]) -> Choices:
     """`chosen` with some settings changed; None takes a choice back.
 
     Raises:
-        SteadyError: with `details.field`, `invalid` for an unknown setting or a bad value, `not_implemented` for a
-            value whose time comes later.
+        SteadyError: with `details.field`, `invalid` for an unknown setting or a bad value.
     """
     changes: dict[str, Any] = {}
     for said, value in wishes.items():
@@ -144,13 +143,13 @@ def read(name: str, value: object) -> Any:
     """One setting's value as people write it, such as `memory`, `256MiB`.
 
     Raises:
-        SteadyError: `invalid` or `not_implemented` with `details.field`.
+        SteadyError: `invalid` with `details.field`.
     """
     try:
         return READERS[name](value)
     except SteadyError as error:
         place = f"{name}.{inner}" if (inner := error.details.get("field")) else name
-        raise SteadyError(error.code, f"“{place}”: {error.message}.", {"field": place}) from None
+        raise SteadyError("invalid", f"“{place}”: {error.message}.", {"field": place}) from None
 
 
 def to_json(choices: Choices) -> dict[str, Any]:
@@ -215,10 +214,7 @@ def _visibility(value: object) -> Visibility:
 
 
 def _durability(value: object) -> Durability:
-    found = Durability(_one_of(Durability)(value))
-    if found is Durability.REPLICA:
-        raise SteadyError("not_implemented", "no answer waits for a replica yet; “host” is what there is")
-    return found
+    return Durability(_one_of(Durability)(value))
 
 
 def _trial(value: object) -> dict[str, Any]:

@@ -70,6 +70,7 @@ CHOICES = st.builds(
         ("network", "none", Network.NONE),
         ("visibility", "unlisted", Visibility.UNLISTED),
         ("durability", "host", Durability.HOST),
+        ("durability", "replica", Durability.REPLICA),
         ("notify", "https://ntfy.sh/x", "https://ntfy.sh/x"),
         ("trial", {}, {}),
         ("trial", {"health": "/up?x=1", "network": "app"}, {"health": "/up?x=1", "network": "app"}),

@@ -12,13 +12,13 @@ from typing import Protocol
 
 from steadyd.backup.standing import Standing
 from steadyd.backup.waiting import Verdict, Waiting
+from steadyd.backup.wire import Refused, Unanswered
 from steadyd.errors import SteadyError
 from steadyd.model import Durability
 from steadyd.moment import Stand
 from steadyd.proxy.service import Waiter
+from steadyd.runner.folder import Place
 
-REPLICATED_SECONDS = 5.0
-"""How long an answer waits for the replica, where the operator says nothing."""
 PAUSE_SECONDS_MIN = 0.05
 PAUSE_SECONDS_MAX = 5.0
 """Between a sync that failed and the next one; the pause doubles, and varies by a half."""
@@ -155,16 +155,14 @@ class Replicating(Protocol):
 
 
 class Barriers:
-    """Those of all apps on this host. `folder` is where an app's databases are, `tell` writes a sentence into its
-    history."""
+    """Those of all apps on this host. `folder` is where they live, `tell` writes a sentence into an app's history, and
+    an answer waits for `seconds` at most."""
 
     def __init__(
-        self,
-        replication: Replicating,
-        folder: Callable[[str], Path],
-        tell: Callable[[str, str], None],
-        seconds: float = REPLICATED_SECONDS,
+        self, replication: Replicating, folder: Path, tell: Callable[[str, str], None], seconds: float
     ) -> None:
+        self.records: Callable[[float], Awaitable[None]] = _no_records
+        """Brings steady.db into the replica within so many seconds. Raises Unanswered or Refused."""
         self._replication = replication
         self._folder = folder
         self._tell = tell
@@ -181,6 +179,25 @@ class Barriers:
             barrier.close(passing=True)
         return None
 
+    async def settle(self, app_id: str) -> None:
+        """Return when the replica has what the app has committed by now, and what the records say now.
+
+        Raises:
+            SteadyError: `not_replicated`.
+        """
+        try:
+            if (barrier := self._barriers.get(app_id)) is not None:
+                await barrier.settle()
+            async with asyncio.timeout(self._seconds):
+                await self.records(self._seconds)
+        except (SteadyError, Unanswered, Refused, TimeoutError) as error:
+            said = (
+                "It was done on this host, but the replica does not have it yet. Do not do it again: look what is true "
+                "now, or wait."
+            )
+            why = {"reason": str(error) or "it is slow"}
+            raise SteadyError("not_replicated", said, why, RETRY_AFTER_SECONDS) from None
+
     def close(self) -> None:
         for barrier in self._barriers.values():
             barrier.close()
@@ -191,10 +208,15 @@ class Barriers:
         async def sync(seconds: float) -> list[str]:
             return [stand.path for stand in await self._replication.sync(app_id, seconds)]
 
-        return Barrier(Standing(self._folder(app_id)), sync, self._seconds, lambda said: self._tell(app_id, said))
+        standing = Standing(Place(self._folder / app_id, None).app)
+        return Barrier(standing, sync, self._seconds, lambda said: self._tell(app_id, said))
 
 
 # Private
+
+
+async def _no_records(seconds: float) -> None:
+    pass
 
 
 class _Turn:

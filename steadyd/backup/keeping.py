@@ -78,6 +78,15 @@ class Keeping:
     def barrier(self, app_id: str, durability: Durability) -> Barrier | None:
         return self._barriers.of(app_id, durability) if self._barriers is not None else None
 
+    async def settle(self, app_id: str) -> None:
+        if self._barriers is not None:
+            await self._barriers.settle(app_id)
+
+    def close(self) -> None:
+        """The daemon stops: no answer waits any more."""
+        if self._barriers is not None:
+            self._barriers.close()
+
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. What keeps it may be away: then an app goes on without a
         restore point, and its history says so."""

@@ -52,7 +52,8 @@ BACKUP = "backup"
 
 @dataclass(frozen=True, slots=True)
 class Whither:
-    """Where backups go, in which epoch, for how many days a moment stays reachable, and how many restore points."""
+    """Where backups go, in which epoch, for how many days a moment stays reachable, how many restore points, and how
+    long an answer waits that waits for the replica."""
 
     objects: Objects
     epoch: int
@@ -60,6 +61,7 @@ class Whither:
     """The records' own, in the daemon's data folder."""
     days: float
     points: int
+    replicated_seconds: float
     superseded: bool = False
     """Another host has gone on from here: nothing is written any more."""
 
@@ -157,6 +159,7 @@ async def open_backups(replica: Replica, workshop: Workshop, tools: Tools) -> As
     work = (backups.pins.run, partial(replica.replication.start, fleet.ground.library.apps))
     async with _running(*(() if replica.whither.superseded else work)):
         yield backups
+        backups.keeping.close()
 
 
 def keeper(replica: Replica, fleet: Fleet) -> Keeping:
@@ -165,8 +168,9 @@ def keeper(replica: Replica, fleet: Fleet) -> Keeping:
     def tell(app_id: str, said: str) -> None:
         fleet.note(app_id, Event(time.time(), BACKUP, said))
 
-    folder = fleet.ground.folder
-    barriers = Barriers(replica.replication, lambda app_id: folder / app_id / "app", tell)
+    barriers = Barriers(replica.replication, fleet.ground.folder, tell, replica.whither.replicated_seconds)
+    if replica.replication.records is not None:
+        barriers.records = replica.replication.records.sync
     return Keeping(fleet.ground.library.points, replica.replication, replica.files, tell, barriers)
 
 

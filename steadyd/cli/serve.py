@@ -33,7 +33,7 @@ SIGNUP_MODES = ("open", "invite", "closed")
 AS_SAID = (
     "sandbox", "files", "cpus", "processes", "guest_apps", "creations_per_hour", "log_ins_per_hour", "signups_per_hour",
     "client_connections", "waiters", "temporary_days", "deleted_days", "name_quarantine_days", "versions_kept",
-    "point_in_time_days", "points_kept",
+    "point_in_time_days", "points_kept", "replicated_seconds",
 )  # fmt: skip
 """Options that the configuration takes as they are, under the same name."""
 
@@ -60,6 +60,13 @@ AS_SAID = (
 @click.option("--drain", type=duration, default="5s", show_default=True, help="For requests in flight at a swap.")
 @click.option("--grace", type=duration, default="5s", show_default=True, help="Between SIGTERM and SIGKILL.")
 @click.option("--cron-deadline", type=duration, default="5min", show_default=True, help="For one run of a cron.")
+@click.option(
+    "--replicated-seconds",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    help="How long an answer waits for the replica, of apps that want it to.",
+)
 @click.option("--logs", type=size, default="100MiB", show_default=True, help="Log kept per app.")
 @click.option("--request-body", type=size, default="100MiB", show_default=True, help="Largest request body.")
 @click.option("--files", type=click.IntRange(min=0), default=1_000, show_default=True, help="Of one app; 0: any.")

@@ -30,6 +30,10 @@ class Keeper(Protocol):
     def barrier(self, app_id: str, durability: Durability) -> Barrier | None:
         """What the app's answers wait for from now on, if they wait. As `turned`."""
 
+    async def settle(self, app_id: str) -> None:
+        """Return when what an app wrote by now, and what is recorded of it, is kept elsewhere too: asked of apps whose
+        answers wait for that. Raises SteadyError `not_replicated`."""
+
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. Called while nothing of it runs and requests wait at its
         gate, so it must be quick: nothing waits for an object store here. None where nothing is kept."""
@@ -81,6 +85,9 @@ class NoKeeper:
 
     def barrier(self, app_id: str, durability: Durability) -> Barrier | None:
         return None
+
+    async def settle(self, app_id: str) -> None:
+        pass
 
     async def mark(self, app: App) -> Mark | None:
         return None

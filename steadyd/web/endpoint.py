@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steadyd.errors import SteadyError
-from steadyd.model import App, Principal, Scope
+from steadyd.model import App, Durability, Principal, Scope
 from steadyd.runner.controller import suspended
 from steadyd.web import auth
 from steadyd.web.auth import Caller
@@ -164,6 +164,8 @@ class Endpoint:
             found.add("invalid")
         if self.changes:
             found |= {"cross_site", "unsupported_media_type"}
+        if self.changes and self.about_app:
+            found.add("not_replicated")
         if self.changes and self.about_app and self.method != "DELETE":
             found.add("suspended")
         if self.may_go_on:
@@ -181,7 +183,10 @@ def json_of(*types: Any) -> dict[str, tuple[Any, ...]]:
 async def handle(call: Call) -> Response:
     """Have the call's handler answer it; what it holds in memory is given back at the end."""
     with call.holding:
-        return await call.endpoint.handler(call)
+        answer = await call.endpoint.handler(call)
+    if call.endpoint.changes and call.endpoint.about_app:
+        await _until_replicated(call)
+    return answer
 
 
 def routes(endpoints: Iterable[Endpoint], rooms: Rooms, allowance: Allowance, run: Handler = handle) -> list[Route]:
@@ -194,6 +199,14 @@ def routes(endpoints: Iterable[Endpoint], rooms: Rooms, allowance: Allowance, ru
 
 
 # Private
+
+
+async def _until_replicated(call: Call) -> None:
+    """Of an app whose answers wait for the replica, nobody is told that something was done before that has it."""
+    found, apps = call.found, call.rooms.apps
+    app = await (apps.by_id(found.id) if found is not None else apps.by_name(call.request.path_params["name"]))
+    if app is not None and app.settings.durability is Durability.REPLICA:
+        await call.rooms.fleet.keeper.settle(app.id)
 
 
 def _route(path: str, methods: dict[str, Endpoint], rooms: Rooms, allowance: Allowance, run: Handler) -> Route:

@@ -179,7 +179,7 @@ ENDPOINTS = (
         answers=json_of(SettingsAnswer),
         errors=tuple(
             "bad_request unauthorized not_found conflict invalid unsupported_media_type too_large deploy_failed "
-            "secrets_locked not_implemented".split()
+            "secrets_locked".split()
         ),
     ),
 )  # fmt: skip

@@ -288,6 +288,38 @@ def test_histories_with_real_databases(tmp_path: Path) -> None:
     run(body())
 
 
+def test_what_was_done_is_told_when_data_and_records_are_in_the_replica(scene: Scene) -> None:
+    did: list[str] = []
+    problem = ""
+
+    async def records(seconds: float) -> None:
+        did.append("records")
+        if problem:
+            raise SteadyError("replica_away", problem)
+
+    class Remembering:
+        async def sync(self, app_id: str, seconds: float) -> tuple[Stand, ...]:
+            did.append(app_id)
+            return (Stand("a.db", 1, 1),)
+
+    async def body() -> None:
+        nonlocal problem
+        barriers = Barriers(Remembering(), scene.app.parent.parent, lambda app_id, said: None, SECONDS)
+        barriers.records = records
+        waits = scene.app.parent.name
+        barriers.of(waits, Durability.REPLICA)
+        await barriers.settle(waits)
+        await barriers.settle("other")
+        assert did == [waits, "records", "records"]
+        problem = "It is not there."
+        with pytest.raises(SteadyError) as told:
+            await barriers.settle(waits)
+        assert (told.value.code, told.value.details) == ("not_replicated", {"reason": problem})
+        assert "Do not do it again" in told.value.message
+
+    run(body())
+
+
 class Syncing:
     """Replication of an app whose databases it always has."""
 
@@ -297,20 +329,20 @@ class Syncing:
 
 def test_only_who_wants_it_waits_and_only_as_long(scene: Scene) -> None:
     async def body() -> None:
-        told: list[tuple[str, str]] = []
-        barriers = Barriers(Syncing(), lambda app_id: scene.app, lambda app_id, said: told.append((app_id, said)))
-        assert barriers.of("one", Durability.HOST) is None
-        barrier = barriers.of("one", Durability.REPLICA)
-        assert barrier is barriers.of("one", Durability.REPLICA) is not barriers.of("two", Durability.REPLICA)
+        one = scene.app.parent.name
+        barriers = Barriers(Syncing(), scene.app.parent.parent, lambda app_id, said: None, SECONDS)
+        assert barriers.of(one, Durability.HOST) is None
+        barrier = barriers.of(one, Durability.REPLICA)
+        assert barrier is barriers.of(one, Durability.REPLICA) is not barriers.of("two", Durability.REPLICA)
         assert barrier is not None
         scene.write(1)
         await barrier.settle()
         scene.write(2)
         waiting = asyncio.create_task(barrier.settle())
         await asyncio.sleep(0)
-        assert barriers.of("one", Durability.HOST) is None
+        assert barriers.of(one, Durability.HOST) is None
         await waiting
-        assert barriers.of("one", Durability.REPLICA) is not barrier
+        assert barriers.of(one, Durability.REPLICA) is not barrier
         barriers.close()
 
     run(body())

@@ -51,11 +51,12 @@ def test_answers_wait_only_where_there_are_barriers(database: Database) -> None:
             return STANDS
 
     parts = Stays()
-    barriers = Barriers(parts, lambda app_id: Path("/nowhere"), lambda app_id, said: None)
+    barriers = Barriers(parts, Path("/nowhere"), lambda app_id, said: None, 5.0)
     for given, waits in ((None, False), (barriers, True)):
         keeping = Keeping(Points(database), parts, parts, lambda app_id, said: None, given)
         assert keeping.barrier("a", Durability.HOST) is None
         assert (keeping.barrier("a", Durability.REPLICA) is not None) == waits
+        asyncio.run(keeping.settle("a"))
 
 
 def test_both_hear_of_a_turn_and_a_point_says_where_all_stands(database: Database) -> None:

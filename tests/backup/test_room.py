@@ -40,7 +40,8 @@ DEADLINE_SECONDS = 20.0
 @asynccontextmanager
 async def kept(here: World) -> AsyncIterator[Backups]:
     ground = here.fleet.ground
-    whither = Whither(Objects(Target(TargetKind.FILE, here.root / "replica")), 1, here.root / "steady.db", 30.0, 100)
+    objects = Objects(Target(TargetKind.FILE, here.root / "replica"))
+    whither = Whither(objects, 1, here.root / "steady.db", 30.0, 100, 5.0)
     means = Means(process.spawn)
     async with (
         open_replica(ground, whither, here.root / "litestream", means) as replica,

@@ -39,7 +39,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
     words = """--listen 0.0.0.0:0 --private-listen 10.0.0.1:9
         --data /srv/s --app-domain Apps.example --control-domain steady.example
         --public-url https://steady.example --sandbox required --guests on --signup closed --freeze 30 --idle 0
-        --start-deadline 10 --hold 2s --drain 500ms --grace 1min --cron-deadline 30s --logs 1M
+        --start-deadline 10 --hold 2s --drain 500ms --grace 1min --cron-deadline 30s --replicated-seconds 3 --logs 1M
         --request-body 5MiB --env-value 1KiB --files 4 --file-size 3MiB --app-size 0
         --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
         --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
@@ -64,6 +64,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             hold_seconds=2,
             drain_seconds=0.5,
             cron_seconds=30.0,
+            replicated_seconds=3.0,
             grace_seconds=60,
             log_bytes=1 << 20,
             request_body_bytes=5 << 20,

@@ -197,7 +197,7 @@ def kept(folder: Path, fleet: Fleet, workshop: Workshop, tools: Tools) -> Backup
     target = Target(TargetKind.FILE, folder / "replica")
     nobody = Enclosure("apps", Path("/nowhere"), folder / "litestream", folder / "apps", as_root=False, sandboxed=False)
     apart = Litestream(nobody, Means(process.spawn), 30.0)
-    replica = make_replica(fleet.ground, Whither(Objects(target), 1, folder / "steady.db", 30.0, 100), apart)
+    replica = make_replica(fleet.ground, Whither(Objects(target), 1, folder / "steady.db", 30.0, 100, 5.0), apart)
     return make_backups(replica, keeper(replica, fleet), workshop, tools)
 
 

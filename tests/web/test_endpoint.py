@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from steadyd.errors import SteadyError
+from steadyd.runner.keeper import NoKeeper
 from steadyd.web.app import endpoints
 from steadyd.web.endpoint import Access
 from tests.web.conftest import Stage, Web, code
@@ -87,6 +89,38 @@ def test_what_follows_from_a_call_s_kind_is_told_with_it(web: Web) -> None:
         assert {"bad_request", "invalid", "too_large", "suspended", "cross_site", "overloaded", "forbidden"} <= stop
         assert "invalid" in found["GET", "/api/apps"]
         assert "suspended" not in found["DELETE", "/api/apps/{name}"]
-        assert found["GET", "/healthz"] == {"internal", "unauthorized"}
+        assert found["GET", "/healthz"] == {"internal", "superseded", "unauthorized"}
+
+    web(body)
+
+
+def test_of_an_app_that_waits_for_the_replica_nothing_is_told_before_that_has_it(web: Web) -> None:
+    waited: list[str] = []
+    problem = ""
+
+    class Replicating(NoKeeper):
+        async def settle(self, app_id: str) -> None:
+            waited.append(app_id)
+            if problem:
+                raise SteadyError("not_replicated", problem, retry_after=2)
+
+    async def body(stage: Stage) -> None:
+        nonlocal problem
+        stage.rooms.fleet.keeper = Replicating()
+        app_id = (await stage.app("hello")).id
+        async with stage.client(stage.operator_token) as client:
+            await client.post("/api/apps/hello/restart")
+            assert waited == []
+            await client.patch("/api/apps/hello/settings", json={"durability": "replica"})
+            await client.put("/api/apps/hello", content=b"export default { fetch: () => new Response('2') }")
+            await client.get("/api/apps/hello")
+            assert waited == [app_id] * 2
+            problem = "It has nothing yet."
+            late = await client.post("/api/apps/hello/rename", json={"name": "other"})
+            assert (late.status_code, code(late), late.headers["retry-after"]) == (503, "not_replicated", "2")
+            assert (await client.get("/api/apps/other")).status_code == 200  # it was done
+            problem = ""
+            await client.patch("/api/apps/other/settings", json={"durability": "host"})
+            assert waited == [app_id] * 3
 
     web(body)

@@ -79,16 +79,19 @@ def test_a_new_version_brings_its_own_and_the_owner_keeps_theirs(web: Web) -> No
     web(body)
 
 
-def test_durability_is_the_hosts_and_a_replica_is_refused_by_name_for_now(web: Web) -> None:
+def test_durability_is_the_hosts_or_the_replicas(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await stage.app("hello")
         async with stage.client(stage.operator_token) as client:
-            for said, source in (("host", "owner"), (None, "host")):
+            for said, is_now, source in (
+                ("host", "host", "owner"),
+                ("replica", "replica", "owner"),
+                (None, "host", "host"),
+            ):
                 changed = (await client.patch(PATH, json={"durability": said})).json()
-                assert (changed["settings"]["durability"], changed["sources"]["durability"]) == ("host", source)
-            for said, status in (("replica", 501), ("disk", 422)):
-                refused = await client.patch(PATH, json={"durability": said, "cpus": 0.5})
-                assert (refused.status_code, refused.json()["error"]["details"]) == (status, {"field": "durability"})
+                assert (changed["settings"]["durability"], changed["sources"]["durability"]) == (is_now, source)
+            refused = await client.patch(PATH, json={"durability": "disk", "cpus": 0.5})
+            assert (refused.status_code, refused.json()["error"]["details"]) == (422, {"field": "durability"})
             assert (await client.get(PATH)).json()["settings"]["cpus"] == 1.0
 
     web(body)

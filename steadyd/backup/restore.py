@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from steadyd.backup.aims import Aim
@@ -99,15 +100,24 @@ class Restores:
 
         return prepare
 
-    @asynccontextmanager
-    async def ready(self, turn: Turn, aim: Aim) -> AsyncIterator[Exchange]:
+    def bringing(self, fill: Callable[[Place], Awaitable[object]]) -> Preparing:
+        """The same with data from elsewhere, which `fill` puts into a place of the app's uid."""
+        return partial(self._ready, fill=fill)
+
+    def ready(self, turn: Turn, aim: Aim) -> AbstractAsyncContextManager[Exchange]:
         """The data of `aim`, ready to be put in; thrown away at the end, or what it replaced is."""
+        return self._ready(turn, lambda scratch: self._data.put_into(aim, scratch, turn.operation.tell))
+
+    # Private
+
+    @asynccontextmanager
+    async def _ready(self, turn: Turn, fill: Callable[[Place], Awaitable[object]]) -> AsyncIterator[Exchange]:
         app, operation = turn.app, turn.operation
         place = self._ground.place(app)
         scratch = Place(scratch_path(place, RESTORE), place.uid)
         try:
             async with operation.step("fetch"):
-                await self._data.put_into(aim, scratch, operation.tell)
+                await fill(scratch)
             await self._followed.sync(app.id, CATCH_UP_SECONDS_MAX)
             await self._data.files.capture(app)
 
@@ -119,8 +129,6 @@ class Restores:
         finally:
             self._followed.follow(app.id)
             await self._ground.trash.throw(scratch.root)
-
-    # Private
 
     async def _undo(self, turn: Turn) -> int | None:
         """The restore point that this operation's swap made."""

@@ -38,6 +38,9 @@ JSON_BYTES_MAX = 8 << 20
 @click.option("--with-data", is_flag=True, help="Ship SQLite databases too: seeds for an app that has none yet.")
 @click.option("--no-trial", is_flag=True, help="Go live without trying the version first.")
 @click.option("--test", is_flag=True, help="Run the app's own tests on the copy of its data first.")
+@click.option(
+    "--replace-data", is_flag=True, help="Of an archive: put its data in place of the app's own, a restore point first."
+)
 @click.option("--force", is_flag=True, help="Deploy it even if no file has changed.")
 @click.option(
     "--rehearse",
@@ -59,6 +62,7 @@ def deploy(
     with_data: bool,
     no_trial: bool,
     test: bool,
+    replace_data: bool,
     force: bool,
     rehearse: int,
     strict: bool,
@@ -76,9 +80,13 @@ def deploy(
 
     if is_archive(path):
         if env_file or with_data or force or test or rehearse or strict:
-            raise click.UsageError("of an app's archive only --name, --message, --temporary and --no-trial can be said")
-        send_archive(client, path, name, query_of(_flags(temporary, no_trial, message)), as_json)
+            said = "--name, --message, --temporary, --no-trial and --replace-data"
+            raise click.UsageError(f"of an app's archive only {said} can be said")
+        flags = _flags(temporary, no_trial, message) | ({"replace_data": True} if replace_data else {})
+        send_archive(client, path, name, query_of(flags), as_json)
         return
+    if replace_data:
+        raise click.UsageError("--replace-data is about an app's archive (steadyd pull --data)")
     if test and no_trial:
         raise click.UsageError("--test is a part of the trial, which --no-trial leaves out")
     if strict and not rehearse:

@@ -71,7 +71,7 @@ class Archives:
             SteadyError: `too_large`, `conflict`, `disk_full`, `overloaded` while one with data is sent already, or past
                 ARCHIVES_MAX; what `past` raises.
         """
-        live = past.version if past else app.version
+        live = past.version if past and past.version else app.version
         if not data:
             manifest = await self._manifest(app, live, None)
             yield manifest, self._pieces(manifest, None)

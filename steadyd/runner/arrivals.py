@@ -20,7 +20,7 @@ from steadyd.crontab import CRONS_MAX, read_cron
 from steadyd.errors import SteadyError
 from steadyd.manifest import OWN_FILE, PACKAGE, read_manifest
 from steadyd.manifest import Manifest as Asked
-from steadyd.model import Choices, Commit, Draft, File, Kind, Origin, Principal
+from steadyd.model import App, Choices, Commit, Draft, File, Kind, Origin, Principal
 from steadyd.quantity import written_size
 from steadyd.records.apps import choosing
 from steadyd.records.blanks import leaving
@@ -28,9 +28,9 @@ from steadyd.records.crons import enabling, putting
 from steadyd.records.versions import PINNED_PER_APP_MAX, Brought
 from steadyd.runner.controller import Turn
 from steadyd.runner.deploy import CREATE, Deployed, Deployer, Manner, Request
-from steadyd.runner.folder import Place, scratch_path
+from steadyd.runner.folder import Place, make_root, scratch_path
 from steadyd.runner.ground import Ground
-from steadyd.runner.handover import hand_over, put
+from steadyd.runner.handover import hand_over, put, settle
 from steadyd.runner.household import Household
 from steadyd.runner.install import Installer
 from steadyd.runner.removal import Removal
@@ -54,6 +54,10 @@ class Arrival:
     file: BinaryIO
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def data_bytes(self) -> int:
+        return sum(file.bytes for file in self.manifest.data.files) if self.manifest.data else 0
+
 
 class Arrivals:
     """Makes apps from files."""
@@ -73,11 +77,22 @@ class Arrivals:
         Raises:
             SteadyError: `name_taken`, `app_limit`, `too_large`, `disk_full`, `deploy_failed`; nothing is kept.
         """
-        manifest = arrival.manifest
-        data = sum(file.bytes for file in manifest.data.files) if manifest.data else 0
-        await self._household.check_bytes(arrival.by, sum(manifest.contents.values()) + data)
+        size = sum(arrival.manifest.contents.values()) + arrival.data_bytes
+        await self._household.check_bytes(arrival.by, size)
         deployed = await self._deployer.bring(arrival.by, name, temporary, lambda turn: self._unpack(turn, arrival))
         return replace(deployed, notes=(*deployed.notes, *arrival.notes))
+
+    async def data_into(self, arrival: Arrival, app: App, scratch: Place) -> None:
+        """The data alone, beside an app that is there, in `scratch.app`.
+
+        Raises:
+            SteadyError: `too_large`, `disk_full`.
+        """
+        self._fit(arrival, app.chosen, app.shipped)
+        await self._household.check_bytes(arrival.by, arrival.data_bytes)
+        make_root(scratch)
+        await self._take_all(arrival, scratch, contents=False)
+        await asyncio.to_thread(settle, scratch.app, scratch.uid)
 
     # Private
 
@@ -108,23 +123,27 @@ class Arrivals:
     async def _files(self, place: Place, arrival: Arrival) -> None:
         """Contents to where all are, data into the app's own folder."""
         scratch = Place(scratch_path(place, ARRIVAL), place.uid)
-        scratch.app.mkdir(parents=True)
         try:
-            await asyncio.to_thread(self._take, arrival.file, scratch.app)
+            await self._take_all(arrival, scratch)
             await asyncio.to_thread(hand_over, scratch.app, place)
-        except OSError as error:
-            if not is_full(error):
-                raise
-            raise SteadyError("disk_full", "The server's disk is full. Nothing is kept of this app.") from error
         finally:
             await self._ground.trash.throw(scratch.root)
 
-    def _take(self, file: BinaryIO, folder: Path) -> None:
+    async def _take_all(self, arrival: Arrival, scratch: Place, contents: bool = True) -> None:
+        scratch.app.mkdir(parents=True)
+        try:
+            await asyncio.to_thread(self._take, arrival.file, scratch.app, contents)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise SteadyError("disk_full", "The server's disk is full. Nothing is changed.") from error
+
+    def _take(self, file: BinaryIO, folder: Path, contents: bool) -> None:
         for entry, content in AppFile(file, self._ground.apps.policy.tree).contents():
-            if entry.kept is None:
-                self._ground.blobs.take(entry.sha256, content)
-            else:
+            if entry.kept is not None:
                 put(folder, entry.kept.path, content, entry.kept.mode)
+            elif contents:
+                self._ground.blobs.take(entry.sha256, content)
 
     async def _brought(self, turn: Turn, arrival: Arrival, version: KeptVersion) -> Brought:
         sizes = arrival.manifest.contents
@@ -166,8 +185,7 @@ class Arrivals:
         policy, kind = self._ground.apps.policy, arrival.by.kind
         lower = policy.lowered(chosen, shipped, kind)
         arrival.notes += [f"{'; '.join(lower)}: that is the most on this server."] if lower else []
-        data, most = arrival.manifest.data, policy.settings(chosen, shipped, kind).limits.disk_bytes
-        size = sum(file.bytes for file in data.files) if data else 0
+        size, most = arrival.data_bytes, policy.settings(chosen, shipped, kind).limits.disk_bytes
         if 0 < most < size:
             said = f"The data takes {written_size(size)}, and an app of yours may have {written_size(most)} here."
             raise SteadyError("too_large", said, {"bytes": size, "limit_bytes": most})

@@ -159,6 +159,20 @@ class Deployer:
         request = Request(by, "deploy", origin, tree, manner=manner)
         return await self._finish(self._change(app, "deploy", by, base_version, lambda live: _ready(request)))
 
+    async def replace(
+        self, by: Principal, app: App, tree: Tree, origin: Origin, data: Preparing, manner: Manner = Manner()
+    ) -> Deployed:
+        """The next version, from a whole tree, with other data, on which it is tried. What was live becomes a restore
+        point.
+
+        Raises:
+            SteadyError: as `deploy`, and what `data` raises; the old version serves on, with the old data.
+        """
+        check_tree(tree, self._ground.apps.policy.tree)
+        self._ground.check_room()
+        request = Request(by, "deploy", origin, tree, manner=manner, data=data)
+        return await self._finish(self._change(app, "deploy", by, None, lambda live: _ready(request)))
+
     async def merge(
         self,
         by: Principal,

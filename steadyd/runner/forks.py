@@ -46,7 +46,7 @@ class Past(Protocol):
 
     @property
     def version(self) -> int:
-        """The version that was live then."""
+        """The version that was live then; 0 where that is not known."""
 
     async def put_into(self, place: Place) -> Snapshot:
         """Have the data of that moment in `place.app`, a new folder that belongs to the place's uid.
@@ -162,7 +162,7 @@ class Forks:
         return Forked(app, copied.at, (*with_it.notes(made.name), *_left(copied)))
 
     async def _version(self, turn: Turn, past: Past | None) -> Version:
-        if past is None:
+        if past is None or not past.version:  # where that is not known, what is live has the last word
             return turn.version
         version = await self._ground.versions.one(turn.app.id, past.version)
         if version is None:

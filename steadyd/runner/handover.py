@@ -19,6 +19,14 @@ def hand_over(source: Path, place: Place) -> None:
     """Move the folder `source` to where the app of `place` runs, which has none or an empty one. Blocks; durable when
     it returns."""
     make_root(place)
+    settle(source, place.uid)
+    os.rename(source, place.app)
+    _settle(place.root, None)
+
+
+def settle(source: Path, uid: int | None) -> None:
+    """Make everything in a folder `uid`'s, and the folder one that an app can run in. Blocks; durable when it
+    returns."""
     pending = [source]
     while pending:
         folder = pending.pop()
@@ -27,13 +35,11 @@ def hand_over(source: Path, place: Place) -> None:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(Path(entry.path))
                 else:
-                    _settle(entry.path, place.uid)
-        _settle(folder, place.uid)
-    if place.uid is not None:
-        os.chown(source, 0, place.uid)
+                    _settle(entry.path, uid)
+        _settle(folder, uid)
+    if uid is not None:
+        os.chown(source, 0, uid)
     source.chmod(FOLDER_MODE)
-    os.rename(source, place.app)
-    _settle(place.root, None)
 
 
 def put(folder: Path, path: str, content: Iterable[bytes], mode: int) -> None:

@@ -42,7 +42,10 @@ ENDPOINTS = (
         summary="The app as one file: every version that is kept, settings, crons, names of variables, and with "
         "`data=1` what it wrote, as of one moment. To be sent to `POST /api/apps` here or elsewhere.",
         answers={TYPE: (bytes,)},
-        errors=("unauthorized", "not_found", "conflict", "too_large", "disk_full", "overloaded", "not_implemented"),
+        errors=tuple(
+            "unauthorized not_found conflict too_large disk_full overloaded not_reachable backup_broken replica_away "
+            "replica_refused".split()
+        ),
     ),
 )  # fmt: skip
 

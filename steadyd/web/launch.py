@@ -87,14 +87,16 @@ async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launc
         raise SteadyError("invalid", f"The body names “{upload.name}”, the address “{app.name}”.", {"field": "name"})
     await rooms.household.check_room(by, (content for content in upload.files.values() if content is not None))
     going = replace(_manner(rooms, upload), rehearsal=await _rehearsal(rooms, app, upload))
-    if upload.merge:
+    if upload.replace_data:
+        deployed = await _replaced(rooms, by, app, upload, going)
+    elif upload.merge:
         changes, origin = upload.files, upload.origin
         deployed = await rooms.deployer.merge(by, app, changes, origin, upload.base_version, going)
     else:
         tree = upload.tree(rooms.apps.policy.tree)
         deployed = await rooms.deployer.deploy(by, app, tree, upload.origin, upload.base_version, going)
-    if upload.carried is not None and upload.carried.manifest.data is not None:
-        upload.notes.append(f"The archive's data stayed out: “{app.name}” has its own.")
+    if upload.carried is not None and upload.carried.manifest.data is not None and not upload.replace_data:
+        upload.notes.append(f"The archive's data stayed out: “{app.name}” has its own (“replace_data” puts it in).")
     if upload.temporary and not app.temporary:
         upload.notes.append(f"“temporary” changes nothing here: “{app.name}” is there already, and stays.")
     return Launched(deployed, upload)
@@ -127,6 +129,20 @@ def redeploy_line(url: str, token: str, paths: list[str], source: str = "") -> s
 
 
 # Private
+
+
+async def _replaced(rooms: Rooms, by: Principal, app: App, upload: Upload, going: Manner) -> Deployed:
+    """Code and data of an archive in the place of an app's own; what was there becomes a restore point."""
+    carried = upload.carried
+    if carried is None or carried.manifest.data is None:
+        said = "“replace_data” is about the data in an app's archive (steadyd pull --data), and there is none."
+        raise SteadyError("invalid", said, {"field": "replace_data"})
+    arrival = Arrival(by, carried.manifest, carried.file)
+    data = rooms.backups.restores.bringing(lambda place: rooms.arrivals.data_into(arrival, app, place))
+    tree = upload.tree(rooms.apps.policy.tree)
+    deployed = await rooms.deployer.replace(by, app, tree, upload.origin, data, going)
+    upload.notes += [*arrival.notes, "Its data is the archive's now. What it had is a restore point: steadyd backups"]
+    return deployed
 
 
 async def _arrived(rooms: Rooms, owner: Principal, upload: Upload, carried: Carried, temporary: bool) -> Deployed:

@@ -133,6 +133,7 @@ class UploadQuery(CreateQuery):
     test: bool = False
     rehearse: Rehearsed = 0
     strict: bool = False
+    replace_data: Annotated[bool, Meta(description="Have an archive's data in place of the app's own.")] = False
 
 
 class ListQuery(Strict):

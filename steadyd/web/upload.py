@@ -52,6 +52,8 @@ class Upload:
     test: bool = False
     rehearse: int = 0
     strict: bool = False
+    replace_data: bool = False
+    """The data of an app's archive goes into the place of the app's own."""
     env: Mapping[str, str | EnvValue | None] = field(default_factory=dict)
     """Variables that go live with it, as they were sent."""
     notes: list[str] = field(default_factory=list)
@@ -263,3 +265,4 @@ def _apply(upload: Upload, query: CreateQuery) -> None:
     upload.test = upload.test or query.test
     upload.rehearse = upload.rehearse or query.rehearse
     upload.strict = upload.strict or query.strict
+    upload.replace_data = query.replace_data

@@ -174,3 +174,6 @@ def test_an_archive_goes_whole(api: Api, steadyd: Steadyd, tmp_path: Path) -> No
     words = ("deploy", str(path), "--name", "other", "--temporary", "-m", "Mine", "--server", api.url)
     assert "app" in json.loads(steadyd(*words, "--json").stdout)
     assert steadyd("deploy", str(path), "--with-data", "--server", api.url).exit_code == 2
+    api.answers["PUT /api/apps/hello?replace_data=true"] = (201, LIVE)
+    assert steadyd("deploy", str(path), "--replace-data", "--server", api.url).exit_code == 0
+    assert steadyd("deploy", str(tmp_path), "--replace-data", "--server", api.url).exit_code == 2

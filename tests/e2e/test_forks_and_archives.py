@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -146,6 +147,17 @@ def test_an_app_goes_to_a_laptop_and_to_another_host(daemons: tuple[Daemon, Daem
     assert rolled.status_code == 201, rolled.text
     assert other.ask("store").json() == said
 
+    other.ask("store", "/?client=c&n=100&file=1", "POST").raise_for_status()
+    steadyd(tmp_path, "deploy", "shop.steady", "--name", "store", "--replace-data", daemon=other)
+    assert other.ask("store").json() == said
+    assert not (here / "sub/100.txt").exists()
+    point = other.api("GET", "/apps/store/backups").json()["points"][0]
+    assert point["kind"] == "deploy"
+    back = other.api("POST", "/apps/store/restore", json={"point": point["id"]})
+    assert back.status_code == 201, back.text
+    assert other.ask("store").json()[-1]["n"] == 100
+    assert (here / "sub/100.txt").read_text() == "mine"
+
 
 @dataclass
 class Writer:
@@ -203,3 +215,28 @@ def test_a_fork_under_writers_is_exactly_a_committed_prefix(daemons: tuple[Daemo
                 assert before[client] <= len(ns) <= after[client], (name, path, client)
         first = [(client, n) for _, client, n in rows_of(folder, "data.sqlite") if client != "fork"]
         assert first == whole[: len(first)]
+
+
+@pytest.mark.slow
+def test_an_earlier_moment_becomes_a_fork_and_an_archive(daemons: tuple[Daemon, Daemon], tmp_path: Path) -> None:
+    """With the version, the rows and the files of then."""
+    daemon, _ = daemons
+    daemon.create("shop", {"index.ts": APP, "then.txt": "then"})
+    for n in range(5):
+        daemon.ask("shop", f"/?client=c&n={n}&file=1", "POST").raise_for_status()
+    made = daemon.api("POST", "/apps/shop/backups", json={"note": "five"})
+    assert made.status_code == 201, made.text
+    point = made.json()["point"]["id"]
+    assert daemon.api("POST", "/apps/shop/deploys", json={"files": {"index.ts": APP}}).status_code == 201
+    daemon.ask("shop", "/?client=c&n=99&file=1", "POST").raise_for_status()
+    forked = json.loads(steadyd(tmp_path, "fork", "shop", "before", "--at", f"{point}", "--json", daemon=daemon))
+    assert forked["at"] == made.json()["point"]["at"]
+    assert [row["n"] for row in daemon.ask("before").json()] == [0, 1, 2, 3, 4]
+    assert sorted(path.name for path in (folder_of(daemon, "before") / "sub").glob("*.txt")) == [
+        f"{n}.txt" for n in range(5)
+    ]
+    assert (folder_of(daemon, "before") / "then.txt").read_text() == "then"
+    steadyd(tmp_path, "pull", "shop", "--data", "--at", f"{point}", "--into", "then", daemon=daemon)
+    for path in DATABASES:
+        assert rows_of(tmp_path / "then", path) == rows_of(folder_of(daemon, "before"), path)
+    assert (tmp_path / "then/then.txt").read_text() == "then"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -63,6 +64,20 @@ def test_nobody_s_data_is_replaced_by_an_archive_s(web: Web) -> None:
             again = await sent(client, "PUT", "/apps/hello", content)
             assert (again.status_code, again.json()["deploy"]["version"]) == (201, 2), again.text
             assert any("data stayed out" in note for note in again.json()["notes"])
+
+    web(body)
+
+
+def test_data_that_is_not_there_or_too_much_replaces_none(web: Web) -> None:
+    async def body(here: Stage) -> None:
+        await here.app("hello", content=KEEPING)
+        async with here.client(here.operator_token) as client:
+            bare, content = await pulled(client), await pulled(client, "?data=1")
+            assert code(await sent(client, "PUT", "/apps/hello?replace_data=1", bare)) == "invalid"
+            policy = here.rooms.apps.policy
+            here.rooms.apps.policy = replace(policy, ceilings=replace(policy.ceilings, disk_bytes=1))
+            assert code(await sent(client, "PUT", "/apps/hello?replace_data=1", content)) == "too_large"
+            assert (await client.get("/api/apps/hello")).json()["app"]["version"] == 1
 
     web(body)
 

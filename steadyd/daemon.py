@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -210,16 +210,19 @@ def _logs(stack: contextlib.AsyncExitStack, config: Config) -> Logs:
     return logs
 
 
-def _replica(
+@asynccontextmanager
+async def _replica(
     config: Config, corner: Corner, arrival: Arrival, ground: Ground, launcher: Launcher | None
-) -> AbstractAsyncContextManager[Replica]:
-    """What is kept of apps elsewhere. It ends after the apps."""
+) -> AsyncIterator[Replica]:
+    """What is kept of apps elsewhere. It ends after the apps, or once another host has recovered this one."""
     kept, waits = (config.point_in_time_days, config.points_kept), config.replicated_seconds
     superseded = arrival.epochs.superseded is not None
     whither = Whither(arrival.objects, arrival.epochs.number, config.database, *kept, waits, superseded)
     show = launcher.show if launcher is not None and ground.as_root else None
     means = Means(launcher.spawn if launcher is not None else process.spawn, show, ground.starter.cgroups)
-    return open_replica(ground, whither, corner.root / "litestream", means)
+    async with open_replica(ground, whither, corner.root / "litestream", means) as replica:
+        arrival.epochs.on_superseded.append(lambda error: replica.replication.abandon(error.message))
+        yield replica
 
 
 def _cgroups(stack: contextlib.AsyncExitStack, corner: Corner) -> Cgroups | None:

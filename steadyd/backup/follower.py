@@ -14,6 +14,7 @@ from steadyd.backup import metafolder
 from steadyd.backup.registrar import LET_GO_SECONDS_MAX, Means, Registrar
 from steadyd.backup.standing import Seen, Standing
 from steadyd.backup.stream import Stream
+from steadyd.backup.ticks import stay_seconds
 from steadyd.backup.wire import Refused, Unanswered
 from steadyd.moment import Stand
 from steadyd.records.stands import Rested
@@ -41,6 +42,7 @@ class Follower:
         self._locks: dict[str, asyncio.Lock] = {}
         self._taking = asyncio.Lock()
         self._known = False
+        self._stayed = False
 
     async def look(self) -> None:
         """See where its databases stand now; new ones are known afterwards, those that are gone no more."""
@@ -91,19 +93,29 @@ class Follower:
             assert stream.line is not None
             return Stand(stream.path, stream.line.id, synced.txid)
 
-    async def rest(self, still: Callable[[], bool]) -> bool:
+    async def rest(self, still: Callable[[], bool]) -> float:
         """A last sync, and nothing is registered any more; then note where everything stands. `still` says whether it
-        is still to rest; returns whether it came to that, with everything in the replica."""
+        is still to rest.
+
+        Returns seconds for which it is to stay registered all the same, and this be called again; 0 where it came to
+        rest, or is not to.
+        """
         await self.look()
         for stream in list(self.streams.values()):
             if not still():
-                return False
+                return 0.0
             with contextlib.suppress(Unanswered, Refused):
                 await self.sync(stream, LET_GO_SECONDS_MAX)
-        if not still():
-            return False
+        if (seconds := await self._stay()) > 0 or not still():
+            return seconds
         await self.unregister()
-        return await self._keep()
+        await self._keep()
+        return 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is registered, and the replica has everything."""
+        return all(stream.current and not stream.generation for stream in self.streams.values())
 
     async def unregister(self, surely: bool = False) -> None:
         """Let go of all files. What is registered no more stands as it did: to close a log changes where it stands.
@@ -147,16 +159,28 @@ class Follower:
             if line is not None and line.epoch == self._means.epoch:
                 stream = self.streams.setdefault(rested.stand.path, Stream(rested.stand.path))
                 stream.line, stream.txid, stream.replicated = line, rested.stand.txid, rested.seen
-                stream.good_at, stream.rests = rested.at, rested.rests
+                stream.good_at, stream.stays = rested.at, rested.stays
 
-    async def _keep(self) -> bool:
+    async def _stay(self) -> float:
+        """Seconds until those with too many files will have been merged; 0 for none, and for those that have stayed."""
+        if self._stayed:
+            self._stayed = False
+            return 0.0
+        longest = 0.0
+        for stream in self.streams.values():
+            if self.registrar.has(stream):
+                held = await asyncio.to_thread(metafolder.held, self._place.app, stream.path)
+                if seconds := stay_seconds(held.files, stream.stays, time.time()):
+                    longest, stream.stays, self._stayed = max(longest, seconds), stream.stays + 1, True
+        return longest
+
+    async def _keep(self) -> None:
         kept = [
-            Rested(stream.stand, self._note(stream.live), stream.good_at or 0.0, stream.rests)
+            Rested(stream.stand, self._note(stream.live), stream.good_at or 0.0, stream.stays)
             for stream in self.streams.values()
             if stream.current and stream.live is not None and stream.line is not None
         ]
         await self._means.stands.keep(self.app_id, kept)
-        return len(kept) == len(self.streams)
 
     def _is_fine(self, stream: Stream) -> bool:
         """The replica has all of it, and will have what an awake app writes next."""

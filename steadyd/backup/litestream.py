@@ -101,6 +101,7 @@ class Litestream:
         self._disables_userns = enclosure.sandboxed and sandbox.look_at_system().disables_userns
         self._process: Process | None = None
         self._ended_for = ""
+        self._given_up = asyncio.Event()
         self._words = Words(enclosure.name)
         self._changed = Watch()
 
@@ -108,6 +109,8 @@ class Litestream:
         """Have one running, for ever. Cancelled, it ends it."""
         delay = BACKOFF_SECONDS / 2
         while True:
+            if self._given_up.is_set():
+                await asyncio.Future()
             began = time.monotonic()
             try:
                 async with contextlib.AsyncExitStack() as stack:
@@ -139,6 +142,13 @@ class Litestream:
         if process is not None and not process.ended.done():
             process.kill()
             await asyncio.shield(process.ended)
+
+    def give_up(self, reason: str) -> None:
+        """Run none any more."""
+        self.up, self.problem, self._ended_for = False, reason, reason
+        self._given_up.set()
+        if self._process is not None:
+            self._process.kill()
 
     @property
     def group(self) -> int:

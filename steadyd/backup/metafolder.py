@@ -80,14 +80,16 @@ def remove(folder: Path, path: str, aside: Path) -> None:
         os.rename(f".{path.rpartition('/')[2]}{SUFFIX}", aside, src_dir_fd=place)
 
 
-def held(folder: Path, path: str) -> Held:
-    """What lies there; nothing if it cannot be reached."""
+def held(folder: Path, path: str, after: int = 0) -> Held:
+    """What lies there of transactions after `after`; nothing if it cannot be reached."""
     files = size = 0
     with contextlib.suppress(OSError), _parent(folder, path) as place:
         inner = _walk(place, f".{path.rpartition('/')[2]}{SUFFIX}/{LEVEL}")
         try:
             with os.scandir(inner) as entries:
                 for entry in entries:
+                    if _last(entry.name) <= after:
+                        continue
                     files += 1
                     size += entry.stat(follow_symlinks=False).st_size
                     if files >= FILES_COUNTED_MAX:
@@ -133,6 +135,14 @@ def _unfit(place: int, name: str) -> str:
             if not stat.S_ISREG(mode):
                 return f"“{name}{suffix}” is no regular file."
     return ""
+
+
+def _last(name: str) -> int:
+    """The last transaction in a file, by its name; what is named otherwise is as new as can be."""
+    try:
+        return int(name.partition("-")[2].removesuffix(".ltx"), 16)
+    except ValueError:
+        return 1 << 64
 
 
 def _line(place: int, meta: str) -> str:

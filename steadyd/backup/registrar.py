@@ -22,6 +22,10 @@ from steadyd.records.stands import Stands
 from steadyd.runner.folder import Place
 from steadyd.runner.trash import Trash
 
+BACKLOG_FILES_MAX = 20_000
+BACKLOG_BYTES_MAX = 64 << 20
+"""What of one database may wait for the replica: it lies in the app's folder, and counts as what the app holds."""
+DAY_SECONDS = 86_400.0
 LET_GO_SECONDS_MAX = 5.0
 """For the last sync of a database that is unregistered: one whose process was frozen may hold a lock."""
 
@@ -38,6 +42,8 @@ class Means:
     epoch: int
     slots: asyncio.Semaphore
     """For syncs under way."""
+    days: float
+    """How long a moment stays reachable."""
     boot: str
     """Of this machine: what was noted before another start of it may be older than what is on the disk."""
 
@@ -71,6 +77,7 @@ class Registrar:
         except (Unanswered, Refused) as error:
             stream.generation = 0
             stream.went_wrong(str(error), isinstance(error, Unanswered), time.monotonic())
+            await self._bound(stream)
             raise
 
     async def unregister(self, stream: Stream, surely: bool = False) -> None:
@@ -95,12 +102,23 @@ class Registrar:
 
     async def start_over(self, stream: Stream) -> None:
         """Give up what waits for the replica: the next sync begins a new line with all of the database."""
+        await self.unregister(stream, surely=True)
         await self.renew(stream)
         aside = self._aside()
         await asyncio.to_thread(metafolder.remove, self._place.app, stream.path, aside)
         await self._means.trash.throw(aside)
 
     # Private
+
+    async def _bound(self, stream: Stream) -> None:
+        """See what waits for the replica; past its bounds that is given up, and all of the database follows later."""
+        waiting = await asyncio.to_thread(metafolder.held, self._place.app, stream.path, stream.txid)
+        stream.waiting_files, stream.waiting_bytes = waiting.files, waiting.bytes
+        if waiting.files > BACKLOG_FILES_MAX or waiting.bytes > BACKLOG_BYTES_MAX:
+            problem = stream.problem
+            await self.start_over(stream)
+            stream.waiting_files = stream.waiting_bytes = 0
+            stream.problem = f"{problem} Too much waited: replication begins again with all of it, on another line."
 
     def _inside(self, stream: Stream) -> str:
         return self._means.litestream.enclosure.inside(f"{self._app_id}/app/{stream.path}")
@@ -117,6 +135,8 @@ class Registrar:
             stream.path.encode()
         except UnicodeEncodeError:
             raise Refused("its name is not UTF-8: rename it") from None
+        if stream.line is not None and time.time() - stream.line.began_at > self._means.days * DAY_SECONDS:
+            await self.renew(stream)  # so that what is older than that can go, and a restore reads no more than that
         if stream.line is None:
             stream.line = await self._means.lines.open(self._app_id, stream.path, self._means.epoch, time.time())
         await self._settle(stream, f"{stream.line.epoch}/{stream.line.id}")

@@ -51,6 +51,9 @@ class Database:
     line: int
     txid: int
     problem: str = ""
+    waiting_files: int = 0
+    waiting_bytes: int = 0
+    """Of what was committed and is not in the replica; counted while it cannot get there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,12 @@ class Replication:
             if follower.due(now) and not follower.awake and not follower.registrar.shut:
                 self._turns.now(follower.app_id, partial(self._rest, follower))
 
+    def abandon(self, reason: str) -> None:
+        """Replicate nothing any more, for good: what is written here belongs to nobody."""
+        for litestream in (self._means.litestream, self.records.litestream if self.records is not None else None):
+            if litestream is not None:
+                litestream.give_up(reason)
+
     async def close(self, seconds: float) -> None:
         """The daemon stops, every app is at rest: a last sync of what has not had one, as far as `seconds` go."""
         await self._turns.drain(seconds)
@@ -220,8 +229,11 @@ class Replication:
         await asyncio.gather(*(_bring(follower, stream) for stream in follower.due(time.monotonic())))
 
     async def _rest(self, follower: Follower) -> None:
-        settled = await follower.rest(lambda: not follower.awake and not follower.registrar.shut)
-        (self._unsettled.discard if settled or follower.awake else self._unsettled.add)(follower.app_id)
+        seconds = await follower.rest(lambda: not follower.awake and not follower.registrar.shut)
+        if seconds:
+            self._turns.later(follower.app_id, seconds, partial(self._rest, follower))
+        settled = follower.awake or follower.settled
+        (self._unsettled.discard if settled else self._unsettled.add)(follower.app_id)
 
     def _up(self) -> None:
         """Litestream is new and knows nothing: those that are awake are registered again."""
@@ -259,8 +271,8 @@ def _away(error: Exception, follower: Follower) -> SteadyError:
 
 def _told(stream: Stream, now: float) -> Database:
     line = stream.line.id if stream.line is not None else 0
-    problem = stream.problem
-    return Database(stream.path, stream.health(now), stream.lag(now), stream.good_at, line, stream.txid, problem)
+    health, lag, waiting = stream.health(now), stream.lag(now), (stream.waiting_files, stream.waiting_bytes)
+    return Database(stream.path, health, lag, stream.good_at, line, stream.txid, stream.problem, *waiting)
 
 
 def boot_id() -> str:

@@ -7,7 +7,7 @@ it stood before the last good sync began, or it does not. No I/O.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from steadyd.backup.standing import Seen
@@ -61,9 +61,11 @@ class Stream:
     """Number of the last call for a sync."""
     covered: int = 0
     """The last call before which the last good sync began."""
-    rests: int = 0
-    kept_seconds: float = field(default=0.0)
-    """Until when it stays registered although its app rests: so that it is compacted."""
+    stays: int = 0
+    """How often it stayed registered although its app rested (`ticks`)."""
+    waiting_files: int = 0
+    waiting_bytes: int = 0
+    """Of what was committed and is not in the replica, as was seen at the last failure."""
 
     def saw(self, live: Seen, note: str, now: float) -> None:
         """It stands there now; `note` is the same as a former daemon would have noted it."""
@@ -80,6 +82,7 @@ class Stream:
         self.replicated, self.txid, self.good_at = before, txid, wall
         self.covered = max(self.covered, ticket)
         self.problem, self.stalled, self.failures, self.again_at = "", False, 0, 0.0
+        self.waiting_files = self.waiting_bytes = 0
         if self.live == before:
             self.differs_since = None
 

@@ -11,13 +11,13 @@ from steadyd.store import Connection, Database
 
 @dataclass(frozen=True, slots=True)
 class Rested:
-    """One database at rest. `seen` is what was seen of it then, `at` when, in seconds since 1970; `rests` counts how
-    often it came to rest since it was compacted."""
+    """One database at rest. `seen` is what was seen of it then, `at` when, in seconds since 1970; `stays` counts how
+    often it stayed registered to be merged."""
 
     stand: Stand
     seen: str
     at: float
-    rests: int = 0
+    stays: int = 0
 
 
 class Stands:
@@ -36,7 +36,7 @@ class Stands:
 
         def write(db: Connection) -> None:
             db.execute("DELETE FROM stands WHERE app_id=?", (app_id,))
-            rows = ((app_id, r.stand.path, r.stand.line, r.stand.txid, r.seen, r.at, r.rests) for r in rested)
+            rows = ((app_id, r.stand.path, r.stand.line, r.stand.txid, r.seen, r.at, r.stays) for r in rested)
             for row in rows:
                 db.execute(
                     "INSERT INTO stands (app_id, path, line, txid, seen, at, rests) VALUES (?, ?, ?, ?, ?, ?, ?)", row
@@ -48,5 +48,5 @@ class Stands:
 # Private
 
 
-def _rested(path: str, line: int, txid: int, seen: str, at: float, rests: int) -> Rested:
-    return Rested(Stand(path, line, txid), seen, at, rests)
+def _rested(path: str, line: int, txid: int, seen: str, at: float, stays: int) -> Rested:
+    return Rested(Stand(path, line, txid), seen, at, stays)

@@ -62,6 +62,7 @@ class Replicas:
         self.library = open_library(database)
         self.target = Target(TargetKind.FILE, root / "replica")
         self.slots = asyncio.Semaphore(4)
+        self.days = 30.0
         self.replication = self.another()
 
     def another(self) -> Replication:
@@ -78,6 +79,7 @@ class Replicas:
             lambda app_id, line: self.target.replica_url(layout.line(app_id, 1, line)),
             1,
             self.slots,
+            self.days,
             boot_id(),
         )
 

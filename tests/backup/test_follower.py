@@ -9,6 +9,7 @@ import pytest
 
 from steadyd.backup.stream import Health
 from steadyd.backup.wire import Refused
+from steadyd.errors import SteadyError
 from tests.backup.replicas import Replicas, opened, replicas, write
 from tests.runner.conftest import root, run, until
 
@@ -123,5 +124,42 @@ def test_so_many_syncs_are_under_way_at_once(root: Path) -> None:
             for _ in range(4):
                 slots.release()
             assert len(await waiting) == 6
+
+    run(body())
+
+
+def test_one_with_too_many_files_stays_until_they_will_have_been_merged(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steadyd.backup.follower.stay_seconds", lambda files, stays, now: 0.5 if files > 2 else 0.0)
+
+    async def body() -> None:
+        async with replicas(root) as here:
+            app_id, folder = await here.app()
+            follower = here.replication.follower(app_id)
+            for rows in (1, 2, 3):
+                write(folder / "a.db")
+                await follower.look()
+                seconds = await follower.rest(lambda: True)
+                assert seconds == (0.5 if rows == 3 else 0.0)
+            assert len(await here.litestream.wire.registered()) == 1
+            assert not follower.settled
+            assert await follower.rest(lambda: True) == 0.0
+            assert follower.settled
+            [rested] = await here.library.stands.of(app_id)
+            assert rested.stays == 1
+
+    run(body())
+
+
+def test_once_given_up_nothing_is_replicated_any_more(root: Path) -> None:
+    async def body() -> None:
+        async with replicas(root) as here:
+            app_id, folder = await here.app()
+            write(folder / "a.db")
+            here.replication.abandon("Another host has taken over.")
+            with pytest.raises(SteadyError, match="taken over"):
+                await here.replication.sync(app_id, 1.0)
+            assert here.ltx(app_id) == []
 
     run(body())

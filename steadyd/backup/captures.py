@@ -185,7 +185,7 @@ class Captures:
     async def _capture_by_id(self, app_id: str) -> None:
         try:
             app = await self._ground.apps.by_id(app_id)
-            if app is not None:
+            if app is not None and await asyncio.to_thread(self._ground.place(app).app.is_dir):
                 await self.capture(app)
             self.troubles.pop(app_id, None)
         except SteadyError as error:

@@ -254,8 +254,8 @@ class Chain:
 
 
 def line_key(line: Line) -> str:
-    """Where a line lies in the object store."""
-    return layout.line(line.app_id, line.epoch, line.id)
+    """Where a line lies in the object store: one of no app is the host's own."""
+    return layout.steady(line.epoch) if not line.app_id else layout.line(line.app_id, line.epoch, line.id)
 
 
 # Private

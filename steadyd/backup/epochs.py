@@ -79,6 +79,9 @@ class Epochs:
         self._objects = objects
         self._host = host
 
+    def is_ours(self, epoch: Epoch) -> bool:
+        return epoch.host == self._host
+
     async def newest(self) -> Epoch | None:
         """The target's newest epoch; None if it has none.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from steadyd.records.absences import Absences
 from steadyd.records.accounts import Accounts
 from steadyd.records.apps import Apps
 from steadyd.records.blanks import Blanks
@@ -52,6 +53,7 @@ class Library:
     points: Points
     epochs: Epochs
     drills: Drills
+    absences: Absences
     captures: Captures
     contents: Contents
     statements: Statements
@@ -80,6 +82,7 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         captures=Captures(database),
         contents=Contents(database),
         epochs=Epochs(database),
+        absences=Absences(database),
         statements=Statements(database),
         stands=Stands(database),
     )

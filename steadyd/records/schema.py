@@ -267,6 +267,13 @@ STEADY = (
     ALTER TABLE drills ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE drills ADD COLUMN stands TEXT NOT NULL DEFAULT '[]';
     """,
+    # Apps of a recovered host whose data is not on it yet.
+    """
+    CREATE TABLE absences (
+        app_id TEXT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE, at REAL NOT NULL, here INTEGER NOT NULL,
+        problem TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 TELEMETRY = (

@@ -72,6 +72,8 @@ class Fleet:
         """Told the id of an app that is given up."""
         self.prepare: Callable[[str], Awaitable[Plan]] = ground.prepare
         """What goes before an app's first start."""
+        self.present: Callable[[str], Awaitable[None]] = _present
+        """What goes before any operation on an app: its data is on this host."""
         self.keeper: Keeper = NoKeeper()
         """Whoever keeps what apps write. Assigned before any app is known."""
         self._runtimes: dict[str, AppRuntime] = {}
@@ -171,6 +173,7 @@ class Fleet:
         runtime = self._runtimes.get(app.id)
         if runtime is None:
             raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+        await self.present(app.id)
         async with runtime.operation:
             if runtime.closed:
                 raise SteadyError("not_found", f"“{app.name}” does not exist any more.")
@@ -239,6 +242,10 @@ class Fleet:
         self._notes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.warning("an event was not recorded: %s", error)
+
+
+async def _present(app_id: str) -> None:
+    """It always was."""
 
 
 def _short(death: Death) -> dict[str, Any]:

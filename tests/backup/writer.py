@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steadyd.backup import layout
+from steadyd.backup.chain import line_key
 from steadyd.backup.target import Target, TargetKind
 from steadyd.moment import Line
 from steadyd.runner.engine import find_litestream
@@ -57,7 +57,7 @@ class Writer:
     @property
     def objects(self) -> Path:
         """The folder of the line."""
-        return self.target.path / layout.line(self.line.app_id, self.line.epoch, self.line.id)
+        return self.target.path / line_key(self.line)
 
     @property
     def database(self) -> Path:
@@ -70,7 +70,7 @@ class Writer:
         self.connection.execute("CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, at REAL, filling BLOB)")
 
     def register(self) -> None:
-        key = layout.line(self.line.app_id, self.line.epoch, self.line.id)
+        key = line_key(self.line)
         self._call("/register", path=str(self.database), replica_url=self.target.replica_url(key))
 
     def write(self, rows: int = 1, filling: int = 400) -> Written:

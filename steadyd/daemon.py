@@ -21,6 +21,7 @@ from steadyd import hostdisk
 from steadyd.backup.arrival import Arrival, arrive
 from steadyd.backup.epochs import Epochs, farewell
 from steadyd.backup.litestream import Means
+from steadyd.backup.recovery import recover
 from steadyd.backup.room import Backups, Replica, Whither, open_backups, open_replica, settle
 from steadyd.backup.target import parse_target
 from steadyd.config import Address, Config
@@ -114,12 +115,12 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
     """Everything, from the store to the open listener, and back in reverse order."""
     async with contextlib.AsyncExitStack() as stack:
         arrival = await arrive(parse_target(config.replica_url, config.replica_credentials), config.data)
-        library = await _library(stack, config, arrival.epochs)
-        operator = await library.people.operator(time.time())
         built = engine.prepare(config.data / "engine")
         launcher, spawn = await _launcher(stack)
         problem = await sandbox_problem(config, Tools(built, True, spawn))
         sandboxed = not problem
+        library = await _library(stack, config, arrival, Tools(built, sandboxed, spawn))
+        operator = await library.people.operator(time.time())
         config = replace(config, guests=False, signup="closed") if problem else config
 
         logs = _logs(stack, config)
@@ -174,12 +175,15 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
 # Private
 
 
-async def _library(stack: contextlib.AsyncExitStack, config: Config, epochs: Epochs) -> Library:
-    """The records, once it is known which epoch is ours. A rotation of the variables' key that was interrupted ends
-    here; where the key is missing that is said, and everything else goes on."""
+async def _library(stack: contextlib.AsyncExitStack, config: Config, arrival: Arrival, tools: Tools) -> Library:
+    """The records, from the backup target where they are lost, once it is known which epoch is ours. A rotation of the
+    variables' key that was interrupted ends here; where the key is missing that is said, and everything else goes on.
+    """
+    if (recovered := await recover(arrival, config.database, tools)) is not None:
+        print(recovered, flush=True)
     database = stack.enter_context(contextlib.closing(Database(config.database, STEADY)))
     library = open_library(database, config.policy, config.terms)
-    await epochs.settle(library.epochs, time.time())
+    await arrival.epochs.settle(library.epochs, time.time())
     await library.environment.settle()
     if locked := await library.environment.locked():
         logger.warning("%d apps cannot start: the key of their variables is not in %s", len(locked), KEY_FILE)

@@ -21,6 +21,7 @@ from steadyd.cli.login import login, logout, whoami
 from steadyd.cli.notify import notify
 from steadyd.cli.operations import operations
 from steadyd.cli.pull import pull
+from steadyd.cli.recover import recover
 from steadyd.cli.repl import repl
 from steadyd.cli.restore import restore
 from steadyd.cli.run import run
@@ -33,7 +34,7 @@ from steadyd.cli.users import resume, suspend, users
 from steadyd.cli.verb import config_option
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Run apps": (run, serve, deploy, pull),
+    "Run apps": (run, serve, recover, deploy, pull),
     "Look": (apps, top, show, logs, requests, versions, diff, operations, open_app),
     "Change": (
         *(start, stop, restart, rollback, fork, rename, claim, settings, env, crons, notify),

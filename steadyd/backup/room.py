@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from steadyd.backup import exchange, layout, litestream, registrar
+from steadyd.backup.absence import Absent
 from steadyd.backup.aims import Aims
 from steadyd.backup.chain import Chain
 from steadyd.backup.changed import Changed
@@ -92,6 +93,7 @@ class Backups:
     restores: Restores
     reports: Reports
     changed: Changed
+    absent: Absent
 
 
 def make_replica(ground: Ground, whither: Whither, apart: Litestream) -> Replica:
@@ -146,20 +148,25 @@ def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: 
     reports = Reports(library, replica.replication, replica.files, chain, NoProofs(), replica.objects.tally)
     past = Past(fleet.ground, aims.at, data)
     changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller))
-    return Backups(replica, keeping, pins, aims, data, restores, reports, changed)
+    absent = Absent(fleet.ground, chain, data, replica.files.contents, fleet.note)
+    return Backups(replica, keeping, pins, aims, data, restores, reports, changed, absent)
 
 
 @asynccontextmanager
 async def open_backups(replica: Replica, workshop: Workshop, tools: Tools) -> AsyncIterator[Backups]:
     """What brings back, until the end of the block. From now on the fleet tells its keeper what becomes of its apps;
-    none is known yet. What was replicated by an earlier daemon is looked at once."""
+    none is known yet. What was replicated by an earlier daemon is looked at once, and apps of a recovered host are
+    brought before anything begins with them."""
     fleet = workshop.fleet
     backups = make_backups(replica, keeper(replica, fleet), workshop, tools)
-    fleet.keeper = backups.keeping
-    work = (backups.pins.run, partial(replica.replication.start, fleet.ground.library.apps))
+    fleet.keeper, absent = backups.keeping, backups.absent
+    fleet.prepare, fleet.present = absent.preparing(fleet.prepare), absent.bring
+    await absent.load()
+    work = (backups.pins.run, partial(replica.replication.start, fleet.ground.library.apps), absent.run)
     async with _running(*(() if replica.whither.superseded else work)):
         yield backups
         backups.keeping.close()
+    await absent.close()
 
 
 def keeper(replica: Replica, fleet: Fleet) -> Keeping:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import time
@@ -34,6 +35,8 @@ class SteadyReplica:
         self._database = database
         self.litestream = litestream
         self._url = url
+        self._line = hashlib.sha256(url.encode()).hexdigest()
+        """What the folder beside it is marked with: short, whatever the address is."""
         self._aside = aside
         self._lock = asyncio.Lock()
 
@@ -107,7 +110,7 @@ class SteadyReplica:
         self._aside.mkdir(mode=0o700, exist_ok=True)
         aside = self._aside / os.urandom(8).hex()
         try:
-            if said := metafolder.settle(self._database.parent, self._database.name, self._url, aside):
+            if said := metafolder.settle(self._database.parent, self._database.name, self._line, aside):
                 raise Refused(said)
         except OSError as error:
             raise Refused(error.strerror or str(error)) from error

@@ -40,6 +40,8 @@ class Host(schema.Strict):
     missing: list[str]
     superseded: str | None
     """Why nothing runs here any more: another host recovered this one's data."""
+    absent: int
+    """Apps of a recovered host whose data is not here yet."""
     locked: list[str]
     """Apps that cannot start, because the key of their variables is not here."""
     targets: dict[str, list[str]]
@@ -85,6 +87,7 @@ async def host(call: Call) -> Response:
                 load_average=[round(load, 2) for load in os.getloadavg()],
                 guests=rooms.guests,
                 missing=rooms.lacking(),
+                absent=rooms.backups.absent.count,
                 superseded=gone.message if (gone := rooms.superseded()) else None,
                 locked=[app.name for app in apps if app.id in locked],
                 targets={app.name: list(map(str, targets[app.id])) for app in apps if app.id in targets},

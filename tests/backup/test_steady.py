@@ -21,6 +21,8 @@ from tests.backup.replicas import enclosure, running
 from tests.runner.conftest import needs_root, root, run, until
 
 __all__ = ["root"]
+FAR = "far-" * 30
+"""An address may be longer than any mark."""
 
 
 @asynccontextmanager
@@ -33,7 +35,7 @@ async def followed(root: Path, epoch: int = 1) -> AsyncIterator[tuple[SteadyRepl
     enclosed = enclosure(root, name="steady", folder=data, linkless=False, hidden=hidden, masked=masked)
     with closing(Database(data / "steady.db", STEADY)) as database:
         async with running(enclosed) as litestream:
-            url = f"file://{root}/replica/steady/{epoch:08d}"
+            url = f"file://{root}/replica/{FAR}/steady/{epoch:08d}"
             replica = SteadyReplica(data / "steady.db", litestream, url, root / "aside")
             task = asyncio.create_task(replica.run())
             yield replica, database
@@ -44,7 +46,7 @@ async def followed(root: Path, epoch: int = 1) -> AsyncIterator[tuple[SteadyRepl
 
 
 def ltx(root: Path, epoch: int = 1) -> int:
-    return len(list((root / "replica" / "steady" / f"{epoch:08d}" / "ltx" / "0").glob("*.ltx")))
+    return len(list((root / "replica" / FAR / "steady" / f"{epoch:08d}" / "ltx" / "0").glob("*.ltx")))
 
 
 def is_fine(replica: SteadyReplica) -> bool:
@@ -68,6 +70,7 @@ def test_the_records_are_replicated_from_the_start_to_the_end(root: Path) -> Non
             before = ltx(root)
             await People(database).add_login_link(await People(database).operator(1.0), 3.0)
         assert ltx(root) > before
+        assert list((root / "aside").glob("*")) == []
 
     run(body())
 
@@ -78,7 +81,7 @@ def test_another_epoch_begins_another_line(root: Path) -> None:
             async with followed(root, epoch) as (replica, _):
                 await until(partial(is_fine, replica))
         assert ltx(root, 1) > 0
-        assert (root / "replica/steady/00000002/ltx/0/0000000000000001-0000000000000001.ltx").exists()
+        assert (root / f"replica/{FAR}/steady/00000002/ltx/0/0000000000000001-0000000000000001.ltx").exists()
 
     run(body())
 

@@ -95,7 +95,12 @@ class Ledger:
         assert (await self._api("stop", {})).status_code == 200
 
     async def point(self, number: int) -> None:
-        assert (await self._api("backups", {"note": str(number)})).status_code == 201
+        """Where Litestream was just killed, there is none until it is back, and that is said."""
+        deadline = time.monotonic() + 20.0
+        while (answer := await self._api("backups", {"note": str(number)})).status_code != 201:
+            assert answer.json()["error"]["code"] == "replica_away", answer.text
+            assert time.monotonic() < deadline, answer.text
+            await asyncio.sleep(0.1)
 
     async def rest(self, number: int) -> None:
         """Nobody writes for a moment: the app is frozen."""

@@ -213,3 +213,34 @@ def _look(daemon: Dying, work: Work, hits: int) -> int:
     assert answer["hits"] == hits + 1
     assert answer["word"] == ("one" if now["version"] == 1 else "two")
     return hits + 1
+
+
+@pytest.mark.slow
+def test_a_restore_is_done_or_not_and_loses_nothing(daemon: Dying) -> None:
+    """With two rows live and a restore point of one; each row that was there stays reachable, whenever it dies."""
+    create(daemon)
+    daemon.ask("hello", method="POST")
+    point = post("backups", {"note": "one row"})(daemon).json()["point"]["id"]
+
+    def pinned() -> bool:
+        points = daemon.api("GET", "/apps/hello/backups").json()["points"]
+        return all(one["state"] == "pinned" for one in points)
+
+    until(pinned, 20.0)
+    for entry in range(2, ENTRIES_MAX):
+        while (hits := daemon.ask("hello").json()["hits"]) < 2:
+            daemon.ask("hello", method="POST")
+        assert hits == 2
+        answer = daemon.doomed(entry, post("restore", {"point": point}))
+        if answer is not None:
+            assert answer.status_code == 201, answer.text
+            break
+        done = newest(daemon)
+        assert done["status"] in ("done", "undone"), done
+        assert daemon.ask("hello").json()["hits"] == (1 if done["status"] == "done" else 2)
+        assert not list((daemon.data / "apps").glob("*/exchange.json"))
+        until(pinned, 20.0)
+    assert entry > 5
+    undo = answer.json()["undo"] if answer is not None else 0
+    assert post("restore", {"point": undo})(daemon).status_code == 201
+    assert daemon.ask("hello").json()["hits"] == 2

@@ -204,8 +204,9 @@ async def _launcher(stack: contextlib.AsyncExitStack) -> tuple[Launcher | None, 
 async def _recovered(stack: contextlib.AsyncExitStack, replica: Replica, workshop: Workshop, tools: Tools) -> Backups:
     """What an earlier daemon left half done is settled, the data of apps before the operations on them."""
     await settle(workshop.fleet.ground)
+    backups = await stack.enter_async_context(open_backups(replica, workshop, tools))
     await workshop.recover()
-    return await stack.enter_async_context(open_backups(replica, workshop, tools))
+    return backups
 
 
 def _logs(stack: contextlib.AsyncExitStack, config: Config) -> Logs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from steadyd.backup.durability import Barriers
@@ -61,6 +61,8 @@ class Keeping:
         """None where no answer waits for a replica."""
         self.on_point: Callable[[], None] = lambda: None
         """Called when there is a new restore point to pin."""
+        self.on_gone: Callable[[str], Awaitable[None]] = _nothing_is_left
+        """Called when an app goes, before its row and its folder do."""
 
     def turned(self, app_id: str, state: AppState) -> None:
         self._stands.turned(app_id, state)
@@ -86,6 +88,9 @@ class Keeping:
         """The daemon stops: no answer waits any more."""
         if self._barriers is not None:
             self._barriers.close()
+
+    async def forget(self, app_id: str) -> None:
+        await self.on_gone(app_id)
 
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. What keeps it may be away: then an app goes on without a
@@ -113,3 +118,7 @@ class Keeping:
     async def _mark(self, app: App) -> Mark:
         stands, now = await self._stands.stand(app.id), time.time()
         return Mark(now, stands, *await self._files.touch_up(app, TOUCH_UP_SECONDS_MAX))
+
+
+async def _nothing_is_left(app_id: str) -> None:
+    pass

@@ -26,6 +26,7 @@ from steadyd.backup.litestream import Litestream
 from steadyd.backup.objects import Objects
 from steadyd.backup.past import Past
 from steadyd.backup.pins import Keep, Pins
+from steadyd.backup.remains import Remains
 from steadyd.backup.replication import SYNCS_AT_ONCE_MAX, Replication, boot_id
 from steadyd.backup.report import NoProofs, Reports
 from steadyd.backup.restore import Restores
@@ -94,6 +95,7 @@ class Backups:
     reports: Reports
     changed: Changed
     absent: Absent
+    remains: Remains
 
 
 def make_replica(ground: Ground, whither: Whither, apart: Litestream) -> Replica:
@@ -142,6 +144,8 @@ def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: 
     keep = Keep(whither.days * DAY_SECONDS, whither.points)
     pins = Pins(chain, replica.objects, library.lines, library.points, keep, fleet.note)
     keeping.on_point = pins.pointed
+    remains = Remains(library.remains, replica.objects, replica.replication)
+    keeping.on_gone = remains.leave
     data = Data(chain, replica.files.captures)
     aims = Aims(library.lines, library.points, library.journal, chain, library.captures)
     restores = Restores(workshop.controller, data, replica.replication)
@@ -149,7 +153,7 @@ def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: 
     past = Past(fleet.ground, aims.at, data)
     changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller))
     absent = Absent(fleet.ground, chain, data, replica.files.contents, fleet.note)
-    return Backups(replica, keeping, pins, aims, data, restores, reports, changed, absent)
+    return Backups(replica, keeping, pins, aims, data, restores, reports, changed, absent, remains)
 
 
 @asynccontextmanager
@@ -162,7 +166,8 @@ async def open_backups(replica: Replica, workshop: Workshop, tools: Tools) -> As
     fleet.keeper, absent = backups.keeping, backups.absent
     fleet.prepare, fleet.present = absent.preparing(fleet.prepare), absent.bring
     await absent.load()
-    work = (backups.pins.run, partial(replica.replication.start, fleet.ground.library.apps), absent.run)
+    started = partial(replica.replication.start, fleet.ground.library.apps)
+    work = (backups.pins.run, started, absent.run, backups.remains.run)
     async with _running(*(() if replica.whither.superseded else work)):
         yield backups
         backups.keeping.close()

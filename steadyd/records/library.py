@@ -20,6 +20,7 @@ from steadyd.records.lines import Lines
 from steadyd.records.names import Names
 from steadyd.records.people import People
 from steadyd.records.points import Points
+from steadyd.records.remains import Remains
 from steadyd.records.stands import Stands
 from steadyd.records.statements import Statements
 from steadyd.records.targets import Targets
@@ -51,6 +52,7 @@ class Library:
     engines: Engines
     lines: Lines
     points: Points
+    remains: Remains
     epochs: Epochs
     drills: Drills
     absences: Absences
@@ -78,6 +80,7 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         engines=Engines(database),
         lines=Lines(database),
         points=Points(database),
+        remains=Remains(database),
         drills=Drills(database),
         captures=Captures(database),
         contents=Contents(database),

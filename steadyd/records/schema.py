@@ -274,6 +274,10 @@ STEADY = (
         problem TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    # No reference: the app is gone.
+    """
+    CREATE TABLE remains (app_id TEXT PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )
 
 TELEMETRY = (

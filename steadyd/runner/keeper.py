@@ -34,6 +34,9 @@ class Keeper(Protocol):
         """Return when what an app wrote by now, and what is recorded of it, is kept elsewhere too: asked of apps whose
         answers wait for that. Raises SteadyError `not_replicated`."""
 
+    async def forget(self, app_id: str) -> None:
+        """The app goes for good: nothing of it is to stay elsewhere either. Its row and its folder go next."""
+
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. Called while nothing of it runs and requests wait at its
         gate, so it must be quick: nothing waits for an object store here. None where nothing is kept."""
@@ -87,6 +90,9 @@ class NoKeeper:
         return None
 
     async def settle(self, app_id: str) -> None:
+        pass
+
+    async def forget(self, app_id: str) -> None:
         pass
 
     async def mark(self, app: App) -> Mark | None:

@@ -53,6 +53,7 @@ class Removal:
         await self._fleet.remove(app.id)
         await self._ground.logs.flush()  # its last lines, or they would come while the folder goes
         await asyncio.to_thread(self._ground.forget, app.id)
+        await self._fleet.keeper.forget(app.id)
         await self._ground.trash.throw(self._ground.place(app).root)
         await self._ground.apps.remove(app.id, time.time())
 

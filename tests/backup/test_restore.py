@@ -52,6 +52,9 @@ class Shelf(NoKeeper):
     def turned(self, app_id: str, state: AppState) -> None:
         pass
 
+    async def forget(self, app_id: str) -> None:
+        pass
+
     def pointed(self) -> None:
         pass
 

@@ -202,6 +202,9 @@ class Watcher(NoKeeper):
     def turned(self, app_id: str, state: AppState) -> None:
         self.turns.append(state)
 
+    async def forget(self, app_id: str) -> None:
+        pass
+
     def pointed(self) -> None:
         pass
 

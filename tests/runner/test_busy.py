@@ -135,3 +135,23 @@ def test_one_in_the_repl_waits_too(root: Path, bun: Engine) -> None:
             assert wrote[1:] == ("value", "1")
 
     run(body())
+
+
+@pytest.mark.parametrize("ending", ["", "process.exit(0)", "process.on('exit', () => first.run(ADD)); process.exit(0)"])
+@pytest.mark.parametrize("made", ["new Database('data.sqlite')", "new DatabaseSync('data.sqlite')"])
+def test_the_log_stays_when_an_app_ends_by_itself(tmp_path: Path, made: str, ending: str) -> None:
+    """Whoever replicates a database has it open and reads its log. Bun empties that at its own end, at any price."""
+    source = (
+        'import { Database } from "bun:sqlite"; import { DatabaseSync } from "node:sqlite";'
+        f"const ADD = 'INSERT INTO t VALUES (1)'; const first = {made}; first.run ??= first.exec;"
+        f"first.run(ADD); {ending}"
+    )
+    (tmp_path / "index.ts").write_text(source)
+    table(tmp_path / "data.sqlite")
+    with closing(sqlite3.connect(tmp_path / "data.sqlite")) as replicator:
+        replicator.execute("SELECT * FROM t").fetchall()
+        preload = Path("steadyd/runner/harness/sqlite.ts").resolve()
+        command = [str(find_bun()), "--no-install", "--preload", str(preload), "index.ts"]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=20)
+        assert (tmp_path / "data.sqlite-wal").stat().st_size > 0
+        assert len(replicator.execute("SELECT * FROM t").fetchall()) == 1 + ("first.run(ADD))" in ending)

@@ -316,6 +316,9 @@ def test_a_running_app_goes_on(root: Path, bun: Engine, sandboxed: bool) -> None
             found = await play.room.changes(play.app, "data.sqlite", before)
             assert [(table.inserted, table.deleted) for table in found.tables] == [(1, 1)]
             assert (await play.back(before, "visits")).inserted == 1
+            assert play.live.with_name("data.sqlite-wal").stat().st_size, (
+                "whoever replicates it reads what was written there"
+            )
             assert await here.ask("/", "POST") == "1 3"
 
     run(body())

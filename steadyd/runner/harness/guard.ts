@@ -158,6 +158,7 @@ function open(path: string, how: object, allowed: Set<number>, past: string): Da
   const options = { allowExtension: false, defensive: true, ...how };
   const limits = { length: VALUE_BYTES_MAX, attach: past ? 1 : 0 };
   const database = new DatabaseSync(path, { ...options, limits } as any);
+  process.on("exit", () => database.close()); // else Bun empties the log, from which whoever replicates the file reads
   database.exec(`PRAGMA hard_heap_limit = ${HEAP_BYTES_MAX}`);
   database.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0");
   if (past) database.prepare("ATTACH ? AS past").run(still(past));

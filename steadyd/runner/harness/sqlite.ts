@@ -1,6 +1,9 @@
 // Imported by the harness and by the REPL: every SQLite database that the app opens waits for a lock, unless the app says
 // otherwise. Bun's default is to fail at once, and whoever replicates the database takes its write lock for moments.
 //
+// And every one is closed when the app ends by itself. Left open, Bun empties its log into the file at its end, whoever
+// else has it open, and then whoever replicates it misses what was written last.
+//
 // The classes are replaced in their modules before anybody has imported these: 0.6 ms, most of which an app that uses
 // SQLite would spend anyway. Child processes, and workers made by node:worker_threads, are as Bun makes them.
 
@@ -22,12 +25,39 @@ node.DatabaseSync = patient(node.DatabaseSync, (original, [path, options, ...res
 );
 if (node.default) node.default.DatabaseSync = node.DatabaseSync;
 
+const opened = new Set<WeakRef<any>>();
+const forgotten = new FinalizationRegistry((one: WeakRef<any>) => opened.delete(one));
+const exit = process.exit;
+last();
+process.on("beforeExit", last);
+process.exit = ((code?: number) => {
+  last();
+  return exit.call(process, code);
+}) as typeof exit;
+
+// After the app's own listeners, which may still write.
+function last(): void {
+  process.off("exit", close);
+  process.on("exit", close);
+}
+
+function close(): void {
+  for (const one of opened)
+    try {
+      one.deref()?.close();
+    } catch {} // it is closed already
+}
+
 // The class itself, but for how it is made: a subclass would not be what its own static methods return.
 function patient(original: any, make: (original: any, args: any[], target: any) => any): any {
   const proxy = new Proxy(original, {
     construct: function construct(_, args, target) {
       try {
-        return make(original, args, target === proxy ? original : target);
+        const database = make(original, args, target === proxy ? original : target);
+        const one = new WeakRef(database);
+        opened.add(one);
+        forgotten.register(database, one);
+        return database;
       } catch (error) {
         Error.captureStackTrace(error as Error, construct); // wrong arguments are the app's: its line is shown, not ours
         throw error;

@@ -202,8 +202,11 @@ class Contents:
     async def _put_captured(self, sha256: str) -> bool:
         if not await self.records.held([sha256], time.time(), time.time()):
             path = self.outbox.path(sha256)
-            await asyncio.to_thread(_synced, path)
-            await self._put(sha256, path, self.outbox.app_of(sha256))
+            try:
+                await asyncio.to_thread(_synced, path)
+                await self._put(sha256, path, self.outbox.app_of(sha256))
+            except FileNotFoundError:  # another batch was faster: at the end of the daemon there are two
+                return True
         await asyncio.to_thread(self.outbox.remove, sha256)
         return True
 

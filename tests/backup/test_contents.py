@@ -111,6 +111,21 @@ def test_what_the_store_does_not_take_waits_and_is_told(database: Database, tmp_
     with_room(database, tmp_path, body)
 
 
+def test_two_batches_at_once_do_no_harm(database: Database, tmp_path: Path) -> None:
+    """At the daemon's end one begins while another is under way."""
+
+    async def body(room: Room) -> None:
+        captured = [f"captured {number}".encode() for number in range(40)]
+        for content in captured:
+            room.outbox.put(content)
+        await asyncio.gather(*(room.contents.put_some() for _ in range(4)))
+        await room.all_put()
+        assert all(map(room.holds, captured))
+        assert room.outbox.waiting(9) == []
+
+    with_room(database, tmp_path, body)
+
+
 def test_it_goes_on_by_itself_when_the_store_is_back(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from typing import Protocol
 from steadyd.backup.chain import Timeline
 from steadyd.backup.replication import Database, Status
 from steadyd.backup.truth import Proof, Replica, Truth, truth
+from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.moment import Capture, Line, Point
 from steadyd.records.library import Library
 
 LINES_TOLD_MAX = 32
 """Of the newest, the moments of which are listed."""
+STORE_SECONDS_MAX = 5.0
+"""For the store to say which moments can be reached."""
 
 
 class Proofs(Protocol):
@@ -103,14 +107,18 @@ class Reports:
         return (await self._brief(app)).truth
 
     async def of(self, app: App) -> Report:
-        """All of it, with the moments that can be reached.
-
-        Raises:
-            SteadyError: `replica_away`.
-        """
+        """All of it, with the moments that can be reached: none are told where the store does not say them in time."""
         brief = await self._brief(app)
         lines = (await self._library.lines.of(app.id))[: -LINES_TOLD_MAX - 1 : -1]
-        timelines = [(line, await self._chain.timeline(line)) for line in lines]
+        timelines = list[tuple[Line, Timeline]]()
+        try:
+            async with asyncio.timeout(STORE_SECONDS_MAX):
+                timelines = [(line, await self._chain.timeline(line)) for line in lines]
+        except TimeoutError:
+            pass
+        except SteadyError as error:
+            if error.code != "replica_away":
+                raise
         return Report(
             brief.truth, brief.databases, brief.capture, brief.proof, brief.points, timelines,
             self._requests.today(app.id),

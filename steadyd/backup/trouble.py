@@ -12,6 +12,17 @@ from enum import Enum, auto
 from steadyd.errors import SteadyError
 
 CREDENTIALS = re.compile(r"AccessKey|Signature|Token|Unauthorized|Credential|\b40[13]\b")
+WORDS = (
+    ("dns error", "its name is not found"),
+    ("ConnectionReset|reset by peer", "it resets connections"),
+    ("kind: Connect", "no connection"),
+    ("timed out|TimedOut", "no answer in time"),
+    (
+        "IncompleteMessage|UnexpectedEof|BrokenPipe|[Bb]ody error|kind: (Body|Decode|Interrupted)",
+        "its answers end early",
+    ),
+)
+"""Of what the HTTP client says, where there was no whole answer."""
 REASON_CHARACTERS_MAX = 200
 
 
@@ -52,9 +63,8 @@ def reason(text: str) -> str:
         return code
     if status := _status(text):
         return {507: "507, the store is full", 503: "503, the store is busy"}.get(status, str(status))
-    words = (("dns error", "its name is not found"), ("Connect", "no connection"), ("timed out", "no answer in time"))
-    found_words = [said for word, said in words if word in text]
-    return found_words[0] if found_words else text.partition("\n")[0].partition(": ")[0][:REASON_CHARACTERS_MAX]
+    known = [said for word, said in WORDS if re.search(word, text)]
+    return known[0] if known else text.partition("\n")[0].partition(": ")[0][:REASON_CHARACTERS_MAX]
 
 
 def away(where: str, why: str) -> SteadyError:

@@ -217,8 +217,8 @@ def test_a_store_that_ignores_conditions_is_unfit(moto: ObjectStore, proxy: Faul
     ("fault", "said"),
     [
         (Fault.REFUSE, "no connection"),
-        (Fault.RESET, ""),
-        (Fault.CUT, ""),
+        (Fault.RESET, "it resets connections"),
+        (Fault.CUT, "its answers end early"),
         (Fault.HALF_OPEN, "no answer in 0.2 s"),
         (Fault.SLOW, "no answer in 0.2 s"),
         (Fault.BUSY, "SlowDown"),

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from steadyd.backup import report as module
 from steadyd.backup.chain import Timeline
 from steadyd.backup.ltx import Moment
 from steadyd.backup.replication import Database, Status
 from steadyd.backup.report import LINES_TOLD_MAX, Reports
 from steadyd.backup.stream import Health
 from steadyd.backup.truth import Proof, State
+from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.moment import Capture, Line
 from steadyd.records.library import open_library
@@ -78,5 +82,31 @@ def test_the_newest_lines_are_told(database: Store) -> None:
             await lines.open(app.id, "data.sqlite", epoch, float(epoch))
         told = (await reports.of(app)).timelines
         assert [line.epoch for line, _ in told] == list(range(LINES_TOLD_MAX + 2, 2, -1))
+
+    asyncio.run(body())
+
+
+def test_a_store_that_is_away_or_slow_keeps_nothing_else_from_being_told(
+    database: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STORE_SECONDS_MAX", 0.05)
+
+    class Away(Known):
+        async def timeline(self, line: Line) -> Timeline:
+            raise SteadyError("replica_away", "there is nobody")
+
+    class Slow(Known):
+        async def timeline(self, line: Line) -> Timeline:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    async def body() -> None:
+        for known in (Away("no space"), Slow("no space")):
+            reports, app = await scene(database, known)
+            await open_library(database).lines.open(app.id, "data.sqlite", 1, 1.0)
+            report = await reports.of(app)
+            assert report.timelines == []
+            assert (report.truth.state, report.databases[0].problem) == (State.FAILING, "no space")
+            await open_library(database).apps.remove(app.id, 0.0)
 
     asyncio.run(body())

@@ -3,6 +3,7 @@ after a crash goes on."""
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ export default {
 };
 """
 APPS = 8
+MANY = 200
 ROWS = 3
 
 
@@ -52,11 +54,11 @@ def served(store: ObjectStore, data: Path, prefix: str, *options: str) -> Daemon
     return Daemon(data, "--replica", store.url(prefix), *options, before=["env", *variables])
 
 
-def live(store: ObjectStore, data: Path, prefix: str) -> None:
+def live(store: ObjectStore, data: Path, prefix: str, apps: int = APPS) -> None:
     """A host with apps that have written something, which stops; then its disk is lost, but for the secrets' key."""
     daemon = served(store, data, prefix)
     try:
-        for number in range(APPS):
+        for number in range(apps):
             daemon.create(f"app-{number}", {"index.ts": APP})
             for row in range(ROWS):
                 daemon.ask(f"app-{number}", f"/{number}/{row}", "POST")
@@ -128,5 +130,30 @@ def test_without_the_secrets_key_apps_that_need_none_run(store: ObjectStore, dat
         shutil.copy(data.parent / "secrets.key", data / "secrets.key")
         daemon.start()
         assert answers(daemon, 0) == {"rows": ROWS, "note": f"/0/{ROWS - 1}", "secret": "hush"}
+    finally:
+        daemon.kill()
+
+
+@pytest.mark.soak
+def test_two_hundred_apps_come_back(store: ObjectStore, data: Path) -> None:
+    """The first one answers within two seconds of the daemon's start, and then each of them."""
+    live(store, data, "many", MANY)
+    began = time.monotonic()
+    daemon = served(store, data, "many", "--idle", "20s", "--freeze", "2s")
+    try:
+        ready = time.monotonic() - began
+        assert answers(daemon, MANY - 1)["rows"] == ROWS
+        first, slowest = time.monotonic() - began, 0.0
+        for number in random.sample(range(1, MANY), MANY - 1):
+            asked = time.monotonic()
+            assert answers(daemon, number) == {"rows": ROWS, "note": f"/{number}/{ROWS - 1}", "secret": ""}
+            slowest = max(slowest, time.monotonic() - asked)
+        answered = time.monotonic() - began
+        until_all_are_here(daemon)
+        print(
+            f"{MANY} apps: ready in {ready:.2f} s, first answer in {first:.2f} s, each answered in {answered:.0f} s "
+            f"(slowest {slowest:.2f} s), all here in {time.monotonic() - began:.0f} s"
+        )
+        assert first < 2.0
     finally:
         daemon.kill()

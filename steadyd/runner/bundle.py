@@ -70,6 +70,17 @@ def find_bundle(place: Place, version: Version, engine: Engine) -> Path | None:
     return path if (path / FILES[0]).exists() else None
 
 
+def share(place: Place, version: Version, other: Place, same: Version, engine: Engine) -> None:
+    """Let `same`, another app's version with the same files, have the bundle of `version`. Blocks."""
+    made, target = bundle_path(place, version, engine), bundle_path(other, same, engine)
+    if not made.is_dir() or target.is_dir():
+        return
+    target.parent.mkdir(mode=0o711, exist_ok=True)
+    target.mkdir(mode=0o755)
+    for name in os.listdir(made):  # root's own, which nobody changes
+        os.link(made / name, target / name, follow_symlinks=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a start would fail, and where. `line` and `column` count from 1; `specifier` is what could not be found."""

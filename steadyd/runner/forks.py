@@ -22,6 +22,7 @@ from steadyd.records.blanks import leaving
 from steadyd.records.crons import enabling, putting
 from steadyd.records.points import adding
 from steadyd.records.versions import went_live
+from steadyd.runner.bundle import share
 from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.copies import Copies, Snapshot
 from steadyd.runner.folder import Place, scratch_path
@@ -147,6 +148,8 @@ class Forks:
             draft = Draft(version.entry, origin, version.files, version.modules, *wishes)
             staged = await library.versions.add(made, by, draft, time.time())
             await self._ground.restore(made, staged)
+            places = (self._ground.place(turn.app), self._ground.place(made))
+            await asyncio.to_thread(share, places[0], version, places[1], staged, self._ground.starter.engine)
         with_it = await self._belongings(turn.app, version, past, by)
         now, folder = time.time(), self._ground.place(made).app
         stood = await asyncio.to_thread(lambda: positions(folder, databases(folder)))
@@ -158,6 +161,7 @@ class Forks:
             *with_it.writes(made, now),
             *_pointing(turn, version, made, mark),
         )
+        self._fleet.keeper.pointed()
         app = await self._ground.apps.by_id(made.id) or made
         return Forked(app, copied.at, (*with_it.notes(made.name), *_left(copied)))
 

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.served import Daemon, data_folder, remove
+from tests.served import Daemon, data_folder, remove, until
 
 APP = """
 import { Database } from "bun:sqlite";
@@ -204,6 +204,12 @@ def test_a_fork_under_writers_is_exactly_a_committed_prefix(daemons: tuple[Daemo
         assert writer.failures == []
     whole = [(client, n) for _, client, n in rows_of(folder_of(daemon, "busy"), "data.sqlite")]
     assert len(whole) == sum(writer.acknowledged for writer in writers), "neither lost nor doubled"
+
+    def pinned() -> bool:
+        points = daemon.api("GET", "/apps/busy/backups").json()["points"]
+        return [point["kind"] for point in points if point["state"] == "pinned"] == ["fork"] * len(bounds)
+
+    until(pinned, 20.0)
     for name, (before, after) in bounds.items():
         folder = folder_of(daemon, name)
         for path in DATABASES:

@@ -166,3 +166,26 @@ def test_a_damaged_database_arrives_as_it_is(root: Path, bun: Engine) -> None:
             assert (place.app / "bad.db").read_bytes() == (folder / "bad.db").read_bytes()
 
     run(body())
+
+
+HONO = 'import { Hono } from "hono";\nexport default new Hono().get("/", (c) => c.text("%s"));\n'
+
+
+@pytest.mark.network
+@pytest.mark.sandbox
+def test_dependencies_are_those_of_each_version_s_lock(root: Path, bun: Engine) -> None:
+    """The live version's are there at once, an older one's when somebody goes back to it."""
+
+    async def body() -> None:
+        async with two(root, bun, sandboxed=True) as (one, other):
+            await one.create({"index.ts": HONO % "one"})
+            await one.deploy({"index.ts": HONO % "two", "package.json": '{"dependencies": {"hono": "4.6.0"}}'})
+            file = await packed(one, data=False)
+            deployed = await arrive(other, file)
+            assert await other.ask(name="again") == "two"
+            was, now = await one.versions.all((await one.app()).id), await other.versions.all(deployed.app.id)
+            assert [version.modules for version in now] == [version.modules for version in was]
+            await other.deployer.rollback(await other.operator(), deployed.app, 1)
+            assert await other.ask(name="again") == "one"
+
+    run(body())

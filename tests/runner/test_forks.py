@@ -15,6 +15,7 @@ from steadyd.model import App, AppState, Cron, Kind, Principal
 from steadyd.moment import Mark, PointKind
 from steadyd.records.crons import putting
 from steadyd.records.points import Points
+from steadyd.runner.bundle import find_bundle
 from steadyd.runner.copies import Snapshot
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import Place
@@ -162,7 +163,12 @@ def test_an_earlier_moment_has_its_own_version(root: Path, bun: Engine) -> None:
 
 
 def test_the_moment_becomes_a_restore_point(root: Path, bun: Engine) -> None:
+    told: list[str] = []
+
     class Keeps(NoKeeper):
+        def pointed(self) -> None:
+            told.append("a point")
+
         async def mark(self, app: App) -> Mark | None:
             return Mark(5.0)
 
@@ -176,6 +182,7 @@ def test_the_moment_becomes_a_restore_point(root: Path, bun: Engine) -> None:
                 PointKind.FORK, 5.0, "Forked as branch.", 1,
             )  # fmt: skip
             assert await Points(here.database).of(forked.app.id) == []
+            assert told[-1:] == ["a point"]
 
     run(body())
 
@@ -194,5 +201,25 @@ def test_a_guest_s_room_counts(root: Path, bun: Engine) -> None:
                 await fork(here, by=guest)
             assert caught.value.code == "disk_full"
             assert [app.name for app in await here.apps.everything()] == ["hello"]
+
+    run(body())
+
+
+@pytest.mark.sandbox
+def test_bytecode_is_made_once(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun) as here:
+            await here.create({"index.ts": HELLO + f"export const much = {['x' * 100] * 1_000};\n"})
+            app = await here.app()
+            forked = await fork(here)
+            ground, found = here.fleet.ground, []
+            for each in (app, forked.app):
+                version = await here.versions.one(each.id, 1)
+                assert version is not None
+                found.append(find_bundle(ground.place(each), version, ground.starter.engine))
+            assert found[0] is not None
+            assert found[1] is not None
+            assert (found[0] / "index.js").stat().st_ino == (found[1] / "index.js").stat().st_ino
+            assert await here.ask(name="branch") == "hello"
 
     run(body())

@@ -10,7 +10,7 @@ from steadyd.model import App
 from steadyd.records.journal import Operation
 from steadyd.runner.ground import Ground
 from steadyd.runner.removal import PURGE, Removal
-from steadyd.runner.writing import SQL, interrupted
+from steadyd.runner.writing import SQL, UNSEEN_END, WRITE
 
 INTERRUPTED = SteadyError("shutting_down", "The daemon stopped while this ran. Nothing was changed.")
 
@@ -39,6 +39,7 @@ async def _settle(operation: Operation, apps: Mapping[str, App], ground: Ground,
         else:
             await ground.trash.throw(ground.place(app).scratch)
             await ground.versions.drop_never_live(app.id)
-    why = interrupted(operation.step) if operation.kind == SQL else INTERRUPTED
-    outcome, error = ("done", None) if operation.committed else ("undone", why.body()["error"])
+    outcome, error = ("done", None) if operation.committed else ("undone", INTERRUPTED.body()["error"])
+    if operation.kind == SQL and operation.step == WRITE and not operation.committed:
+        outcome, error = "failed", UNSEEN_END.body()["error"]
     await ground.journal.finish(operation.id, outcome, time.time(), None, error)

@@ -25,6 +25,10 @@ SQL = "sql"
 """The kind of operation that writes to a database."""
 POINT, WRITE = "point", "write"
 """Its steps."""
+UNSEEN_END = SteadyError(
+    "shutting_down", "The daemon stopped while this was written: it is in the database whole, or not at all."
+)
+"""Of one that a crash of the daemon ended: its child died with it, at a moment that nobody saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,3 @@ class Writing:
             if point is not None and UNSEEN not in error.details:
                 await self._controller.fleet.ground.library.points.forget(point.id)
             raise
-
-
-def interrupted(step: str) -> SteadyError:
-    """What is said of one that a crash of the daemon ended: its child died with it, at a moment that nobody saw."""
-    said = "The daemon stopped while this was written: it is in the database whole, or not at all."
-    return SteadyError("shutting_down", said if step == WRITE else "The daemon stopped before anything was written.")

@@ -9,7 +9,7 @@
 
 import type { DatabaseSync } from "node:sqlite";
 import { multiset } from "./differences.ts";
-import { openWriting, own, refusal, Refusal, transaction, writingError } from "./guard.ts";
+import { leave, openWriting, own, refusal, Refusal, transaction, writingError } from "./guard.ts";
 import { all, cell, differing, each, matching, nameable, paired, quoted, type Pair } from "./pairs.ts";
 import { given, type Value } from "./value.ts";
 
@@ -32,7 +32,7 @@ type Told = {
 };
 type Problem = { table: string; key: Key | null; message: string };
 
-console.log(JSON.stringify(answer(process.argv[2], JSON.parse(process.env.STEADY_BACK!))));
+leave(answer(process.argv[2], JSON.parse(process.env.STEADY_BACK!)));
 
 function answer(before: string, wish: Wish): object {
   try {

@@ -2,7 +2,7 @@
 // schema, no extension, no mapped memory, bounds on memory and on the size of a value, and an authoriser that passes what
 // is listed here and nothing else. Only our own scripts call it, in the app's sandbox and as the app.
 
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, constants as sqlite } from "node:sqlite";
 import { copyDatabase, isDatabase } from "./database.ts";
@@ -124,6 +124,20 @@ export function refusal(error: any): { code: string; message: string; details?: 
   if (code === NO_MEMORY) return { code: "sql_error", message: "It needs more memory than a query may have." };
   if (code === CANNOT_OPEN) return { code: "sql_error", message: "The database cannot be opened." };
   return { code: "sql_error", message: said };
+}
+
+// Print an answer, whole.
+export function say(value: object): void {
+  const bytes = Buffer.from(JSON.stringify(value) + "\n");
+  for (let sent = 0; sent < bytes.length; ) sent += writeSync(1, bytes, sent);
+}
+
+// The same, as the last thing that a process does which wrote. Bun truncates the log of each database that a process has open
+// when it ends by itself, and Litestream would take that for its own doing, and miss what was committed since it looked
+// last. One that is killed leaves the log to who opens it next.
+export function leave(value: object): void {
+  say(value);
+  process.kill(process.pid, "SIGKILL");
 }
 
 const ONLY_READS = "This only reads: SELECT, VALUES, WITH, EXPLAIN and the PRAGMAs that tell.";

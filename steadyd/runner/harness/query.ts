@@ -12,7 +12,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { isDatabase } from "./database.ts";
 import { edit } from "./edits.ts";
 import { take } from "./export.ts";
-import { Refusal, openReading, openWriting, refusal, transaction, writeVersion, writingError } from "./guard.ts";
+import { Refusal, leave, openReading, openWriting, refusal, say, transaction, writeVersion, writingError } from "./guard.ts";
 import { put } from "./import.ts";
 import { logOf } from "./readers.ts";
 import { page, reading } from "./rows.ts";
@@ -47,7 +47,14 @@ const TASKS: Record<string, (request: any) => object | Promise<object>> = {
   import: (wanted) => put(wanted, copies),
 };
 
-if (import.meta.main) console.log(JSON.stringify(await answer(JSON.parse(readFileSync(join(copies, "request.json"), "utf8")))));
+const WRITING = ["write", "edit", "import"];
+
+if (import.meta.main) {
+  const request = JSON.parse(readFileSync(join(copies, "request.json"), "utf8"));
+  const answered = await answer(request);
+  if (WRITING.includes(request.task)) leave(answered);
+  else say(answered);
+}
 
 async function answer({ task, ...request }: any): Promise<object> {
   const began = performance.now();
@@ -55,7 +62,7 @@ async function answer({ task, ...request }: any): Promise<object> {
     const made = await TASKS[task](request);
     return { ms: Math.round((performance.now() - began) * 1000) / 1000, ...made };
   } catch (error: any) {
-    return { error: refusal(["write", "edit", "import"].includes(task) ? writingError(error) : error) };
+    return { error: refusal(WRITING.includes(task) ? writingError(error) : error) };
   }
 }
 
@@ -82,7 +89,7 @@ function list(): object {
     }
   }
   // Said first as far as no database had to be opened for it: one that ends this process is still listed.
-  console.log(JSON.stringify({ databases, more, ms: 0 }));
+  say({ databases, more, ms: 0 });
   const end = performance.now() + LOOK_MS_MAX;
   for (const each of databases.slice(0, LOOKED_INTO_MAX)) if (performance.now() < end) Object.assign(each, lookInto(each));
   return { databases, more };

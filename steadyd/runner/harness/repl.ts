@@ -29,7 +29,7 @@ for (const event of ["uncaughtException", "unhandledRejection"])
 
 await say({ event: "ready" });
 for await (const { code } of entries()) await say(await evaluate(code));
-process.exit(); // the daemon has gone, or wants no more
+process.kill(process.pid, "SIGKILL"); // the daemon has gone, or wants no more; see `leave` in guard.ts why not by itself
 
 async function* entries(): AsyncGenerator<{ code: string }> {
   const decoder = new TextDecoder();

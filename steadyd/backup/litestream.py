@@ -43,9 +43,10 @@ from steadyd.runner.status import InfoReader
 from steadyd.runner.watch import Watch
 
 UP_SECONDS_MAX = 10.0
-HEALTH_SECONDS = 2.0
+HEALTH_SECONDS = 1.0
+HEALTH_ANSWER_SECONDS = 2.0
 HEALTH_MISSES_MAX = 2
-"""Calls in a row without an answer, each with its own deadline (`wire.CALL_SECONDS_MAX`): then it is ended."""
+"""Calls in a row without an answer: then it is ended."""
 BACKOFF_SECONDS = 0.1
 BACKOFF_SECONDS_MAX = 30.0
 """Before another start; doubled after each that did not last STEADY_SECONDS."""
@@ -250,7 +251,7 @@ class Litestream:
                 reason, self._ended_for = self._ended_for, ""
                 return reason or f"It ended with {process.ended.result()}. {self._words}".rstrip()
             try:
-                await self.wire.version()
+                await self.wire.version(HEALTH_ANSWER_SECONDS)
                 misses = 0
             except (Unanswered, Refused):
                 misses += 1

@@ -67,6 +67,19 @@ class Status:
     """False if its folder holds more than is looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Replication of all apps, and of the records. `problem` says why a Litestream does not run; "" where both do."""
+
+    version: str
+    problem: str
+    behind: int
+    failing: int
+    """Apps."""
+    records: Health
+    records_problem: str
+
+
 class Replication:
     """All apps. What it is told on the event loop (`turned`, `asked`) only sets timers."""
 
@@ -165,6 +178,16 @@ class Replication:
         lag = max((one.lag_seconds for one in told), default=0.0)
         said = sorted(told, key=lambda one: (WORST_FIRST.index(one.health), one.path))
         return Status(health if whole else worst([health, Health.FAILING]), lag, tuple(said), whole)
+
+    def whole(self) -> Whole:
+        """How replication is on this host."""
+        found = [self.status(app_id).health for app_id in self._followers]
+        own, records = self._means.litestream, self.records
+        told = [litestream.problem for litestream in (own, records.litestream if records else None) if litestream]
+        late = found.count(Health.BEHIND), sum(health in (Health.FAILING, Health.STALLED) for health in found)
+        stream = records.stream if records is not None else None
+        health = stream.health(time.monotonic()) if stream is not None else Health.UNKNOWN
+        return Whole(own.version, next(filter(None, told), ""), *late, health, stream.problem if stream else "")
 
     # The daemon's side
 

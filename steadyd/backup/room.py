@@ -107,7 +107,9 @@ def make_replica(ground: Ground, whither: Whither, apart: Litestream) -> Replica
         return whither.target.replica_url(layout.line(app_id, whither.epoch, line))
 
     slots, records = asyncio.Semaphore(SYNCS_AT_ONCE_MAX), (library.lines, library.stands)
-    means = registrar.Means(apart, *records, ground.trash, url, whither.epoch, slots, whither.days, boot_id())
+    means = registrar.Means(
+        apart, *records, ground.trash, url, whither.epoch, slots, whither.days, objects.tally.add, boot_id()
+    )
     replication = Replication(means, lambda app_id: Place(ground.folder / app_id, None))
     return Replica(whither, objects, replication, files)
 

@@ -61,6 +61,9 @@ class Stream:
     """Number of the last call for a sync."""
     covered: int = 0
     """The last call before which the last good sync began."""
+    counted_at: float = 0.0
+    asked_for: int = 0
+    """Up to when, and to which transaction, requests to the store were counted."""
     stays: int = 0
     """How often it stayed registered although its app rested (`ticks`)."""
     waiting_files: int = 0

@@ -44,9 +44,9 @@ class Wire:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
 
-    async def version(self) -> str:
+    async def version(self, seconds: float = CALL_SECONDS_MAX) -> str:
         """Which Litestream answers there."""
-        said = await self._call("GET", "/info", None, CALL_SECONDS_MAX)
+        said = await self._call("GET", "/info", None, seconds)
         return str(said.get("version", ""))
 
     async def register(self, path: str, url: str) -> None:

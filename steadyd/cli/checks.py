@@ -38,6 +38,7 @@ def examine(data: Path, listen: Address) -> list[Finding]:
         ("open targets", lambda: open_targets(data)),
         ("secrets.key", lambda: secrets_key(data)),
         ("epoch", lambda: epoch(data)),
+        ("backups", lambda: backups(data)),
     ]
     findings = []
     for name, check in checks:
@@ -170,6 +171,22 @@ def epoch(data: Path) -> Finding:
     if superseded:
         return Finding("epoch", "problem", superseded, "stop this daemon", required=True)
     return Finding("epoch", "ok", "no other host has recovered this one's data")
+
+
+def backups(data: Path) -> Finding:
+    """Whether what apps write is on its way to the backup target, as the daemon says that uses this folder."""
+    try:
+        told = _host(data)["backup"]
+    except (Failure, KeyError, TypeError):
+        return Finding("backups", "ok", "no daemon answers: nothing is written here either")
+    late = [f"{told[word]} apps {word}" for word in ("behind", "failing") if told[word]]
+    late += [] if told["records"] == "ok" else [f"the records: {told['records_problem'] or told['records']}"]
+    if told["problem"]:
+        return Finding("backups", "problem", f"Litestream does not run: {told['problem']}", "see the daemon's log")
+    if late:
+        fix = "the page of each app says why; the daemon's log says what the store answers"
+        return Finding("backups", "problem", f"to {told['target']}: {', '.join(late)}", fix)
+    return Finding("backups", "ok", f"Litestream {told['litestream']} to {told['target']}, nothing is behind")
 
 
 # Private

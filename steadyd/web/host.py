@@ -10,11 +10,13 @@ from starlette.responses import Response
 
 from steadyd import __version__
 from steadyd.backup.epochs import farewell
+from steadyd.backup.stream import Health as ReplicaHealth
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.rooms import Rooms
 
 
 class DomainQuery(schema.Strict):
@@ -46,6 +48,20 @@ class Host(schema.Strict):
     """Apps that cannot start, because the key of their variables is not here."""
     targets: dict[str, list[str]]
     """App's name → what the operator opened to it."""
+    backup: HostBackup
+
+
+class HostBackup(schema.Strict):
+    """Where backups go, and how that goes: `litestream` is the version that runs, `problem` why none does. `behind` and
+    `failing` count apps; `records` is the state of the replica of all records, and `records_problem` why it fails."""
+
+    target: str
+    litestream: str
+    problem: str
+    behind: int
+    failing: int
+    records: ReplicaHealth
+    records_problem: str
 
 
 class HostAnswer(schema.Strict):
@@ -90,9 +106,24 @@ async def host(call: Call) -> Response:
                 absent=rooms.backups.absent.count,
                 superseded=gone.message if (gone := rooms.superseded()) else None,
                 locked=[app.name for app in apps if app.id in locked],
+                backup=_backup(rooms),
                 targets={app.name: list(map(str, targets[app.id])) for app in apps if app.id in targets},
             )
         )
+    )
+
+
+def _backup(rooms: Rooms) -> HostBackup:
+    replica = rooms.backups.replica
+    whole = replica.replication.whole()
+    return HostBackup(
+        target=str(replica.whither.target),
+        litestream=whole.version,
+        problem=whole.problem,
+        behind=whole.behind,
+        failing=whole.failing,
+        records=whole.records,
+        records_problem=whole.records_problem,
     )
 
 

@@ -33,6 +33,16 @@ FAMILIES = (
     ("steadyd_app_memory_bytes", "gauge", "Memory of the running instance, at most seconds old."),
     ("steadyd_app_memory_limit_bytes", "gauge", "What it may use; 0 is no limit."),
     ("steadyd_app_cpu_seconds_total", "counter", "Processor time of the running instance."),
+    ("steadyd_app_replica_state", "gauge", "How its databases are replicated, as a label; always 1."),
+    ("steadyd_app_replica_lag_seconds", "gauge", "For how long something committed is only on this host."),
+    ("steadyd_app_replica_waiting_bytes", "gauge", "What waits for a replica that cannot be reached."),
+    (
+        "steadyd_app_store_requests_today",
+        "gauge",
+        "Requests to the object store today (UTC); in part estimated.",
+    ),
+    ("steadyd_litestream_up", "gauge", "Whether what replicates databases runs."),
+    ("steadyd_records_replica_state", "gauge", "How the records are replicated, as a label; always 1."),
 )
 
 
@@ -172,6 +182,16 @@ def exposition(rooms: Rooms, apps: Sequence[App]) -> str:
         if reading is not None:
             rows["steadyd_app_memory_bytes"].append(f"{{{label}}} {reading.memory_bytes}")
             rows["steadyd_app_cpu_seconds_total"].append(f"{{{label}}} {reading.cpu_seconds:g}")
+        replica = rooms.backups.replica
+        status, requests = replica.replication.status(app.id), replica.objects.tally.today(app.id)
+        waiting = sum(database.waiting_bytes for database in status.databases)
+        rows["steadyd_app_replica_state"].append(f'{{{label},state="{status.health}"}} 1')
+        rows["steadyd_app_replica_lag_seconds"].append(f"{{{label}}} {status.lag_seconds:g}")
+        rows["steadyd_app_replica_waiting_bytes"].append(f"{{{label}}} {waiting}")
+        rows["steadyd_app_store_requests_today"].append(f"{{{label}}} {requests}")
+    whole = rooms.backups.replica.replication.whole()
+    rows["steadyd_litestream_up"].append(f" {int(not whole.problem)}")
+    rows["steadyd_records_replica_state"].append(f'{{state="{whole.records}"}} 1')
     lines = []
     for name, kind, told in FAMILIES:
         lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}", *(name + row for row in rows[name])]

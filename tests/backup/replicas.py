@@ -13,6 +13,7 @@ from steadyd.backup import layout, registrar
 from steadyd.backup.enclosure import Enclosure
 from steadyd.backup.litestream import Litestream, Means
 from steadyd.backup.replication import Replication, boot_id
+from steadyd.backup.tally import Tally
 from steadyd.backup.target import Target, TargetKind
 from steadyd.model import AppState
 from steadyd.records.library import open_library
@@ -63,6 +64,7 @@ class Replicas:
         self.target = Target(TargetKind.FILE, root / "replica")
         self.slots = asyncio.Semaphore(4)
         self.days = 30.0
+        self.tally = Tally()
         self.replication = self.another()
 
     def another(self) -> Replication:
@@ -80,6 +82,7 @@ class Replicas:
             1,
             self.slots,
             self.days,
+            self.tally.add,
             boot_id(),
         )
 
@@ -109,10 +112,13 @@ class Replicas:
 
 
 @asynccontextmanager
-async def replicas(root: Path) -> AsyncIterator[Replicas]:
-    async with running(enclosure(root)) as litestream:
+async def replicas(root: Path, target: Target | None = None) -> AsyncIterator[Replicas]:
+    """To a folder, or to that bucket."""
+    bucket = {"replica": None, "environ": target.litestream_environment} if target is not None else {}
+    async with running(enclosure(root, **bucket)) as litestream:
         with closing(Database(root / "steady.db", STEADY)) as database:
             here = Replicas(root, litestream, database)
+            here.target = target or here.target
             ticking = asyncio.create_task(here.replication.run())
             try:
                 yield here

@@ -70,7 +70,7 @@ def test_one_that_dies_or_hangs_is_started_again(
     root: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("steadyd.backup.litestream.HEALTH_SECONDS", 0.1)
-    monkeypatch.setattr("steadyd.backup.wire.CALL_SECONDS_MAX", 0.5)
+    monkeypatch.setattr("steadyd.backup.litestream.HEALTH_ANSWER_SECONDS", 0.5)
 
     async def body() -> None:
         async with running(enclosure(root)) as litestream:

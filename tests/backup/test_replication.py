@@ -6,6 +6,7 @@ import signal
 import time
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -14,6 +15,7 @@ from steadyd.backup.stream import Health
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
 from tests.backup.replicas import Replicas, opened, replicas, write
+from tests.objectstore import Fault, FaultProxy, ObjectStore
 from tests.runner.conftest import root, run, until
 
 __all__ = ["root"]
@@ -194,5 +196,58 @@ def test_a_sync_has_its_deadline(root: Path) -> None:
             for _ in range(4):
                 here.slots.release()
             await here.replication.sync(app_id)
+
+    run(body())
+
+
+def test_a_sleeping_app_asks_the_store_nothing_and_an_awake_one_s_requests_are_counted(root: Path) -> None:
+    """As the store counts them, not we."""
+
+    async def body() -> None:
+        with ObjectStore(root / "log") as store:
+            async with replicas(root, store.target()) as here:
+                app_id, folder = await here.app()
+                write(folder / "a.db")
+                here.wake(app_id)
+                await until(lambda: health(here, app_id) is Health.OK)
+                for _ in range(3):
+                    write(folder / "a.db")
+                    await here.replication.sync(app_id)
+                here.sleep(app_id)
+                await until(lambda: here.replication.follower(app_id).settled)
+                asked = requests(root, app_id)
+                assert asked >= 4
+                assert asked / 2 <= here.tally.today(app_id) <= asked * 2
+                await asyncio.sleep(3.0)
+                assert requests(root, app_id) == asked
+
+    run(body())
+
+
+def requests(root: Path, app_id: str) -> int:
+    said = (root / "log").read_text()
+    return sum(f"apps/{app_id}" in unquote(line) for line in said.splitlines() if "HTTP/1.1" in line)
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSE, Fault.HALF_OPEN])
+def test_while_the_store_is_away_it_says_so_and_then_catches_up_alone(root: Path, fault: Fault) -> None:
+    async def body() -> None:
+        with ObjectStore() as store, FaultProxy(store.port) as proxy:
+            async with replicas(root, store.target(port=proxy.port)) as here:
+                app_id, folder = await here.app()
+                with closing(opened(folder / "a.db")) as db:
+                    db.execute("INSERT INTO t (at) VALUES (1)")
+                    db.commit()
+                    here.wake(app_id)
+                    await until(lambda: health(here, app_id) is Health.OK)
+                    proxy.become(fault)
+                    for _ in range(3):
+                        db.execute("INSERT INTO t (at) VALUES (2)")
+                        db.commit()
+                    with pytest.raises(SteadyError, match="nothing is lost"):
+                        await here.replication.sync(app_id, 1.0)
+                    assert await here.replication.stand(app_id), "said without the store"
+                    proxy.become(Fault.NONE)
+                    await until(lambda: health(here, app_id) is Health.OK)
 
     run(body())

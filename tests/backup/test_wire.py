@@ -73,7 +73,7 @@ def test_nobody_there_and_nobody_answering_in_time(root: Path, monkeypatch: pyte
             silent.bind(str(root / "s"))
             silent.listen()
             with pytest.raises(Unanswered, match="within"):
-                await Wire(root / "s").version()
+                await Wire(root / "s").registered()
 
     run(body())
 

@@ -14,7 +14,7 @@ from steadyd.cli.finding import Finding
 from steadyd.config import Address
 from steadyd.vault import Vault
 from tests.cli.conftest import Api
-from tests.served import Daemon
+from tests.served import Daemon, until
 
 
 def test_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +101,18 @@ def test_a_check_that_breaks_is_a_finding(tmp_path: Path, monkeypatch: pytest.Mo
 def _hang_up(listening: socket.socket) -> None:
     connection, _ = listening.accept()
     connection.close()
+
+
+def test_backups_as_the_daemon_says(tmp_path: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.backups(tmp_path).detail.startswith("no daemon answers")
+    until(lambda: checks.backups(daemon.data).state == "ok", 30.0)
+    assert "Litestream 0.5" in checks.backups(daemon.data).detail
+    told = {"target": "s3://b/p", "litestream": "0.5", "problem": "", "behind": 2, "failing": 0, "records": "ok"}
+    monkeypatch.setattr(checks, "_host", lambda data: {"backup": {**told, "records_problem": ""}})
+    assert checks.backups(tmp_path).state == "problem"
+    assert "2 apps behind" in checks.backups(tmp_path).detail
+    told |= {"behind": 0, "records": "failing", "records_problem": "disk full"}
+    monkeypatch.setattr(checks, "_host", lambda data: {"backup": told})
+    assert "the records: disk full" in checks.backups(tmp_path).detail
+    told["problem"] = "it ended"
+    assert "Litestream does not run" in checks.backups(tmp_path).detail

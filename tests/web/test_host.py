@@ -34,6 +34,9 @@ def test_the_host_says_true_facts(web: Web) -> None:
             host = (await client.get("/api/host")).json()["host"]
         assert (host["name"], host["control_url"], host["apps"], host["running"]) == ("test-host", CONTROL, 1, 1)
         assert host["app_url"] == "http://NAME.localhost:8080"
+        assert (host["backup"]["litestream"], host["backup"]["records"]) == ("", "unknown"), "none runs in this test"
+        assert host["backup"]["problem"]
+        assert host["backup"]["target"].startswith("file://")
 
     web(body)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -108,8 +110,14 @@ def test_prometheus_reads_every_app(web: Web) -> None:
             values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
             assert float(values['steadyd_app_memory_bytes{app="hello"}']) > 1 << 20
             assert 'steadyd_app_memory_bytes{app="other"}' not in values
+            assert values["steadyd_litestream_up"] == "0", "none runs here, and that is told"
+            assert 'steadyd_app_replica_state{app="other",state="unknown"} 1' in lines
+            assert values['steadyd_app_replica_lag_seconds{app="hello"}'] == "0"
+            assert values['steadyd_app_replica_waiting_bytes{app="hello"}'] == "0"
+            assert float(values['steadyd_app_store_requests_today{app="hello"}']) >= 0
+            assert 'steadyd_records_replica_state{state="unknown"} 1' in lines
             families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
-            assert {line.partition("{")[0] for line in lines if not line.startswith("#")} <= set(families)
+            assert {re.split("[{ ]", line)[0] for line in lines if not line.startswith("#")} <= set(families)
 
     web(body)
 

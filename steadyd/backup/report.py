@@ -53,13 +53,6 @@ class Requests(Protocol):
     def today(self, app_id: str) -> int: ...
 
 
-class NoProofs:
-    """Nobody tries."""
-
-    async def last(self, app_id: str) -> Proof | None:
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """`timelines` are those of lines, the newest first. `requests` were made to the object store today."""

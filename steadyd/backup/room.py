@@ -18,6 +18,7 @@ from steadyd.backup.aims import Aims
 from steadyd.backup.chain import Chain
 from steadyd.backup.changed import Changed
 from steadyd.backup.data import Data
+from steadyd.backup.drills import Drills
 from steadyd.backup.durability import Barriers
 from steadyd.backup.enclosure import Enclosure
 from steadyd.backup.files import Files, make_files
@@ -28,7 +29,7 @@ from steadyd.backup.past import Past
 from steadyd.backup.pins import Keep, Pins
 from steadyd.backup.remains import Remains
 from steadyd.backup.replication import SYNCS_AT_ONCE_MAX, Replication, boot_id
-from steadyd.backup.report import NoProofs, Reports
+from steadyd.backup.report import Reports
 from steadyd.backup.restore import Restores
 from steadyd.backup.steady import SteadyReplica
 from steadyd.backup.target import Target, TargetKind
@@ -96,6 +97,7 @@ class Backups:
     changed: Changed
     absent: Absent
     remains: Remains
+    drills: Drills
 
 
 def make_replica(ground: Ground, whither: Whither, apart: Litestream) -> Replica:
@@ -151,11 +153,12 @@ def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: 
     data = Data(chain, replica.files.captures)
     aims = Aims(library.lines, library.points, library.journal, chain, library.captures)
     restores = Restores(workshop.controller, data, replica.replication)
-    reports = Reports(library, replica.replication, replica.files, chain, NoProofs(), replica.objects.tally)
+    drills = Drills(fleet.ground, chain, replica.replication, tools, fleet.note)
+    reports = Reports(library, replica.replication, replica.files, chain, drills, replica.objects.tally)
     past = Past(fleet.ground, aims.at, data)
     changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller))
     absent = Absent(fleet.ground, chain, data, replica.files.contents, fleet.note)
-    return Backups(replica, keeping, pins, aims, data, restores, reports, changed, absent, remains)
+    return Backups(replica, keeping, pins, aims, data, restores, reports, changed, absent, remains, drills)
 
 
 @asynccontextmanager
@@ -169,7 +172,7 @@ async def open_backups(replica: Replica, workshop: Workshop, tools: Tools) -> As
     fleet.prepare, fleet.present = absent.preparing(fleet.prepare), absent.bring
     await absent.load()
     started = partial(replica.replication.start, fleet.ground.library.apps)
-    work = (backups.pins.run, started, absent.run, backups.remains.run)
+    work = (backups.pins.run, backups.drills.run, started, absent.run, backups.remains.run)
     async with _running(*(() if replica.whither.superseded else work)):
         yield backups
         backups.keeping.close()

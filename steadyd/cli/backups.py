@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from steadyd.cli.client import Client
 
 POINT_SECONDS_MAX = 60.0
+DRILL_SECONDS_MAX = 1_800.0
+TODO = ("list", "create", "drill")
 
 
 @click.command(cls=Verb)
 @click.argument("name")
-@click.argument("todo", type=click.Choice(["list", "create"]), default="list", metavar="[list|create]")
+@click.argument("todo", type=click.Choice(TODO), default="list", metavar="[list|create|drill]")
 @click.option("--note", "said", default="", help="With create: what the restore point is for.")
 @uses_server
 @json_option
-def backups(client: Client, name: str, todo: Literal["list", "create"], said: str, as_json: bool) -> None:
-    """Show which moments of an app's data can be brought back, or create a restore point of now.
+def backups(client: Client, name: str, todo: Literal["list", "create", "drill"], said: str, as_json: bool) -> None:
+    """Show which moments of an app's data can be brought back, create a restore point of now, or drill: restore the
+    newest backup to see whether it can be.
 
     `steadyd restore NAME --at TIME` brings one back.
     """
@@ -34,10 +37,14 @@ def backups(client: Client, name: str, todo: Literal["list", "create"], said: st
     path = app_path(name, "/backups")
     if todo == "create":
         answer = client.call("POST", path, {"note": said}, app=name, seconds=POINT_SECONDS_MAX)
+    elif todo == "drill":
+        answer = client.call("POST", f"{path}/drill", app=name, seconds=DRILL_SECONDS_MAX)
     else:
         answer = client.call("GET", path, app=name, seconds=POINT_SECONDS_MAX)
     if as_json:
         print_json(answer)
+    elif todo == "drill":
+        _tell(answer["proof"])
     elif todo == "create":
         point = answer["point"]
         note(
@@ -67,6 +74,12 @@ def _show(answer: dict[str, Any]) -> None:
     if points:
         click.echo()
         print_table(["point", "moment", "made for", "version", "by", "note"], points)
+
+
+def _tell(proof: dict[str, Any]) -> None:
+    if not proof["ok"]:
+        raise click.ClickException(f"The newest backup cannot be restored: {proof['problem']}")
+    note(f"The newest backup was restored in {proof['ms']:,.0f} ms, and is whole.")
 
 
 def _span(span: dict[str, Any]) -> list[str]:

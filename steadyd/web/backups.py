@@ -134,6 +134,10 @@ class PointAnswer(schema.Strict):
     point: RestorePoint
 
 
+class DrillAnswer(schema.Strict):
+    proof: Proof
+
+
 class AimAnswer(schema.Strict):
     moment: Moment
 
@@ -173,6 +177,14 @@ async def make_point(call: Call) -> Response:
     body = await call.body(PointBody)
     point = await call.rooms.backups.keeping.point(call.app, PointKind.MANUAL, call.principal.name, body.note)
     return json_answer(PointAnswer(point=point_shown(point)), 201)
+
+
+async def drill(call: Call) -> Response:
+    found = await call.rooms.backups.drills.drill(call.app)
+    if found is None:
+        message = f"“{call.app.name}” keeps no database elsewhere yet, or wrote while its backup was tried. Try again."
+        raise SteadyError("conflict", message)
+    return json_answer(DrillAnswer(proof=Proof(shown.moment(found.at), found.ok, round(found.ms, 1), found.problem)))
 
 
 async def aim(call: Call) -> Response:
@@ -237,6 +249,11 @@ ENDPOINTS = (
         answers=json_of(PointAnswer), summary="Make a restore point of now.", errors=WRITES,
     ),
     Endpoint(
+        method="POST", path=f"{BACKUPS}/drill", handler=drill, access=Access.OWNER, answers=json_of(DrillAnswer),
+        summary="See whether the newest backup can be restored and, while the app sleeps, is what is live.",
+        errors=(*OWNERS, "cross_site", "overloaded", "disk_full"),
+    ),
+    Endpoint(
         method="GET", path=f"{BACKUPS}/moment", handler=aim, access=Access.OWNER, query=AimQuery,
         answers=json_of(AimAnswer), summary="What a moment means, before anything is restored.",
         errors=(*OWNERS, "invalid", "not_reachable", "backup_broken"),
@@ -279,7 +296,7 @@ def _proof(report: Report) -> Proof | None:
     proof = report.proof
     if proof is None:
         return None
-    return Proof(at=shown.moment(proof.at), ok=proof.ok, ms=round(proof.milliseconds, 1), problem=proof.problem)
+    return Proof(shown.moment(proof.at), proof.ok, round(proof.milliseconds, 1), proof.problem)
 
 
 def _when(call: Call, body: RestoreBody) -> When:

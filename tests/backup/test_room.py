@@ -88,6 +88,14 @@ def test_what_was_written_is_kept_and_comes_back_whole(root: Path, bun: Engine) 
             report = await backups.reports.of(app)
             assert [point.kind for point in report.points] == [PointKind.RESTORE, PointKind.RESTORE, PointKind.MANUAL]
             assert report.truth.state is State.WAITING
+
+            async def drilled() -> bool:  # once something of the new history is there
+                drill = await backups.drills.drill(app)
+                assert drill is None or drill.ok, drill.problem
+                return drill is not None
+
+            await until(drilled)
+            assert (await backups.reports.of(app)).truth.state is State.OK
             assert report.summary.startswith("1 database: to the second; 1 file: as of ")
 
             async def three() -> bool:  # one for each history

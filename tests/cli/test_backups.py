@@ -41,6 +41,16 @@ def test_a_restore_point_is_made_with_a_note(api: Api, steadyd: Steadyd) -> None
     assert api.asked[-1].body == {"note": "before the move"}
 
 
+def test_a_drill_says_what_came_of_it(api: Api, steadyd: Steadyd) -> None:
+    proof = {"at": "2026-01-01T09:00:00Z", "ok": True, "ms": 812.4, "problem": ""}
+    api.answers[f"POST {PATH}/drill"] = (200, {"proof": proof})
+    done = steadyd("backups", "shop", "drill", "--server", api.url)
+    assert (done.exit_code, "in 812 ms" in done.stderr) == (0, True)
+    api.answers[f"POST {PATH}/drill"] = (200, {"proof": {**proof, "ok": False, "problem": "an object is missing"}})
+    done = steadyd("backups", "shop", "drill", "--server", api.url)
+    assert (done.exit_code, "an object is missing" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize("words", [("backups",), ("backups", "shop", "remove"), ("backups", "shop", "--note", "x")])
 def test_wrong_usage(steadyd: Steadyd, words: tuple[str, ...]) -> None:
     assert steadyd(*words).exit_code == 2

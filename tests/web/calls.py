@@ -197,6 +197,7 @@ CALLS: Mapping[str, Row] = {
     f"GET {APP}/archive": Row(OWNER_DOES, query="data=1"),
     f"GET {APP}/backups": Row(OWNER_LOOKS),
     f"POST {APP}/backups": Row(OWNER_DOES, {"note": "n"}, outcome=503),
+    f"POST {APP}/backups/drill": Row(OWNER_DOES, outcome=409),
     f"GET {APP}/backups/moment": Row(OWNER_LOOKS, query="at=2h+ago", outcome=422),
     f"POST {APP}/restore": Row(OWNER_DOES, {"at": "2h ago"}, outcome=422),
     f"POST {APP}/fork": Row(OWNER_DOES, {"name": "{fresh}"}),

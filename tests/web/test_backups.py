@@ -47,6 +47,14 @@ def test_points_are_made_and_listed(web: Web) -> None:
     web(body)
 
 
+def test_there_is_nothing_to_try_where_nothing_is_kept(web: Web) -> None:
+    async def body(here: Stage) -> None:
+        await here.app("shop")
+        assert code(await call(here, "POST", f"{PATH}/drill")) == "conflict"
+
+    web(body)
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -16,7 +16,7 @@ function localTime(element) {
   const pad = (number, width = 2) => String(number).padStart(width, "0");
   const clock = `${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
   if (element.hasAttribute("data-clock")) element.textContent = `${clock}.${pad(at.getMilliseconds(), 3)}`;
-  else element.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: element.hasAttribute("data-day") ? undefined : "short" });
+  else element.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: element.hasAttribute("data-day") ? undefined : element.hasAttribute("data-seconds") ? "medium" : "short" });
   element.title = at.toISOString();
 }
 all("time[datetime]").forEach(localTime);

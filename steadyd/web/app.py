@@ -28,6 +28,7 @@ from steadyd.web import (
     host,
     live,
     metrics,
+    moments,
     names,
     notify,
     operations,
@@ -71,6 +72,7 @@ def build(rooms: Rooms) -> Starlette:
             *tables.routes(rooms),
             *edits.routes(rooms, allowance),
             *differences.routes(rooms, allowance),
+            *moments.routes(rooms, allowance),
             *entrance.routes(rooms, allowance),
         ],
         # Outermost first.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from starlette.responses import Response
 
 from steadyd import model
+from steadyd.backup.truth import Truth
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
 from steadyd.records.requests import Request
@@ -90,6 +91,7 @@ class AppView:
     metrics: Metrics
     targets: list[str]
     variables: dict[str, Variable]
+    backup: Truth
     edit: Edit
 
     @property
@@ -141,6 +143,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         metrics=await gather_metrics(rooms, app, METRICS_SECONDS),
         targets=list(map(str, await rooms.targets.of(app.id))),
         variables=await rooms.library.environment.shown(app.id),
+        backup=await rooms.backups.reports.truth(app),
         edit=edit,
     )
 

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from steadyd.backup import layout
 from steadyd.runner.engine import find_litestream
 from tests.e2e.crowd import UPGRADE
+from tests.objectstore import Fault, FaultProxy, ObjectStore
 from tests.served import Daemon, Wire, data_folder, pids, remove, until
 
 WRITERS = 8
@@ -148,25 +150,63 @@ def kill_all(daemon: Daemon) -> None:
     until(lambda: not daemon.instances())
 
 
-def restored(daemon: Daemon, target: Path) -> set[str]:
-    """The rows that are in the replica, and nothing else is kept of the host."""
-    kept = target / "kept"
-    (daemon.data / "replica").rename(kept)
+class Shelf:
+    """What is kept of a host: the folder of its replicas."""
+
+    def __init__(self, root: Path) -> None:
+        self.options = ["--replica", f"file://{root / 'replica'}"]
+        self.before: list[str] = []
+        self.environment: dict[str, str] = {}
+        self._root = root
+
+    def cut(self, daemon: Daemon) -> None:
+        """From now on nothing comes into it."""
+        os.kill(litestream_of(daemon), signal.SIGSTOP)
+
+    def url(self, app_id: str) -> str:
+        """Of the one line of the one database."""
+        (line,) = (self._root / "replica" / "apps" / app_id).glob("*/*")
+        return f"file://{line}"
+
+
+class Bucket:
+    """The same in an object store, which is cut off."""
+
+    def __init__(self, store: ObjectStore, proxy: FaultProxy) -> None:
+        self.environment = store.environment()
+        self.options = ["--replica", store.url()]
+        self.before = ["env", *(f"{name}={value}" for name, value in store.environment(proxy.port).items())]
+        self._store = store
+        self._proxy = proxy
+
+    def cut(self, daemon: Daemon) -> None:
+        self._proxy.become(Fault.HALF_OPEN)
+
+    def url(self, app_id: str) -> str:
+        return self._store.target().replica_url(layout.line(app_id, 1, 1))
+
+
+def restored(daemon: Daemon, kept: Shelf | Bucket, target: Path) -> set[str]:
+    """The rows that are in the replica, and nothing else is left of the host."""
+    (app,) = (daemon.data / "apps").iterdir()
     subprocess.run(["/bin/rm", "-rf", str(daemon.data)], check=True)
-    (line,) = kept.glob("apps/*/*/*")
-    command = [str(find_litestream()), "restore", "-o", str(target / "ledger.sqlite"), f"file://{line}"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    command = [str(find_litestream()), "restore", "-o", str(target / "ledger.sqlite"), kept.url(app.name)]
+    environment = {"PATH": os.environ["PATH"], **kept.environment}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     with closing(sqlite3.connect(target / "ledger.sqlite")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         return {key for (key,) in database.execute("SELECT key FROM rows")}
 
 
-def deleted_at_random(target: Path, durability: str, rows: int, seed: int) -> tuple[Ledger, set[str]]:
+def deleted_at_random(
+    kept: Shelf | Bucket, target: Path, durability: str, rows: int, seed: int
+) -> tuple[Ledger, set[str]]:
     """Write until so many rows are acknowledged, and a moment more; then the host is no more. Where answers wait for
-    the replica, Litestream does nothing any more at the last while the app goes on: who is told something then must
-    not rely on it. Returns what was acknowledged, and what is left."""
-    chance, daemon = random.Random(seed), Daemon(data_folder(), "--replicated-seconds", "1")
+    the replica, that is cut off at the last while the app goes on: who is told something then must not rely on it.
+    Returns what was acknowledged, and what is left."""
+    chance = random.Random(seed)
+    daemon = Daemon(data_folder(), "--replicated-seconds", "1", *kept.options, before=kept.before)
     try:
         daemon.create("ledger", {"index.ts": LEDGER})
         daemon.api("PATCH", "/apps/ledger/settings", json={"durability": durability}).raise_for_status()
@@ -179,30 +219,45 @@ def deleted_at_random(target: Path, durability: str, rows: int, seed: int) -> tu
                 await asyncio.sleep(0.01)
             await asyncio.sleep(chance.uniform(0, 0.3))
             if durability == "replica":
-                os.kill(litestream_of(daemon), signal.SIGSTOP)
+                kept.cut(daemon)
                 await asyncio.sleep(chance.uniform(0, 0.5))
             else:
                 await asyncio.sleep(HOST_SECONDS)
             kill_all(daemon)
 
         asyncio.run(ledger.write_until(moment))
-        return ledger, restored(daemon, target)
+        return ledger, restored(daemon, kept, target)
     finally:
         daemon.kill()
         remove(daemon.data)
 
 
-def test_nothing_that_was_acknowledged_is_lost_with_the_host(tmp_path: Path) -> None:
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    data = data_folder()
+    yield Shelf(data.parent)
+    remove(data)
+
+
+def test_nothing_that_was_acknowledged_is_lost_with_the_host(shelf: Shelf, tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
-    ledger, left = deleted_at_random(tmp_path, "replica", 300, seed)
+    ledger, left = deleted_at_random(shelf, tmp_path, "replica", 300, seed)
     assert len(ledger.acknowledged) >= 300
     assert {key.partition("-")[0] for key in ledger.acknowledged} == {"post", "piece", "frame"}
     assert not ledger.acknowledged.keys() - left, f"seed {seed}"
 
 
-def test_without_it_at_most_the_last_moment_is(tmp_path: Path) -> None:
+def test_nothing_is_lost_where_an_object_store_is_what_is_left(tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
-    ledger, left = deleted_at_random(tmp_path, "host", 100, seed)
+    with ObjectStore() as store, FaultProxy(store.port) as proxy:
+        ledger, left = deleted_at_random(Bucket(store, proxy), tmp_path, "replica", 200, seed)
+    assert len(ledger.acknowledged) >= 200
+    assert not ledger.acknowledged.keys() - left, f"seed {seed}"
+
+
+def test_without_it_at_most_the_last_moment_is(shelf: Shelf, tmp_path: Path) -> None:
+    seed = random.randrange(1 << 30)
+    ledger, left = deleted_at_random(shelf, tmp_path, "host", 100, seed)
     lost = [at for key, at in ledger.acknowledged.items() if key not in left]
     last = max(ledger.acknowledged.values())
     assert last - min(lost, default=last) < LAG_SECONDS_MAX, f"seed {seed}"
@@ -210,8 +265,8 @@ def test_without_it_at_most_the_last_moment_is(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10))
-def test_of_ten_thousand_acknowledged_rows_none_is_lost(tmp_path: Path, seed: int) -> None:
-    ledger, left = deleted_at_random(tmp_path, "replica", 1_000, seed)
+def test_of_ten_thousand_acknowledged_rows_none_is_lost(shelf: Shelf, tmp_path: Path, seed: int) -> None:
+    ledger, left = deleted_at_random(shelf, tmp_path, "replica", 1_000, seed)
     assert not ledger.acknowledged.keys() - left
 
 

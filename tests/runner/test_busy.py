@@ -35,11 +35,13 @@ const tried = () => Object.entries(opened).map(([name, db]) => {
   try { write(db); return [name, "written"]; } catch (error) { return [name, String(error.message)]; }
 });
 const asked = (db) => db.prepare("PRAGMA busy_timeout").get().timeout;
+const pages = (db) => db.prepare("PRAGMA wal_autocheckpoint").get().wal_autocheckpoint;
 const own = new Database("data.sqlite");
 own.run("PRAGMA busy_timeout = 7");
 const unseen = [
   new Database(":memory:") instanceof Database, Database.deserialize(opened.bun.serialize()) instanceof Database,
   Database.name, opened.mine.constructor.name, Bun.inspect(opened.bun).split(" ")[0],
+  ...Object.values(opened).map(pages),
   asked(own), ...[8, 0].map((timeout) => asked(new DatabaseSync("data.sqlite", { timeout }))),
 ];
 let failed = "";
@@ -86,7 +88,7 @@ def test_every_database_waits_for_a_lock_and_nothing_else_is_seen_of_that(tmp_pa
         with locked(tmp_path / "data.sqlite"):
             said = app.get().json
     assert {outcome for _, outcome in said["tried"]} == {"written"}
-    assert said["unseen"] == [True, True, "Database", "Mine", "Database", 7, 8, 0]
+    assert said["unseen"] == [True, True, "Database", "Mine", "Database", *[10_000] * 4, 7, 8, 0]
     assert "index.ts" in said["failed"].split("\n")[1] + said["failed"].split("\n")[2]
     assert "sqlite.ts" not in said["failed"]
 

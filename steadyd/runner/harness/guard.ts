@@ -62,10 +62,13 @@ export function openStill(path: string, past = ""): DatabaseSync {
 }
 
 // A connection that writes, to the database itself: whoever else has it open sees SQLite's own locks, as between any two
-// connections.
+// connections. It leaves the log to whoever replicates it, as the app's own do (sqlite.ts).
 export function openWriting(file: string, foreignKeys = true, past = ""): DatabaseSync {
   writeVersion(file);
-  return open(file, { timeout: WRITING_BUSY_MS, enableForeignKeyConstraints: foreignKeys }, WRITING, past);
+  const rules = { timeout: WRITING_BUSY_MS, enableForeignKeyConstraints: foreignKeys };
+  const database = open(file, rules, WRITING, past);
+  own(database, "PRAGMA wal_autocheckpoint = 10000");
+  return database;
 }
 
 // `work` as one transaction, whole or not at all. `failed` may look at what stands there, before it is undone.

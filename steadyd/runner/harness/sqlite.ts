@@ -1,5 +1,7 @@
 // Imported by the harness and by the REPL: every SQLite database that the app opens waits for a lock, unless the app says
 // otherwise. Bun's default is to fail at once, and whoever replicates the database takes its write lock for moments.
+// And it leaves its log to whoever replicates it: SQLite would begin the log anew after a thousand pages, and what was
+// not read by then would be missing from the replica. Only a log that nobody empties is emptied here, later.
 //
 // And every one is closed when the app ends by itself. Left open, Bun empties its log into the file at its end, whoever
 // else has it open, and then whoever replicates it misses what was written last.
@@ -8,6 +10,8 @@
 // SQLite would spend anyway. Child processes, and workers made by node:worker_threads, are as Bun makes them.
 
 const BUSY_MS = 5_000;
+const LOG_PAGES = 10_000; // 40 MiB with pages of the usual size; SQLite's own default is 1,000
+const KEEP_LOG = `PRAGMA wal_autocheckpoint = ${LOG_PAGES}`;
 
 const bun = require("bun:sqlite");
 const node = require("node:sqlite");
@@ -15,14 +19,17 @@ const node = require("node:sqlite");
 bun.Database = bun.default = patient(bun.Database, (original, args, target) => {
   const database = Reflect.construct(original, args, target);
   database.run(`PRAGMA busy_timeout = ${BUSY_MS}`);
+  database.run(KEEP_LOG);
   return database;
 });
 bun.Database.open = function open(filename: string, options: unknown) {
   return new bun.Database(filename, options);
 };
-node.DatabaseSync = patient(node.DatabaseSync, (original, [path, options, ...rest], target) =>
-  Reflect.construct(original, [path, { timeout: BUSY_MS, ...options }, ...rest], target),
-);
+node.DatabaseSync = patient(node.DatabaseSync, (original, [path, options, ...rest], target) => {
+  const database = Reflect.construct(original, [path, { timeout: BUSY_MS, ...options }, ...rest], target);
+  if (options?.open !== false) database.exec(KEEP_LOG);
+  return database;
+});
 if (node.default) node.default.DatabaseSync = node.DatabaseSync;
 
 const opened = new Set<WeakRef<any>>();

@@ -61,9 +61,17 @@ class Wire:
         return int(said.get("txid") or 0)
 
     async def sync(self, path: str, seconds: float, wait: bool = True) -> Synced:
-        """Copy what was committed into local files and, with `wait`, these to the replica."""
-        body = {"path": path, "wait": wait, "timeout": _whole(seconds)}
-        said = await self._call("POST", "/sync", body, _whole(seconds) + GRACE_SECONDS)
+        """Copy what was committed into local files and, with `wait`, these to the replica.
+
+        The first is a call without a deadline of Litestream's own. In it, it may begin the read transaction that keeps
+        writers from restarting their log before it was read; with a deadline, the end of the call would end that too,
+        and what was committed before a restart would be missed without a word (0.5.17, server.go handleSync and db.go
+        acquireReadLock).
+        """
+        said = await self._call("POST", "/sync", {"path": path}, _whole(seconds) + GRACE_SECONDS)
+        if wait:
+            body = {"path": path, "wait": True, "timeout": _whole(seconds)}
+            said = await self._call("POST", "/sync", body, _whole(seconds) + GRACE_SECONDS)
         try:
             return Synced(int(said["txid"]), int(said["replicated_txid"]))
         except (KeyError, TypeError, ValueError) as error:

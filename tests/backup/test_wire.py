@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.backup.wire import ANSWER_BYTES_MAX, Refused, Unanswered, Wire
+from steadyd.runner.engine import find_litestream
 from tests.backup.replicas import enclosure, running
 from tests.runner.conftest import root, run
 
@@ -88,5 +91,33 @@ def test_litestream_itself_answers(root: Path) -> None:
                 await litestream.wire.sync(path, 1.0)
             with pytest.raises(Refused):
                 await litestream.wire.register(path, "nowhere")
+
+    run(body())
+
+
+def test_nothing_is_missed_where_the_writer_restarts_its_log(root: Path) -> None:
+    """Litestream holds a read transaction, so that nobody restarts the log before it has read it. That one must outlive
+    the call in which it began: what a call's deadline ends, the call's end ends too."""
+
+    async def body() -> None:
+        path = root / "apps" / "data.sqlite"
+        async with running(enclosure(root, linkless=False)) as litestream:
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, filling BLOB)")
+                inside, target = litestream.enclosure.inside("data.sqlite"), f"file://{root}/replica/line"
+                await litestream.wire.register(inside, target)
+                for rows in (300, 150, 200, 1, 300, 150, 200, 1):
+                    for _ in range(rows):
+                        db.execute("INSERT INTO rows (filling) VALUES (randomblob(5000))")
+                    synced = await litestream.wire.sync(inside, 10.0)
+                    assert synced.replicated == synced.txid
+                (count,) = db.execute("SELECT count(*) FROM rows").fetchone()
+        back = root / "back.sqlite"
+        command = [str(find_litestream()), "restore", "-o", str(back), target]
+        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, timeout=60)
+        with closing(sqlite3.connect(back)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert db.execute("SELECT count(*) FROM rows").fetchone() == (count,)
 
     run(body())

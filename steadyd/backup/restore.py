@@ -17,7 +17,7 @@ from steadyd.backup.aims import Aim
 from steadyd.backup.data import Written
 from steadyd.backup.exchange import Exchange
 from steadyd.model import App, Event, Principal
-from steadyd.moment import Stand
+from steadyd.moment import PointState, Stand
 from steadyd.records.lines import ending
 from steadyd.runner.controller import Controller, Turn
 from steadyd.runner.copies import Snapshot
@@ -106,7 +106,12 @@ class Restores:
 
     def ready(self, turn: Turn, aim: Aim) -> AbstractAsyncContextManager[Exchange]:
         """The data of `aim`, ready to be put in; thrown away at the end, or what it replaced is."""
-        return self._ready(turn, lambda scratch: self._data.put_into(aim, scratch, turn.operation.tell))
+
+        async def fill(scratch: Place) -> None:
+            await shipped(aim, turn.app.id, self._followed)
+            await self._data.put_into(aim, scratch, turn.operation.tell)
+
+        return self._ready(turn, fill)
 
     # Private
 
@@ -134,3 +139,13 @@ class Restores:
         """The restore point that this operation's swap made."""
         points = await self._ground.library.points.of(turn.app.id)
         return next((point.id for point in points if point.operation == turn.operation.id), None)
+
+
+async def shipped(aim: Aim, app_id: str, followed: Followed) -> None:
+    """Return once the replica has what `aim` needs: a restore point of a moment ago may still be on its way there.
+
+    Raises:
+        SteadyError: `replica_away`.
+    """
+    if aim.point is not None and aim.point.state is PointState.PENDING:
+        await followed.sync(app_id, CATCH_UP_SECONDS_MAX)

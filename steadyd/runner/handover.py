@@ -12,6 +12,8 @@ from pathlib import Path
 
 from steadyd.runner.folder import FOLDER_MODE, Place, make_root
 
+ONE_BY_ONE = 256
+"""Files and folders that are synced each by itself; more of them with everything else that this host has to write."""
 PLAIN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -27,19 +29,21 @@ def hand_over(source: Path, place: Place) -> None:
 def settle(source: Path, uid: int | None) -> None:
     """Make everything in a folder `uid`'s, and the folder one that an app can run in. Blocks; durable when it
     returns."""
-    pending = [source]
-    while pending:
-        folder = pending.pop()
-        with os.scandir(folder) as entries:
+    folders, found = [source], [str(source)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    pending.append(Path(entry.path))
-                else:
-                    _settle(entry.path, uid)
-        _settle(folder, uid)
+                    folders.append(Path(entry.path))
+                found.append(entry.path)
+    many = len(found) > ONE_BY_ONE
+    for path in found:
+        _settle(path, uid, synced=not many)
     if uid is not None:
         os.chown(source, 0, uid)
     source.chmod(FOLDER_MODE)
+    if many:
+        os.sync()
 
 
 def put(folder: Path, path: str, content: Iterable[bytes], mode: int) -> None:
@@ -56,8 +60,8 @@ def put(folder: Path, path: str, content: Iterable[bytes], mode: int) -> None:
 # Private
 
 
-def _settle(path: str | Path, uid: int | None) -> None:
-    """It belongs to `uid` and is on the disk; anything but files and folders is taken out."""
+def _settle(path: str | Path, uid: int | None, synced: bool = True) -> None:
+    """It belongs to `uid` and is on the disk (if `synced`); anything but files and folders is taken out."""
     mode = os.lstat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         os.unlink(path)
@@ -66,6 +70,7 @@ def _settle(path: str | Path, uid: int | None) -> None:
     try:
         if uid is not None:
             os.fchown(descriptor, uid, uid)
-        os.fsync(descriptor)
+        if synced:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

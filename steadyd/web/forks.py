@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 
 from steadyd.backup.data import Former
+from steadyd.backup.restore import shipped
 from steadyd.backup.when import read_when
 from steadyd.errors import SteadyError
 from steadyd.runner.forks import Past
@@ -37,7 +38,9 @@ async def past_of(call: Call, at: str) -> Past | None:
         return None
     backups = call.rooms.backups
     when = read_when(at, datetime.fromtimestamp(call.rooms.now(), UTC))
-    return Former(backups.data, await backups.aims.at(call.app, when))
+    aim = await backups.aims.at(call.app, when)
+    await shipped(aim, call.app.id, backups.replica.replication)
+    return Former(backups.data, aim)
 
 
 async def fork_app(call: Call) -> Response:

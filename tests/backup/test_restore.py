@@ -13,10 +13,10 @@ import pytest
 
 from steadyd.backup.aims import Aim, Part
 from steadyd.backup.exchange import operation_of
-from steadyd.backup.restore import Restores
+from steadyd.backup.restore import Restores, shipped
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Durability
-from steadyd.moment import Line, Mark, PointKind, Stand
+from steadyd.moment import Line, Mark, Point, PointKind, PointState, Stand
 from steadyd.runner.copies import Snapshot
 from steadyd.runner.engine import Engine
 from steadyd.runner.folder import FOLDER_MODE, Place, make_root
@@ -219,3 +219,26 @@ def test_no_request_fails_meanwhile(root: Path, bun: Engine) -> None:
             assert set(answers) == {"0 none", "5 old"}
 
     run(body())
+
+
+def test_a_point_that_is_on_its_way_is_waited_for() -> None:
+    class Follows:
+        asked = 0
+
+        async def sync(self, app_id: str, seconds: float) -> tuple[Stand, ...]:
+            self.asked += 1
+            return ()
+
+        async def let_go(self, app_id: str) -> None:
+            pass
+
+        def follow(self, app_id: str) -> None:
+            pass
+
+    follows = Follows()
+    for state, asked in ((PointState.PINNED, 0), (PointState.PENDING, 1)):
+        point = Point(1, "a", PointKind.MANUAL, Mark(1.0), "me", "", 1, None, state)
+        asyncio.run(shipped(Aim(1.0, (), "", 0.0, 1, point), "a", follows))
+        assert follows.asked == asked
+    asyncio.run(shipped(Aim(1.0, (), "", 0.0), "a", follows))
+    assert follows.asked == 1

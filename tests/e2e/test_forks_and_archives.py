@@ -51,7 +51,7 @@ WRITE_SECONDS = 1.5
 DATABASES = ("data.sqlite", "sub/two.sqlite")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def daemons() -> Iterator[tuple[Daemon, Daemon]]:
     folders = (data_folder(), data_folder())
     made: list[Daemon] = []
@@ -227,22 +227,29 @@ def test_a_fork_under_writers_is_exactly_a_committed_prefix(daemons: tuple[Daemo
 def test_an_earlier_moment_becomes_a_fork_and_an_archive(daemons: tuple[Daemon, Daemon], tmp_path: Path) -> None:
     """With the version, the rows and the files of then."""
     daemon, _ = daemons
-    daemon.create("shop", {"index.ts": APP, "then.txt": "then"})
+    daemon.create("mart", {"index.ts": APP, "then.txt": "then"})
     for n in range(5):
-        daemon.ask("shop", f"/?client=c&n={n}&file=1", "POST").raise_for_status()
-    made = daemon.api("POST", "/apps/shop/backups", json={"note": "five"})
+        daemon.ask("mart", f"/?client=c&n={n}&file=1", "POST").raise_for_status()
+    made = daemon.api("POST", "/apps/mart/backups", json={"note": "five"})
     assert made.status_code == 201, made.text
     point = made.json()["point"]["id"]
-    assert daemon.api("POST", "/apps/shop/deploys", json={"files": {"index.ts": APP}}).status_code == 201
-    daemon.ask("shop", "/?client=c&n=99&file=1", "POST").raise_for_status()
-    forked = json.loads(steadyd(tmp_path, "fork", "shop", "before", "--at", f"{point}", "--json", daemon=daemon))
+    assert daemon.api("POST", "/apps/mart/deploys", json={"files": {"index.ts": APP}}).status_code == 201
+    daemon.ask("mart", "/?client=c&n=99&file=1", "POST").raise_for_status()
+    forked = json.loads(steadyd(tmp_path, "fork", "mart", "before", "--at", f"{point}", "--json", daemon=daemon))
     assert forked["at"] == made.json()["point"]["at"]
     assert [row["n"] for row in daemon.ask("before").json()] == [0, 1, 2, 3, 4]
     assert sorted(path.name for path in (folder_of(daemon, "before") / "sub").glob("*.txt")) == [
         f"{n}.txt" for n in range(5)
     ]
     assert (folder_of(daemon, "before") / "then.txt").read_text() == "then"
-    steadyd(tmp_path, "pull", "shop", "--data", "--at", f"{point}", "--into", "then", daemon=daemon)
+    steadyd(tmp_path, "pull", "mart", "--data", "--at", f"{point}", "--into", "then", daemon=daemon)
     for path in DATABASES:
         assert rows_of(tmp_path / "then", path) == rows_of(folder_of(daemon, "before"), path)
     assert (tmp_path / "then/then.txt").read_text() == "then"
+
+    daemon.ask("before", "/?client=c&n=7", "POST").raise_for_status()
+    own = daemon.api("POST", "/apps/before/backups", json={}).json()["point"]["id"]
+    daemon.ask("before", "/?client=c&n=8", "POST").raise_for_status()
+    back = daemon.api("POST", "/apps/before/restore", json={"point": own})
+    assert back.status_code == 201, back.text + daemon.api("GET", "/apps/before/logs").text
+    assert [row["n"] for row in daemon.ask("before").json()] == [0, 1, 2, 3, 4, 7], "a history of its own"

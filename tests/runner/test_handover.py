@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.runner.folder import Place
-from steadyd.runner.handover import hand_over, put
+from steadyd.runner.handover import ONE_BY_ONE, hand_over, put
 from tests.runner.conftest import UID
 
 
@@ -30,6 +30,15 @@ def test_everything_belongs_to_the_app(tmp_path: Path) -> None:
     if UID is not None:
         assert {path.stat().st_uid for path in place.app.rglob("*")} == {UID}
         assert (place.app.stat().st_uid, place.app.stat().st_gid) == (0, UID)
+
+
+def test_many_files_are_as_well_kept_as_few(tmp_path: Path) -> None:
+    source, place = tmp_path / "made", Place(tmp_path / "app", UID)
+    for number in range(ONE_BY_ONE + 1):
+        put(source, f"{number}.txt", [b"x"], 0o644)
+    hand_over(source, place)
+    assert len(list(place.app.iterdir())) == ONE_BY_ONE + 1
+    assert UID is None or {path.stat().st_uid for path in place.app.iterdir()} == {UID}
 
 
 def test_a_file_is_new_and_below_the_folder(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_so_many_files_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
 NONE = (b"", b"\x1f\x8b", b"\x1f\x8b" + bytes(100), b"PK\x03\x04", gzip.compress(b"no tar"), gzip.compress(CODE * 99))
 
 
-@pytest.mark.parametrize("content", NONE)
+@pytest.mark.parametrize("content", NONE, ids=range(len(NONE)))
 def test_what_is_no_archive(content: bytes) -> None:
     assert refused(io.BytesIO(content)).startswith("invalid_archive")
     assert not is_appfile(io.BytesIO(content))

@@ -79,9 +79,9 @@ class SteadyError(Exception):
     def __init__(
         self, code: str, message: str, details: Mapping[str, Any] | None = None, retry_after: int | None = None
     ) -> None:
-        super().__init__(message)
+        super().__init__(plain(message))
         self.code = code
-        self.message = message
+        self.message = plain(message)
         self.details = dict(details or {})
         self.retry_after = retry_after
 
@@ -92,3 +92,8 @@ class SteadyError(Exception):
     def body(self) -> dict[str, Any]:
         """The JSON body of design: `{"error": {code, message, details}}`."""
         return {"error": {"code": self.code, "message": self.message, "details": self.details}}
+
+
+def plain(text: str) -> str:
+    """`text` as it can be sent and stored: what is quoted may be a file's name, and that need not be UTF-8."""
+    return text.encode("utf-8", "replace").decode()

@@ -17,6 +17,11 @@ def test_an_error_is_a_code_a_sentence_and_details() -> None:
     }
 
 
+def test_what_it_quotes_can_be_stored_and_sent() -> None:
+    error = SteadyError("not_found", "There is no “\udcff\udcfe.sqlite”.")
+    assert (error.message, str(error)) == ("There is no “??.sqlite”.",) * 2
+
+
 def test_every_status_is_an_error() -> None:
     assert [code for code, status in STATUS.items() if not 400 <= status <= 599] == []
 

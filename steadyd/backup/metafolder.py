@@ -22,6 +22,10 @@ LINE = "line"
 LEVEL = "ltx/0"
 """Where it keeps every single sync."""
 FILES_COUNTED_MAX = 10_000
+HOLLOW_BYTES, HOLLOW_TIMES = 1 << 30, 64
+"""A file that is so much longer than what it holds was made to keep whoever reads it busy: SQLite leaves no holes."""
+BLOCK_BYTES = 512
+"""The unit of st_blocks, whatever the filesystem's is (inode(7))."""
 _FOLDER = PLAIN | os.O_DIRECTORY
 
 
@@ -131,9 +135,11 @@ def _unfit(place: int, name: str) -> str:
     """Why what lies there must not be opened as a database."""
     for suffix in ("", *SIDES):
         with contextlib.suppress(FileNotFoundError):
-            mode = os.stat(name + suffix, dir_fd=place, follow_symlinks=False).st_mode
-            if not stat.S_ISREG(mode):
+            found = os.stat(name + suffix, dir_fd=place, follow_symlinks=False)
+            if not stat.S_ISREG(found.st_mode):
                 return f"“{name}{suffix}” is no regular file."
+            if found.st_size > HOLLOW_BYTES + HOLLOW_TIMES * BLOCK_BYTES * found.st_blocks:
+                return f"“{name}{suffix}” is one hole, {found.st_size >> 30:,} GiB long."
     return ""
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from steadyd.backup.manifest import MODES, Kept, Manifest
 from steadyd.backup.reading import PLAIN, WALK, Late, Seen, head, read, seen
+from steadyd.errors import plain
 from steadyd.runner.folder import MODULES, SQLITE_SIDES, Place
 from steadyd.tree import SQLITE_HEADER, holds_database
 
@@ -291,4 +292,4 @@ def _told(why: str, lack: Lack) -> str:
     if not lack.path:
         return f"stopped at {why}"
     more = f" and {lack.count - 1:,} more" if lack.count > 1 else ""
-    return f"{why}: {lack.path[:200]}{more}"
+    return f"{why}: {plain(lack.path[:200])}{more}"

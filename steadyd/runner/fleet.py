@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from steadyd.errors import SteadyError
+from steadyd.errors import SteadyError, plain
 from steadyd.feed import Feed
 from steadyd.model import App, AppState, Death, Durability, Event
 from steadyd.records.journal import WAKE
@@ -206,6 +206,7 @@ class Fleet:
         """Tell it in the app's log, publish and remember it; a failure to remember hurts nothing else."""
         runtime = self._runtimes.get(app_id)
         version = runtime.plan.version if runtime and runtime.plan else 0
+        event = replace(event, message=plain(event.message))
         self.ground.logs.say(app_id, version, event.message)
         self.events.publish(app_id, event)
         self._on_event(app_id, event)

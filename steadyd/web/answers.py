@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -21,8 +22,15 @@ INTERNAL = "Something broke inside steadyd. The log of the daemon says what; the
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """`value` (a type of schema.py) as JSON."""
-    content = msgspec.json.encode(value) + b"\n"
-    return Response(content, status, {**NO_STORE, **(headers or {})}, "application/json")
+    return Response(_json(value) + b"\n", status, {**NO_STORE, **(headers or {})}, "application/json")
+
+
+def _json(value: Any) -> bytes:
+    """Names of files that are no UTF-8 lose what makes them so."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def error_answer(request: Request, error: SteadyError) -> Response:
@@ -46,8 +54,7 @@ def encode_error(error: SteadyError) -> bytes:
         return msgspec.json.encode(error.body()) + b"\n"
     except (UnicodeEncodeError, TypeError, ValueError):
         safe = {key: repr(value)[:500].encode("utf-8", "replace").decode() for key, value in error.details.items()}
-        message = error.message.encode("utf-8", "replace").decode()
-        return msgspec.json.encode(SteadyError(error.code, message, safe).body()) + b"\n"
+        return msgspec.json.encode(SteadyError(error.code, error.message, safe).body()) + b"\n"
 
 
 def wants_html(request: Request) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import jinja2
 from markupsafe import Markup
 from starlette.requests import Request
 
+from steadyd.errors import plain
 from steadyd.model import Deploy
 from steadyd.web.safetext import visible, visible_lines
 from steadyd.web.shipped import folder
@@ -26,7 +29,7 @@ def render(template: str, request: Request, **values: Any) -> str:
     values.setdefault("form_token", state.get("form_token", ""))
     values.setdefault("path", request.url.path)
     values.setdefault("missing", request.app.state.lacking() if "app" in request.scope else ())
-    return environment().get_template(template).render(**values)
+    return plain(environment().get_template(template).render(**values))
 
 
 @cache
@@ -44,6 +47,7 @@ def environment() -> jinja2.Environment:
         "span": span,
         "left": left,
         "took": took,
+        "urlencode": encoded,
         "visible": visible,
         "visible_lines": visible_lines,
     }
@@ -55,6 +59,13 @@ def environment() -> jinja2.Environment:
 def token_field(context: jinja2.runtime.Context) -> Markup:
     """The hidden field that proves a form to be ours."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(FORM_TOKEN_FIELD, context["form_token"])
+
+
+def encoded(value: str | Mapping[str, object]) -> str:
+    """A part of a path, or a whole query, in a URL: names of files that are no UTF-8 too."""
+    if isinstance(value, Mapping):
+        return urlencode(value, errors="surrogateescape")
+    return quote(value, errors="surrogateescape")
 
 
 def shape(kind: dict[str, Any]) -> Markup:

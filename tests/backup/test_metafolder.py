@@ -57,6 +57,16 @@ def test_what_is_no_plain_file_is_not_opened(folder: Path, tmp_path: Path, suffi
     assert not exists(folder, "sub/y.db")
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_hole_is_not_read_for_hours(folder: Path, tmp_path: Path, suffix: str) -> None:
+    path = folder / "sub" / f"x.db{suffix}"
+    path.write_bytes(b"SQLite format 3\0")
+    os.truncate(path, 1 << 40)
+    assert settle(folder, "sub/x.db", "1/7", tmp_path / "aside") == f"“{path.name}” is one hole, 1,024 GiB long."
+    os.truncate(path, 1 << 30)
+    assert settle(folder, "sub/x.db", "1/7", tmp_path / "aside") == ""
+
+
 def test_so_many_files_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("steadyd.backup.metafolder.FILES_COUNTED_MAX", 3)
     level = folder / ".x.db-litestream" / "ltx" / "0"

@@ -144,6 +144,8 @@ def test_names_that_are_no_text_are_kept(place: Place) -> None:
     found = look(place)
     assert sorted(found.files) == sorted(names)
     assert found.manifest.written().isascii()
+    os.truncate(place.app / names[1], 1 << 40)
+    assert look(place).problem == "larger than 4,096 MiB: ??", "which can be stored and sent"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,10 @@ def test_json_ends_with_a_newline_and_is_not_kept() -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
+def test_a_name_that_is_no_text_loses_what_makes_it_so() -> None:
+    assert bytes(json_answer({"path": "\udcffä\n"}).body) == '{"path": "?ä\\n"}\n'.encode()
+
+
 def test_an_error_says_its_code_twice() -> None:
     answer = error_answer(request("/x"), SteadyError("rate_limited", "Slow down.", {"limit": 60}, retry_after=7))
     assert (answer.status_code, answer.headers["steady-error"], answer.headers["retry-after"]) == (

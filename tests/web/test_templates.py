@@ -6,7 +6,13 @@ import pytest
 from markupsafe import Markup
 
 from steadyd.model import Deploy
-from steadyd.web.templates import clock, environment, iso, left, shape, size, span, took, when
+from steadyd.web.templates import clock, encoded, environment, iso, left, shape, size, span, took, when
+
+
+def test_what_goes_into_a_url() -> None:
+    assert [encoded("a b/ü"), encoded("\udcff?"), encoded({"q": "a b", "n": 1, "f": "\udcff"})] == [
+        "a%20b/%C3%BC", "%FF%3F", "q=a+b&n=1&f=%FF",
+    ]  # fmt: skip
 
 
 def test_times() -> None:

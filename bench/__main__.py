@@ -14,6 +14,7 @@ BENCHMARKS = (
     "bench.change",
     "bench.isolation",
     "bench.restore",
+    "bench.durability",
 )
 
 

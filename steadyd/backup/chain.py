@@ -83,8 +83,8 @@ class Chain:
         self._times: OrderedDict[str, float] = OrderedDict()
 
     async def timeline(self, line: Line) -> Timeline:
-        """What can be reached of `line` now. The ends of each span are exact; between them the store's own times count,
-        which may be later by as long as an upload took.
+        """What can be reached of `line` now. Where a span ends is exact; between, the store's own times count, those of
+        uploads.
 
         Raises:
             SteadyError: `replica_away`.
@@ -112,16 +112,18 @@ class Chain:
             moment = listed[index]
             return replace(moment, at=await self._time(line, _witness(pieces, moment.txid)))
 
-        # An object is never older than what is in it. So the moment that the listing chooses is not too late, and
-        # from there on the right one is looked for, at first in steps that double.
-        chosen = ltx.choose(listed, at)
-        low, high, step = listed.index(chosen.moment) if chosen else -1, len(listed), 1
+        # The store's own times are a hint: of uploads, by another clock, and in S3 whole seconds. From there the right
+        # one is looked for in steps that double, and between two once it is passed.
+        hint = ltx.choose(listed, at)
+        index, step = listed.index(hint.moment) if hint else 0, 1
+        low, high, passed = -1, len(listed), False
         while high - low > 1:
-            middle = min(low + step, (low + high) // 2)
-            if (await exact(middle)).at <= at:
-                low, step = middle, step * 2
-            else:
-                high = middle
+            before = (await exact(index)).at <= at
+            low, high = (index, high) if before else (low, index)
+            passed = passed or (low >= 0 and high < len(listed))
+            index, step = (low + step if before else high - step), step * 2
+            if passed or not low < index < high:
+                index = (low + high) // 2
         if low < 0:
             return None
         return Choice(await exact(low), await exact(low + 1) if low + 1 < len(listed) else None)

@@ -27,8 +27,8 @@ PRECISION_SECONDS_MIN = 1.0
 class Piece:
     """One LTX file: what transactions `first` to `last` changed, a whole database where `first` is 1.
 
-    `at` is when transaction `last` was copied, seconds since 1970. A store's listing only knows when the object was
-    made, which is that or later; the file's header knows it exactly.
+    `at` is when transaction `last` was copied, seconds since 1970: about, if a store's listing said when the object was
+    made; the file's header knows it exactly.
     """
 
     level: int
@@ -118,10 +118,11 @@ def moments(pieces: Iterable[Piece], times: Mapping[str, float] | None = None) -
     newer than one that came after it.
     """
     known = times or {}
+    reached = _reached(pieces)
+    exact = {piece.last: known[piece.key] for piece in reached if piece.key in known}
     earliest: dict[int, float] = {}
-    for piece in _reached(pieces):
-        at = known.get(piece.key, piece.at)
-        earliest[piece.last] = min(at, earliest.get(piece.last, at))
+    for piece in reached:
+        earliest[piece.last] = exact.get(piece.last, min(piece.at, earliest.get(piece.last, piece.at)))
     found: list[Moment] = []
     before = float("inf")
     for txid, at in sorted(earliest.items(), reverse=True):

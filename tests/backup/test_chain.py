@@ -24,6 +24,7 @@ from steadyd.runner.folder import Place
 from steadyd.runner.tool import Tools
 from steadyd.runner.trash import Trash
 from tests.backup.writer import Writer, rows, writer
+from tests.objectstore import ObjectStore
 from tests.runner.conftest import BOTH, UID, limits, needs_cgroups, run
 from tests.runner.conftest import bun as bun
 from tests.runner.conftest import root as root
@@ -111,6 +112,12 @@ def test_times_are_those_of_the_files_and_not_of_the_store(written: Writer, root
         timeline = await found.timeline(written.line)
         assert timeline.newest is not None
         assert timeline.newest.at <= written.history[-1].after
+        for path in (root / "replica").rglob("*.ltx"):
+            os.utime(path, (first.before - random.random() * 90, first.before - random.random() * 90))
+        for each in random.sample(written.history, 5):
+            choice = await found.choose(written.line, each.after)
+            assert choice is not None
+            assert choice.moment.txid == each.txid
 
     run(body())
 
@@ -159,6 +166,33 @@ def test_of_merged_transactions_the_last_comes_back_and_the_others_are_told_apar
         assert timeline.newest is not None
         assert (timeline.first.txid, timeline.newest.txid) == (reachable[0].txid, merged.history[-1].txid)
         assert (timeline.spans[-1].start, timeline.spans[0].end) == (timeline.first.at, timeline.newest.at)
+
+    run(body())
+
+
+@pytest.mark.sandbox
+def test_from_a_bucket_it_comes_back_as_from_a_folder(
+    moto: ObjectStore, root: Path, bun: Engine, tmp_path: Path
+) -> None:
+    with writer(tmp_path, bucket=moto.target("chain")) as found:
+        found.write(3)
+        for _ in range(5):
+            found.write(2)
+        found.until(lambda: len(found.history) > 8)
+
+    async def body() -> None:
+        chain_, place = chain(found.target, root, bun), Place(root / "app", UID)
+        timeline = await chain_.timeline(found.line)
+        assert timeline.newest is not None
+        assert timeline.newest.txid == found.history[-1].txid
+        for each in (found.history[0], found.history[4], found.history[-1]):
+            choice = await chain_.choose(found.line, each.after)
+            assert choice is not None
+            assert choice.moment.txid == each.txid
+            target = root / f"restored-{each.txid}"
+            restored = await chain_.restore(found.line, each.txid, target, place)
+            assert each.before - 0.001 <= restored.moment.at <= each.after
+            assert await asyncio.to_thread(rows, target) == list(range(1, each.rows + 1))
 
     run(body())
 

@@ -44,15 +44,16 @@ class Written:
 
 @dataclass
 class Writer:
-    """One database, followed along one line in a folder."""
+    """One database, followed along one line in a folder, or in a bucket."""
 
     folder: Path
     line: Line = field(default_factory=lambda: Line(1, "app1", "data.sqlite", 1, 0.0))
     history: list[Written] = field(default_factory=list)
+    bucket: Target | None = None
 
     @property
     def target(self) -> Target:
-        return Target(TargetKind.FILE, path=self.folder / "replica")
+        return self.bucket or Target(TargetKind.FILE, path=self.folder / "replica")
 
     @property
     def objects(self) -> Path:
@@ -117,15 +118,18 @@ class Writer:
 
 
 @contextmanager
-def writer(folder: Path, level: str = "1s", retention: str = "1h", check: str = "1h") -> Iterator[Writer]:
+def writer(
+    folder: Path, level: str = "1s", retention: str = "1h", check: str = "1h", bucket: Target | None = None
+) -> Iterator[Writer]:
     """Litestream with a first level of that interval; its own level 0 stays for `retention`."""
+    secrets = bucket.litestream_environment if bucket else {}
     config = folder / "litestream.yml"
     control = folder / "control"
     config.write_text(CONFIG.format(socket=control, level=level, retention=retention, check=check))
     with (folder / "litestream.log").open("w") as log:
         command = [str(find_litestream()), "replicate", "-config", str(config)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": "/usr/bin:/bin"})
-    found = Writer(folder)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": "/usr/bin:/bin", **secrets})
+    found = Writer(folder, bucket=bucket)
     try:
         end = time.monotonic() + DEADLINE_SECONDS
         while not control.exists():

@@ -86,6 +86,25 @@ for (const area of all(".row-form textarea")) {
   area.addEventListener("input", () => { if (area.value && /null|default/.test(kind.value)) kind.value = "text"; });
 }
 
+// A file to import: text into the field, a database as Base64 beside it.
+for (const input of all("[data-import]")) {
+  input.addEventListener("change", async () => {
+    const [file, form] = [input.files[0], input.form];
+    if (!file) return;
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const database = new TextDecoder().decode(bytes.subarray(0, 15)) === "SQLite format 3";
+    form.elements.base64.value = "";
+    form.elements.content.value = database ? "" : new TextDecoder().decode(bytes);
+    if (database) {
+      let text = "";
+      for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+      form.elements.base64.value = btoa(text);
+    }
+    form.elements.format.value = database ? "sqlite" : /\.sql$/i.test(file.name) ? "sql" : "csv";
+    if (!form.elements.into.value) form.elements.into.value = file.name.replace(/\..*$/, "");
+  });
+}
+
 // Unsent edits are not lost by a stray click.
 for (const form of all("form[data-guard]")) {
   let changed = false;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET
@@ -15,22 +17,24 @@ from steadyd.records.statements import Statement
 from steadyd.runner import query
 from steadyd.runner.controller import Turn
 from steadyd.runner.query import Task, checked, rows_of, several
+from steadyd.runner.transfer import keep
 from steadyd.runner.writing import How, Written
 from steadyd.tree import check_path
 from steadyd.web import cells
-from steadyd.web.body import Allowance, decode
+from steadyd.web.body import Allowance, convert, decode
 from steadyd.web.databases import NOTE_CHARACTERS_MAX, point_id
 from steadyd.web.page import Visit, form_route
 from steadyd.web.rooms import Rooms
 from steadyd.web.rows import EditsBody, edited, editing
 from steadyd.web.tables import COLUMNS_MAX, Asked, Outcome, Wanted, owned, show, wanted_of
+from steadyd.web.transfers import ImportQuery, once, take_in
 from steadyd.web.values import Exact, Special
 
 SAID = {"update": "The row is changed.", "insert": "The row is made.", "delete": "The row is gone."}
 
 
 def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
-    forms = {"row": change_row, "undo": undo, "sql": run_sql}
+    forms = {"row": change_row, "undo": undo, "sql": run_sql, "import": import_file}
     return [form_route(f"/apps/{{name}}/database/{verb}", handler, rooms, allowance) for verb, handler in forms.items()]
 
 
@@ -75,6 +79,32 @@ async def run_sql(visit: Visit) -> Response:
         said = Statement(visit.rooms.now(), file, sql, write and not explain, code, took)
         await visit.rooms.library.statements.add(app.id, visit.principal.id, said)
     return await show(visit, app, file, wanted, Outcome(asked=asked))
+
+
+async def import_file(visit: Visit) -> Response:
+    """What was pasted, or a file that a script read: CSV into a table, SQL, or a whole database (as Base64)."""
+    app, file, wanted = await _place(visit)
+    form, raw = visit.form, visit.form.get("base64", "")
+    try:
+        content = base64.b64decode(raw, validate=True) if raw else form.get("content", "").encode("utf-8", "replace")
+        if not content.strip():
+            raise SteadyError("invalid", "There is nothing to import.")
+        kind = form.get("format", "")
+        said = {"format": kind, "table": form.get("into", "").strip() if kind == "csv" else ""}
+        asked = convert({name: value for name, value in said.items() if value}, ImportQuery, strict_names=True)
+        place = f"{file}-imported" if asked.format == "sqlite" else file
+        answer = await take_in(
+            visit.rooms, visit.principal, app, (place, asked), lambda folder: keep(folder, once(content))
+        )
+    except ValueError:
+        return await show(visit, app, file, wanted, Outcome(error=SteadyError("invalid", "That file cannot be read.")))
+    except SteadyError as error:
+        return await show(visit, app, file, wanted, Outcome(error=error, typed=form))
+    if asked.format == "sqlite":
+        return visit.go(f"/apps/{app.name}/databases/{quote(place)}")
+    count = answer.rows if isinstance(answer.rows, int) else answer.statements
+    what = "row" if isinstance(answer.rows, int) else "statement"
+    return await show(visit, app, file, wanted, Outcome(f"Imported: {count:,} {what}{'' if count == 1 else 's'}."))
 
 
 # Private

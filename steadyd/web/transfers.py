@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from steadyd.errors import SteadyError
+from steadyd.model import App, Principal
 from steadyd.runner.controller import Turn
 from steadyd.runner.query import Task, checked
 from steadyd.runner.transfer import (
@@ -30,6 +31,7 @@ from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.body import JSON_BYTES_MAX, decode, pieces, whole
 from steadyd.web.databases import ONE, READ_ERRORS, WRITE_ERRORS, file_of, point_id
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.rooms import Rooms
 from steadyd.web.upload import JSON_TYPES, content_type
 from steadyd.web.values import answered
 
@@ -103,26 +105,39 @@ async def take_out(call: Call) -> Response:
 
 async def put_in(call: Call) -> Response:
     wanted, file = call.query(ImportQuery), file_of(call)
+    answer = await take_in(call.rooms, call.principal, call.app, (file, wanted), lambda folder: _receive(call, folder))
+    return json_answer(answer, 201)
+
+
+async def take_in(
+    rooms: Rooms, by: Principal, app: App, asked: tuple[str, ImportQuery], receive: Callable[[Path], Awaitable[int]]
+) -> ImportAnswer:
+    """Put a file into a database. `receive` puts it into a child's folder, and says how large it is.
+
+    Raises:
+        SteadyError: what is wrong with it; then nothing was changed.
+    """
+    file, wanted = asked
     request = {
         "file": file, "format": wanted.format, "table": wanted.table, "create": wanted.create, "header": wanted.header,
         "delimiter": wanted.delimiter, "replace": wanted.replace,
     }  # fmt: skip
     if wanted.format == "csv" and not wanted.table:
         raise SteadyError("invalid", "Say into which table the rows go.", {"field": "table"})
-    call.rooms.fleet.ground.check_room()
-    async with call.rooms.transfers(), call.rooms.databases.folder(call.app) as folder:
-        size = await _receive(call, folder)
+    rooms.fleet.ground.check_room()
+    async with rooms.transfers(), rooms.databases.folder(app) as folder:
+        size = await receive(folder)
 
         async def work(turn: Turn) -> dict[str, Any]:
-            async with call.rooms.long_queries():
-                return await call.rooms.databases.run(turn.app, Task("import", request, IMPORT_SECONDS_MAX), folder)
+            async with rooms.long_queries():
+                return await rooms.databases.run(turn.app, Task("import", request, IMPORT_SECONDS_MAX), folder)
 
         into = f" into {wanted.table}" if wanted.table else ""
         note = f"import of {wanted.format}{into}"[:200]
         hold = size > IMPORT_BESIDE_BYTES_MAX
         how = How(note, hold, wanted.point)
-        written = await call.rooms.writing.write(call.principal, call.app, work, how)
-    return json_answer(answered({**written.answer, "point": point_id(written.point)}, ImportAnswer), 201)
+        written = await rooms.writing.write(by, app, work, how)
+    return answered({**written.answer, "point": point_id(written.point)}, ImportAnswer)
 
 
 class Download(Response):
@@ -169,7 +184,7 @@ async def _receive(call: Call, folder: Path) -> int:
     allowance = call.holding.allowance
     if content_type(call.request) in JSON_TYPES:
         body = decode(await whole(call.request, JSON_BYTES_MAX, allowance), ImportBody)
-        return await keep(folder, _once(_content(body)))
+        return await keep(folder, once(_content(body)))
     if content_type(call.request) not in SENT:
         said = "Send the file itself (text/csv, application/sql, application/vnd.sqlite3), or application/json."
         raise SteadyError("unsupported_media_type", said)
@@ -177,7 +192,7 @@ async def _receive(call: Call, folder: Path) -> int:
         return await keep(folder, read)
 
 
-async def _once(content: bytes) -> AsyncIterator[bytes]:
+async def once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 

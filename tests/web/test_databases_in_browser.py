@@ -58,7 +58,7 @@ def test_rows_are_edited_and_undone(keeper: Daemon, chromium: Browser, scripts: 
         page.get_by_role("button", name="Undo").click()
         page.get_by_text("It is as it was before.").wait_for()
         assert keeper.ask("keeper", "/").json()[1] == {"id": 2, "text": "note 2", "n": None}
-        page.get_by_label("SQL").fill("SELECT count(*) AS all_of_them FROM notes")
+        page.get_by_label("SQL", exact=True).fill("SELECT count(*) AS all_of_them FROM notes")
         page.get_by_role("button", name="Run").click()
         page.get_by_role("cell", name="60", exact=True).wait_for()
         page.get_by_role("link", name="Next page").click()
@@ -76,10 +76,12 @@ def test_nothing_that_a_database_holds_runs(keeper: Daemon, chromium: Browser) -
         page.get_by_role("navigation", name="Tables").get_by_role("link", name="onerror").click()
         page.get_by_role("link", name="onerror").last.click()
         page.get_by_role("link", name="Edit row [1]").click()
-        page.get_by_label("SQL").fill(f"SELECT '{NASTY.replace(chr(39), '')}' AS \"{NASTY.replace(chr(34), '')}\"")
+        page.get_by_label("SQL", exact=True).fill(
+            f"SELECT '{NASTY.replace(chr(39), '')}' AS \"{NASTY.replace(chr(34), '')}\""
+        )
         page.get_by_role("button", name="Run").click()
         page.get_by_text("1 row in").wait_for()
-        page.get_by_label("SQL").fill(f"SELECT [{NASTY}]")
+        page.get_by_label("SQL", exact=True).fill(f"SELECT [{NASTY}]")
         page.get_by_role("button", name="Run").click()
         page.get_by_role("alert").wait_for()
         assert page.evaluate("window.hit") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -163,7 +164,38 @@ def test_sql_is_run_explained_and_remembered(web: Web) -> None:
     play(web, body)
 
 
-@pytest.mark.parametrize("verb", ["row", "undo", "sql"])
+def test_what_is_pasted_or_read_is_imported(web: Web) -> None:
+    async def body(person: Person) -> None:
+        await person.look("table=notes")
+
+        async def bring(status: int, **fields: str) -> str:
+            sent = {"form_token": form_token(person.page), "file": "data.sqlite", "table": "notes", **fields}
+            answer = await person.client.post("/apps/hello/database/import", data=sent)
+            assert answer.status_code == status, answer.text
+            return answer.text
+
+        told = await bring(200, format="csv", into="words", content="word,n\nriver,1\n<script>,2\n")
+        assert "Imported: 2 rows." in told
+        assert person.rows("SELECT word FROM words") == [("river",), ("<script>",)]
+        assert "Imported: 1 statement." in await bring(200, format="sql", content="DELETE FROM words")
+        (path,) = (person.stage.folder / "apps").glob("*/app/data.sqlite")
+        whole = base64.b64encode(path.read_bytes()).decode()
+        await bring(303, format="sqlite", base64=whole)
+        assert (path.parent / "data.sqlite-imported").is_file()
+        for fields, said in (
+            ({"format": "csv", "content": ""}, "nothing to import"), ({"format": "none", "content": "x"}, "format"),
+            ({"format": "sql", "content": "DELETE FROM notes; <b>"}, "syntax error"),
+            ({"format": "sqlite", "base64": "!"}, "cannot be read"), ({"format": "csv", "content": "a"}, "which table"),
+        ):  # fmt: skip
+            told = await bring(422, **fields)
+            assert said in told
+            assert "<b>" not in told.split("<main")[1].replace("<b>live", "")
+        assert person.rows() == BEFORE
+
+    play(web, body)
+
+
+@pytest.mark.parametrize("verb", ["row", "undo", "sql", "import"])
 def test_no_other_page_can_send_them(web: Web, verb: str) -> None:
     async def body(person: Person) -> None:
         await person.look("table=notes&edit=%5B1%5D")

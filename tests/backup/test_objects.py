@@ -21,7 +21,7 @@ from steadyd.errors import SteadyError
 from tests.objectstore import KEY_ID, SECRET, Fault, FaultProxy, ObjectStore
 
 T = TypeVar("T")
-QUICK = Patience(attempts_max=2, answer_seconds_max=0.2)
+QUICK = Patience(attempts_max=2, answer_seconds_max=0.1)
 
 
 def run(body: Coroutine[Any, Any, T]) -> T:
@@ -219,8 +219,8 @@ def test_a_store_that_ignores_conditions_is_unfit(moto: ObjectStore, proxy: Faul
         (Fault.REFUSE, "no connection"),
         (Fault.RESET, "it resets connections"),
         (Fault.CUT, "its answers end early"),
-        (Fault.HALF_OPEN, "no answer in 0.2 s"),
-        (Fault.SLOW, "no answer in 0.2 s"),
+        (Fault.HALF_OPEN, "no answer in 0.1 s"),
+        (Fault.SLOW, "no answer in 0.1 s"),
         (Fault.BUSY, "SlowDown"),
         (Fault.FULL, "InsufficientStorage"),
     ],

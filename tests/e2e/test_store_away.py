@@ -156,7 +156,7 @@ def proxy(store: ObjectStore) -> Iterator[FaultProxy]:
 
 
 def test_apps_go_on_and_nothing_is_lost(store: ObjectStore, proxy: FaultProxy, data: Path) -> None:
-    through_every_fault(store, proxy, data, 1.2)
+    through_every_fault(store, proxy, data, 0.8)
 
 
 @pytest.mark.soak

@@ -66,7 +66,10 @@ async def recover(arrival: Arrival, database: Path, tools: Tools) -> Recovered |
     """
     if await asyncio.to_thread(database.exists):
         return None
-    newest = await arrival.epochs.newest()
+    try:
+        newest = await arrival.epochs.newest()
+    except SteadyError as error:
+        raise _unasked(error) from None
     if newest is None:
         return None
     folder = database.parent / FOLDER
@@ -146,6 +149,15 @@ def _appear(part: Path, database: Path) -> None:
     finally:
         os.close(descriptor)
     shutil.rmtree(part.parent, ignore_errors=True)
+
+
+def _unasked(error: SteadyError) -> SteadyError:
+    """Whoever began anew here, where there is a host to recover, could not be brought together with it later."""
+    if error.code != "replica_away":
+        return error
+    what = error.message.partition(". ")[0]
+    message = f"{what}, and the data folder is empty, so this may be a host to recover. Start again once it answers."
+    return SteadyError("replica_away", message)
 
 
 def _nothing(target: str, newest: Epoch) -> SteadyError:

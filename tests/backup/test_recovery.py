@@ -14,9 +14,9 @@ import pytest
 from steadyd.backup import layout, recovery
 from steadyd.backup.arrival import Arrival, arrive
 from steadyd.backup.epochs import Epochs
-from steadyd.backup.objects import Objects
+from steadyd.backup.objects import Objects, Patience
 from steadyd.backup.recovery import recover
-from steadyd.backup.target import Target, TargetKind
+from steadyd.backup.target import Target, TargetKind, parse_target
 from steadyd.errors import SteadyError
 from steadyd.moment import Line
 from steadyd.records.absences import Absences
@@ -26,7 +26,9 @@ from steadyd.records.schema import STEADY
 from steadyd.runner.engine import Engine
 from steadyd.runner.tool import Tools
 from steadyd.store import Database
+from tests.backup.test_target import KEYS
 from tests.backup.writer import Writer, writer
+from tests.objectstore import free_port
 from tests.records.test_targets import an_app
 from tests.runner.conftest import BOTH, run
 from tests.runner.conftest import bun as bun
@@ -181,5 +183,21 @@ def test_where_all_are_damaged_nothing_is_there_and_it_is_told(replica: Path, ro
             await recover(await arrived(replica, root / "data"), root / "data" / "steady.db", Tools(bun, False))
         assert caught.value.code == "backup_broken"
         assert not (root / "data" / "steady.db").exists()
+
+    run(body())
+
+
+def test_a_target_that_is_away_ends_the_start_of_an_empty_host(root: Path, bun: Engine) -> None:
+    """It may hold what belongs here."""
+
+    async def body() -> None:
+        os.makedirs(root / "data", 0o711)
+        target = parse_target("s3://bucket", {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
+        objects = Objects(target, Patience(1, 0.5))
+        arrival = Arrival(objects, Epochs(objects, "a"))
+        with pytest.raises(SteadyError) as caught:
+            await recover(arrival, root / "data" / "steady.db", Tools(bun, False))
+        assert caught.value.code == "replica_away"
+        assert "Start again once it answers" in caught.value.message
 
     run(body())

@@ -19,6 +19,7 @@ from steadyd.backup.objects import CHUNK_BYTES, PART_BYTES, RATE_BYTES_MIN, Obje
 from steadyd.backup.target import Target, TargetKind
 from steadyd.errors import SteadyError
 from tests.objectstore import KEY_ID, SECRET, Fault, FaultProxy, ObjectStore
+from tests.runner.conftest import until
 
 T = TypeVar("T")
 QUICK = Patience(attempts_max=2, answer_seconds_max=0.1)
@@ -279,11 +280,14 @@ def test_so_many_calls_go_on_at_once(moto: ObjectStore, proxy: FaultProxy) -> No
     """The others wait for their turn, and are answered all the same."""
 
     async def body() -> None:
-        proxy.become(Fault.SLOW, delay_seconds=0.1)
-        objects = Objects(moto.target("many", proxy.port))
-        proxy.busiest = 0
-        await asyncio.gather(*(objects.get(f"k{n}") for n in range(3 * module.CALLS_AT_ONCE_MAX)))
-        assert 1 < proxy.busiest <= module.CALLS_AT_ONCE_MAX + 1  # one may be closing while the next opens
+        proxy.become(Fault.HALF_OPEN)
+        objects, before = Objects(moto.target("many", proxy.port)), proxy.connections
+        calls = [asyncio.ensure_future(objects.get(f"k{n}")) for n in range(3 * module.CALLS_AT_ONCE_MAX)]
+        await until(lambda: proxy.connections - before >= module.CALLS_AT_ONCE_MAX)
+        await asyncio.sleep(0.1)
+        assert proxy.connections - before == module.CALLS_AT_ONCE_MAX
+        proxy.become(Fault.NONE)
+        assert await asyncio.gather(*calls) == [None] * len(calls)
 
     run(body())
 

@@ -21,7 +21,7 @@ from steadyd.runner.folder import Place
 from steadyd.runner.positions import databases
 
 LARGE_BYTES = 16 << 20
-"""Below that, a copy takes no time."""
+"""Of a database with its log; below that, a copy takes no time."""
 KEPT_BYTES_MAX = 1 << 30
 KEPT_FILES_MAX = 16
 KEPT = "kept"
@@ -46,8 +46,8 @@ def standing(folder: Path) -> dict[str, str]:
     """Large databases in an app's folder → how far each has come. An equal position is an equal content."""
     found = {}
     for path in databases(folder):
-        looked, _ = _head(f"{folder}/{path}", 0)
-        if looked is not None and looked.st_size >= LARGE_BYTES:
+        (looked, _), (log, _) = (_head(f"{folder}/{path}{suffix}", 0) for suffix in ("", "-wal"))
+        if looked is not None and looked.st_size + (log.st_size if log else 0) >= LARGE_BYTES:
             found[path] = _position(f"{folder}/{path}")
     return found
 

@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,8 @@ WAITING_MAX = 8
 """Drills that somebody asked for and that wait for their turn."""
 FAILED, MENDED = "drill_failed", "drill_mended"
 """Kinds of events."""
+FILES = ""
+"""In the place of a database's path: all files that are none. Their transaction is the number of a capture."""
 DAMAGE = frozenset({"backup_broken", "not_reachable"})
 
 Seen = Mapping[Stand, object]
@@ -81,6 +83,8 @@ class Drills:
         self._replication = replication
         self._tools = tools.within(Bounds(MEMORY_BYTES_MAX, OUTPUT_BYTES))
         self._tell = tell
+        self.prove: Callable[[App, Path], Awaitable[list[str]]] = _nothing
+        """Fetches some of an app's other files into an empty folder; returns what is wrong with them."""
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._under_way = ""
@@ -113,6 +117,7 @@ class Drills:
                 continue
             self._later[app.id] = now + LATER_SECONDS
             stands, failures = await self._stands(app.id), await self._failures(app.id)
+            stands += await self._files(app.id)
             if is_due(last.get(app.id), failures, stands, wall):
                 async with self._turn:
                     await self._drill(app)
@@ -164,19 +169,23 @@ class Drills:
         try:
             seen = await self._settled(app.id)
             stands = tuple(seen) if seen is not None else await self._newest(app.id)
-            if not stands:
+            files = await self._files(app.id)
+            if not stands and not files:
                 return None
             found = Findings()
             lines = {line.id: line for line in await self._ground.library.lines.of(app.id)}
             for stand in stands:
                 await self._try(app, lines[stand.line], stand, seen is not None, found)
+            if files:
+                found.problems += await self._try_files(app)
+                found.moment = found.moment or at
             if seen is not None and await self._settled(app.id) != seen:
                 return None  # it woke: what was compared was not what was restored
         finally:
             self._under_way = ""
         took = (time.monotonic() - began) * 1000
         problem = " ".join(found.problems)
-        drill = Drill(app.id, at, not problem, took, found.moment, problem, seen is not None, stands)
+        drill = Drill(app.id, at, not problem, took, found.moment, problem, seen is not None, (*stands, *files))
         await self._keep(drill)
         for path in found.over:
             await self._begin_anew(app.id, path)
@@ -216,6 +225,24 @@ class Drills:
             found.over.append(stand.path)
         finally:
             await self._ground.trash.throw(scratch)
+
+    async def _try_files(self, app: App) -> list[str]:
+        """What is wrong with its other files."""
+        scratch = scratch_path(self._ground.place(app), "drill")
+        try:
+            await asyncio.to_thread(scratch.mkdir, 0o700)
+            return [f"{problem}." for problem in await self.prove(app, scratch)]
+        except SteadyError as error:
+            if error.code not in DAMAGE:
+                raise
+            return [error.message]
+        finally:
+            await self._ground.trash.throw(scratch)
+
+    async def _files(self, app_id: str) -> tuple[Stand, ...]:
+        """Where its other files stand: as of which capture. None for an app that has none."""
+        newest = await self._ground.library.captures.newest(app_id)
+        return (Stand(FILES, 0, newest.id),) if newest is not None and newest.manifest else ()
 
     async def _past(self, line: Line, stand: Stand, scratch: Path, place: Place) -> str:
         """What is wrong with moments before the newest: nothing is missing, and one of them, by lot, comes back."""
@@ -290,6 +317,10 @@ def is_due(last: Drill | None, failures: int, stands: Sequence[Stand], now: floa
 
 
 # Private
+
+
+async def _nothing(app: App, scratch: Path) -> list[str]:
+    return []
 
 
 def _make(scratch: Path, place: Place) -> None:

@@ -125,6 +125,8 @@ class Reports:
         capture = await self._library.captures.newest(app.id)
         proof, points = await self._proofs.last(app.id), await self._library.points.of(app.id)
         replicas = [_replica(database, lines, now) for database in status.databases]
+        if capture is not None and capture.files and not replicas:
+            replicas = [Replica("its files", (await self._library.captures.of(app.id))[-1].at, 0.0, capture.at)]
         problem = await self._files.problem(app.id)
         if not status.whole:
             problem = problem or "its folder holds more than is looked at"

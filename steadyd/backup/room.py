@@ -154,6 +154,7 @@ def make_backups(replica: Replica, keeping: Keeping, workshop: Workshop, tools: 
     aims = Aims(library.lines, library.points, library.journal, chain, library.captures)
     restores = Restores(workshop.controller, data, replica.replication)
     drills = Drills(fleet.ground, chain, replica.replication, tools, fleet.note)
+    drills.prove = replica.files.prove
     reports = Reports(library, replica.replication, replica.files, chain, drills, replica.objects.tally)
     past = Past(fleet.ground, aims.at, data)
     changed = Changed(past, Comparison(fleet.ground, tools), Writing(workshop.controller))

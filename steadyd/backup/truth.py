@@ -76,7 +76,7 @@ def truth(replicas: Sequence[Replica], files_problem: str, proof: Proof | None, 
     if late is not None and late.lag > LAG_SECONDS_MAX:
         return Truth(State.BEHIND, f"What was written to “{late.path}” in the last {_said(late.lag)} is only here.")
     if not replicas:
-        return Truth(State.NOTHING, "It has no databases.")
+        return Truth(State.NOTHING, "It has no databases and no other files.")
     return _proven(replicas, proof, now)
 
 

@@ -21,12 +21,21 @@ from hypothesis import strategies as st
 from steadyd.backup import drills as module
 from steadyd.backup import ltx, replication
 from steadyd.backup.chain import Chain
-from steadyd.backup.drills import AGAIN_SECONDS, FAILED_SECONDS, LATER_SECONDS, REST_SECONDS, Drills, is_due
+from steadyd.backup.drills import (
+    AGAIN_SECONDS,
+    FAILED,
+    FAILED_SECONDS,
+    FILES,
+    LATER_SECONDS,
+    REST_SECONDS,
+    Drills,
+    is_due,
+)
 from steadyd.backup.objects import Objects
 from steadyd.backup.truth import Proof
 from steadyd.errors import SteadyError
 from steadyd.model import App, Event
-from steadyd.moment import Drill, Line, Stand
+from steadyd.moment import Capture, Drill, Line, Stand
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.engine import Engine
 from steadyd.runner.ground import Ground
@@ -112,6 +121,27 @@ def play(root: Path, built: Engine, body: Callable[[Scene], Any]) -> None:
             await body(found)
 
     run(opened())
+
+
+def test_the_other_files_are_tried_too(root: Path, bun: Engine) -> None:
+    async def body(found: Scene) -> None:
+        await found.here.library.captures.add(Capture(0, found.app.id, 1.0, "ab" * 32, 1, 1, 1.0))
+        problems: list[str] = []
+
+        async def prove(app: App, scratch: Path) -> list[str]:
+            assert not await asyncio.to_thread(lambda: list(scratch.iterdir()))
+            return problems
+
+        found.drills.prove = prove
+        drill = await found.drill()
+        assert (drill.ok, [stand.path for stand in drill.stands]) == (True, ["a.db", FILES])
+        problems.append("a.txt: missing or damaged in the backup")
+        drill = await found.drill()
+        assert (drill.ok, drill.problem) == (False, "a.txt: missing or damaged in the backup.")
+        assert [event.kind for event in found.told] == [FAILED]
+        assert not list(found.here.place(found.app.id).root.rglob("drill-*"))
+
+    play(root, bun, body)
 
 
 def test_what_is_whole_is_proven_and_nothing_of_it_is_touched(root: Path, bun: Engine) -> None:

@@ -64,6 +64,24 @@ def test_both_truths_are_said(database: Store) -> None:
     asyncio.run(body())
 
 
+def test_an_app_that_only_has_files_is_proven_too(database: Store) -> None:
+    class NoDatabases(Known):
+        def status(self, app_id: str) -> Status:
+            return Status(Health.OK, 0.0, (), True)
+
+        async def last(self, app_id: str) -> Proof | None:
+            return None
+
+    async def body() -> None:
+        reports, app = await scene(database, NoDatabases())
+        assert (await reports.truth(app)).state is State.NOTHING
+        await open_library(database).captures.add(Capture(0, app.id, 1_000.0, "ab" * 32, 3, 10, 1_000.0))
+        assert (await reports.truth(app)).state is State.UNPROVEN
+        assert (await reports.of(app)).summary.startswith("3 files: as of")
+
+    asyncio.run(body())
+
+
 def test_what_any_room_knows_to_be_wrong_is_red(database: Store) -> None:
     async def body() -> None:
         for known in (Known("no space"), Known(whole=False), Known(files_problem="the store is away")):

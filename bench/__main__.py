@@ -15,6 +15,7 @@ BENCHMARKS = (
     "bench.isolation",
     "bench.restore",
     "bench.durability",
+    "bench.replication",
 )
 
 

@@ -41,13 +41,17 @@ class Follower:
         self._means = means
         self._locks: dict[str, asyncio.Lock] = {}
         self._taking = asyncio.Lock()
+        self._looked_at = 0.0
+        """When the last look began."""
         self._known = False
         self._stayed = False
 
     async def look(self) -> None:
         """See where its databases stand now; new ones are known afterwards, those that are gone no more."""
         await self._remember()
+        began = time.monotonic()
         await self.take(await asyncio.to_thread(self.standing.look))
+        self._looked_at = max(self._looked_at, began)
 
     async def take(self, found: dict[str, Seen]) -> None:
         """What a look found."""
@@ -59,26 +63,30 @@ class Follower:
         waiting = (s for s in self.streams.values() if s.again_at <= now and not self._lock(s).locked())
         return [stream for stream in waiting if not self._is_fine(stream)]
 
-    async def sync(self, stream: Stream, seconds: float = SYNC_SECONDS_MAX) -> None:
-        """Until the replica has everything that was committed before this was called. One sync serves all who wait.
+    async def sync(self, stream: Stream, seconds: float = SYNC_SECONDS_MAX, since: float | None = None) -> None:
+        """Until the replica has everything that was committed before this was called, or before `since` (monotonic
+        seconds). One sync serves all who wait.
 
         Raises:
             Unanswered, Refused: it does not; the stream knows why.
         """
         ticket = stream.asked = stream.asked + 1
+        since = time.monotonic() if since is None else since
         async with self._lock(stream):
             if stream.covered >= ticket:
                 return
-            ticket = stream.asked
-            await self.look()
+            if self._looked_at < since:
+                await self.look()
             before = stream.live
             if before is None:
                 return  # it is gone
-            if not self._is_fine(stream):
-                async with self._means.slots:
-                    synced = await self.registrar.sync(stream, seconds)
-                stream.went_well(before, synced.txid, ticket, time.time())
-            stream.covered = ticket
+            if self._is_fine(stream):
+                stream.covered = ticket  # whoever came later may have seen more
+                return
+            async with self._means.slots:
+                ticket = stream.asked
+                synced = await self.registrar.sync(stream, seconds)
+            stream.went_well(before, synced.txid, ticket, time.time())
 
     async def stand(self, stream: Stream, seconds: float = STAND_SECONDS_MAX) -> Stand:
         """Where it stands now in its line. Nothing waits for the store, but for a database that was not open before.
@@ -129,6 +137,12 @@ class Follower:
             same = self.streams.get(path)
             if same is not None and same.line is not None:
                 same.went_well(same.live, same.txid, same.covered, same.good_at or time.time())
+
+    async def inspect(self) -> None:
+        """Look for what an app may have put in Litestream's way."""
+        for stream in list(self.streams.values()):
+            if self.registrar.has(stream):
+                await self.registrar.inspect(stream)
 
     async def start_over(self, stream: Stream) -> None:
         """Give up what waits for the replica: the next sync begins a new line with all of the database."""

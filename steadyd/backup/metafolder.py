@@ -103,7 +103,38 @@ def held(folder: Path, path: str, after: int = 0) -> Held:
     return Held(files, size)
 
 
+def strange(folder: Path, path: str) -> str:
+    """The name of something that Litestream would open for this database and that is no plain file; "" if there is
+    none. Whoever waits in a pipe among them, waits no more: an app that puts one there would stop more than itself."""
+    name = path.rpartition("/")[2]
+    with contextlib.suppress(OSError), _parent(folder, path) as place:
+        for inner, wanted in (("", {name + suffix for suffix in ("", *SIDES)}), (f".{name}{SUFFIX}/{LEVEL}", None)):
+            below = _walk(place, inner)
+            try:
+                if found := _strange(below, wanted):
+                    return found
+            finally:
+                os.close(below)
+    return ""
+
+
 # Private
+
+
+def _strange(place: int, wanted: set[str] | None) -> str:
+    found = ""
+    names = wanted if wanted is not None else {entry.name for entry in os.scandir(place) if not _is_plain(entry)}
+    for name in names:
+        with contextlib.suppress(OSError):
+            mode = os.stat(name, dir_fd=place, follow_symlinks=False).st_mode
+            found = found if stat.S_ISREG(mode) else name
+            if stat.S_ISFIFO(mode):  # ENXIO where nobody waits in it
+                os.close(os.open(name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=place))
+    return found
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
 
 
 @contextmanager

@@ -109,6 +109,13 @@ class Registrar:
         await self._means.lines.write(ending(self._app_id, time.time(), [stream.path]))
         stream.line, stream.replicated, stream.txid = None, None, 0
 
+    async def inspect(self, stream: Stream) -> None:
+        """Let go of a database beside which the app has put what would hold up Litestream, and others with it."""
+        found = await asyncio.to_thread(metafolder.strange, self._place.app, stream.path)
+        if found:
+            await self.start_over(stream)
+            stream.went_wrong(f"“{found}” is no regular file.", False, time.monotonic())
+
     async def start_over(self, stream: Stream) -> None:
         """Give up what waits for the replica: the next sync begins a new line with all of the database."""
         await self.unregister(stream, surely=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -26,6 +27,8 @@ from steadyd.runner.folder import Place
 
 TICK_SECONDS = 1.0
 """How often awake apps are looked at: so late a database that was just opened is found."""
+INSPECTION_TICKS = 15
+"""Between two inspections of what is registered: twice between two ticks of Litestream's own (`litestream.LEVELS`)."""
 PAUSE_SECONDS = 0.2
 """After the last answer: then what was written is synced at once."""
 WAKE_SECONDS = 0.2
@@ -122,11 +125,11 @@ class Replication:
         Raises:
             SteadyError: `replica_away` if it has not within `seconds`.
         """
-        follower = self.follower(app_id)
+        follower, began = self.follower(app_id), time.monotonic()
         try:
             async with asyncio.timeout(seconds):
                 await follower.look()
-                await _all(follower.sync(stream, seconds) for stream in follower.streams.values())
+                await _all(follower.sync(stream, seconds, began) for stream in follower.streams.values())
         except (Unanswered, Refused, TimeoutError) as error:
             raise _away(error, follower) from None
         self._settle(follower)
@@ -202,10 +205,13 @@ class Replication:
 
     async def run(self) -> None:
         """Look at awake apps, and at those that came to rest and are behind, for ever."""
-        while True:
+        for number in itertools.count(1):
             await asyncio.sleep(TICK_SECONDS)
             try:
                 await self.tick(time.monotonic())
+                if number % INSPECTION_TICKS == 0:
+                    for follower in list(self._followers.values()):
+                        await follower.inspect()  # it merges the files of one database after the other
             except Exception:
                 logger.exception("a look at the apps' databases failed")
 

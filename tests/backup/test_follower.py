@@ -163,3 +163,21 @@ def test_once_given_up_nothing_is_replicated_any_more(root: Path) -> None:
             assert here.ltx(app_id) == []
 
     run(body())
+
+
+def test_what_an_app_puts_in_the_way_stops_only_its_own(root: Path) -> None:
+    async def body() -> None:
+        async with replicas(root) as here:
+            app_id, folder = await here.app()
+            write(folder / "a.db")
+            await here.replication.sync(app_id)
+            here.wake(app_id)
+            await until(lambda: health(here, app_id) == {"a.db": Health.OK})
+            level = folder / ".a.db-litestream" / "ltx" / "0"
+            os.mkfifo(level / f"{9:016x}-{9:016x}.ltx")
+            await here.replication.follower(app_id).inspect()
+            assert health(here, app_id) == {"a.db": Health.FAILING}
+            await until(lambda: health(here, app_id) == {"a.db": Health.OK}, "another line")
+            assert "2/1" in here.ltx(app_id)
+
+    run(body())

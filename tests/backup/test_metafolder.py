@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from steadyd.backup.metafolder import Held, exists, held, is_meta, remove, settle
+from steadyd.backup.metafolder import Held, exists, held, is_meta, remove, settle, strange
 
 
 @pytest.fixture
@@ -74,3 +76,21 @@ def test_so_many_files_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch
     for number in range(9):
         (level / f"{number}.ltx").write_bytes(b"1")
     assert held(folder, "x.db") == Held(3, 3)
+
+
+def test_a_pipe_where_a_file_should_be_is_found_and_holds_nobody_up(folder: Path) -> None:
+    level = folder / "sub" / ".x.db-litestream" / "ltx" / "0"
+    level.mkdir(parents=True)
+    (level / "1.ltx").write_bytes(b"1")
+    assert strange(folder, "sub/x.db") == ""
+    os.mkfifo(level / "2.ltx")
+    waiting = threading.Thread(target=(level / "2.ltx").read_bytes)
+    waiting.start()
+    deadline = time.monotonic() + 10
+    while waiting.is_alive() and time.monotonic() < deadline:
+        assert strange(folder, "sub/x.db") == "2.ltx"
+    waiting.join(1)
+    assert not waiting.is_alive()
+    (level / "2.ltx").unlink()
+    os.symlink("/dev/zero", folder / "sub" / "x.db-wal")
+    assert strange(folder, "sub/x.db") == "x.db-wal"

@@ -33,6 +33,8 @@ class Follower:
         self.app_id = app_id
         self.streams: dict[str, Stream] = {}
         self.awake = False
+        self.doubtful = False
+        """Whether its lines may have ended."""
         self.standing = Standing(place.app)
         self.seen = False
         """Whether it was ever looked at."""
@@ -109,6 +111,7 @@ class Follower:
         rest, or is not to.
         """
         await self.look()
+        await self.recheck()
         for stream in list(self.streams.values()):
             if not still():
                 return 0.0
@@ -137,6 +140,15 @@ class Follower:
             same = self.streams.get(path)
             if same is not None and same.line is not None:
                 same.went_well(same.live, same.txid, same.covered, same.good_at or time.time())
+
+    async def recheck(self) -> None:
+        """Leave lines that have ended in the records, as with a restore: what is there now is another history."""
+        self.doubtful = False
+        going_on = {line.id for line in await self._means.lines.of(self.app_id) if line.ended_at is None}
+        for stream in list(self.streams.values()):
+            async with self._lock(stream):
+                if stream.line is not None and stream.line.id not in going_on:
+                    await self.registrar.renew(stream)
 
     async def inspect(self) -> None:
         """Look for what an app may have put in Litestream's way."""

@@ -161,7 +161,7 @@ class Replication:
     def follow(self, app_id: str) -> None:
         """Follow it again, as its files are now: what is new in them is synced soon."""
         follower = self.follower(app_id)
-        follower.registrar.shut = False
+        follower.registrar.shut, follower.doubtful = False, True
         self._turns.later(app_id, 0.0, partial(self._catch_up if follower.awake else self._rest, follower))
 
     async def forget(self, app_id: str) -> None:
@@ -254,6 +254,8 @@ class Replication:
             self._turns.later(follower.app_id, REST_SECONDS, partial(self._rest, follower))
 
     async def _catch_up(self, follower: Follower) -> None:
+        if follower.doubtful:
+            await follower.recheck()
         await follower.look()
         await asyncio.gather(*(_bring(follower, stream) for stream in follower.due(time.monotonic())))
 

@@ -10,6 +10,7 @@ import pytest
 from steadyd.backup.stream import Health
 from steadyd.backup.wire import Refused
 from steadyd.errors import SteadyError
+from steadyd.records.lines import ending
 from tests.backup.replicas import Replicas, opened, replicas, write
 from tests.runner.conftest import root, run, until
 
@@ -179,5 +180,21 @@ def test_what_an_app_puts_in_the_way_stops_only_its_own(root: Path) -> None:
             assert health(here, app_id) == {"a.db": Health.FAILING}
             await until(lambda: health(here, app_id) == {"a.db": Health.OK}, "another line")
             assert "2/1" in here.ltx(app_id)
+
+    run(body())
+
+
+def test_a_line_that_ended_is_left_though_its_file_is_the_same(root: Path) -> None:
+    async def body() -> None:
+        async with replicas(root) as here:
+            app_id, folder = await here.app()
+            write(folder / "a.db")
+            here.wake(app_id)
+            await until(lambda: here.ltx(app_id) == ["1/1"])
+            await here.library.lines.write(ending(app_id, 5.0))
+            here.replication.follow(app_id)
+            await until(lambda: here.ltx(app_id) == ["1/1", "2/1"])
+            [stand] = await here.replication.sync(app_id)
+            assert stand.line == 2
 
     run(body())

@@ -94,16 +94,16 @@ class Drills:
         """App → not before, likewise."""
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled. Where many backups are to be tried, as long as each took nothing is done."""
         while True:
-            drilled = False
+            drilled, began = False, time.monotonic()
             try:
                 drilled = await self.look(time.monotonic(), time.time())
             except SteadyError as error:
                 logger.warning("A drill could not be made: %s", error.message)
             except Exception:
                 logger.exception("A drill could not be made")
-            await asyncio.sleep(0 if drilled else LOOK_SECONDS)
+            await asyncio.sleep(time.monotonic() - began if drilled else LOOK_SECONDS)
 
     async def look(self, now: float, wall: float) -> bool:
         """Try the backup that needs it most, if one does. `now` is monotonic. Returns whether there was one."""

@@ -116,8 +116,9 @@ class Keeping:
     # Private
 
     async def _mark(self, app: App) -> Mark:
-        stands, now = await self._stands.stand(app.id), time.time()
-        return Mark(now, stands, *await self._files.touch_up(app, TOUCH_UP_SECONDS_MAX))
+        began = time.time()  # what is committed by now is in it; a running app may commit more until it is known
+        stands = await self._stands.stand(app.id)
+        return Mark(began, stands, *await self._files.touch_up(app, TOUCH_UP_SECONDS_MAX))
 
 
 async def _nothing_is_left(app_id: str) -> None:

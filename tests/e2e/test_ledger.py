@@ -14,6 +14,7 @@ import pytest
 
 from steadyd.backup.aims import Aim, Aims
 from steadyd.backup.chain import Chain
+from steadyd.backup.follower import STAND_SECONDS_MAX
 from steadyd.backup.objects import Objects
 from steadyd.backup.target import parse_target
 from steadyd.backup.when import At, AtPoint
@@ -97,12 +98,13 @@ def prefix(found: Found) -> int:
 
 
 def exact(ledger: Ledger, point: Point, found: Found) -> None:
-    """All that was acknowledged before the point, and nothing that was asked for after it was told."""
+    """All that was acknowledged before the point, and nothing that was asked for after it was made: where nothing runs
+    meanwhile, that is the same moment."""
     count, at = prefix(found), point.mark.at
-    assert count >= max((row.id for row in ledger.acknowledged if row.ended < at - SLACK_SECONDS), default=0)
-    assert count < min((row.id for row in ledger.acknowledged if row.began > at + SLACK_SECONDS), default=1 << 60)
-    if point.kind is PointKind.DEPLOY:  # nothing ran
-        assert count >= max((row.id for row in ledger.acknowledged if row.ended < at), default=0)
+    took = 0.0 if point.kind is PointKind.DEPLOY else STAND_SECONDS_MAX
+    assert count >= max((row.id for row in ledger.acknowledged if row.ended < at), default=0)
+    after = at + took + SLACK_SECONDS
+    assert count < min((row.id for row in ledger.acknowledged if row.began > after), default=1 << 60)
 
 
 def within(ledger: Ledger, aim: Aim, found: Found) -> None:

@@ -31,6 +31,8 @@ REQUESTS_PER_SECOND = 0.2
 """What Litestream asks of the store by itself, which it counts nowhere for one database: it lists level 0 twice when it
 opens one, puts a file for each sync that has something, and looks for what it can merge or remove (tried with 0.5.17,
 counted by the store)."""
+MEANING = frozenset("#?%")
+"""Litestream takes a path for a URI (tried with 0.5.17): with one of these it would open, and make, another file."""
 LET_GO_SECONDS_MAX = 5.0
 """For the last sync of a database that is unregistered: one whose process was frozen may hold a lock."""
 
@@ -153,6 +155,8 @@ class Registrar:
             raise Unanswered(litestream.problem or "it is being started again")
         if stream.generation == litestream.generation:
             return
+        if MEANING & set(stream.path):
+            raise Refused("its name holds “#”, “?” or “%”, so it cannot be copied: give it another name")
         if self.shut:
             raise Refused("its files are being replaced")
         try:

@@ -24,6 +24,11 @@ def test_it_is_registered_once_and_says_why_where_it_cannot_be(root: Path) -> No
             assert registrar.has(stream)
             await registrar.unregister(stream)
             assert await here.litestream.wire.registered() == []
+            for name in ("a#b.db", "a?b.db", "a%41b.db"):
+                write(folder / name)
+                with pytest.raises(Refused, match="another name"):
+                    await registrar.sync(Stream(name), 5.0)
+            assert not [file for file in ("a", "aAb.db") if (folder / file).exists()], "no other file was made"
             for path, why in (("gone/b.db", "No such file"), ("\udcff.db", "UTF-8")):
                 with pytest.raises(Refused, match=why):
                     await registrar.sync(Stream(path), 5.0)

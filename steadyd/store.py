@@ -33,6 +33,9 @@ Write = Callable[[Connection], object]
 BUSY_MILLISECONDS_MAX = 5_000
 READERS = 2
 PRAGMAS = "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+LOG_PAGES = 10_000
+"""A durable file's log is Litestream's to empty, after a thousand pages: SQLite's own checkpoint would begin it anew
+before it was read, and so damage the replica. It comes when that is long overdue."""
 DURABLE = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 RELAXED = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
 """For telemetry, which may lose its last seconds with the machine."""
@@ -126,6 +129,8 @@ def _open(path: Path, durable: bool) -> apsw.Connection:
         connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(BUSY_MILLISECONDS_MAX)
         connection.execute(PRAGMAS + (DURABLE if durable else RELAXED))
+        if durable:
+            connection.wal_autocheckpoint(LOG_PAGES)
     except (apsw.Error, OSError) as error:
         raise SteadyError(
             "cannot_start",

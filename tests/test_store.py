@@ -153,3 +153,13 @@ def test_a_full_disk_is_an_error_with_a_code_and_loses_only_that_write(database:
         return await database.read(texts)
 
     assert asyncio.run(body()) == ["before", "after"]
+
+
+def test_the_log_of_the_records_is_left_to_whoever_replicates_them(database: Database) -> None:
+    """SQLite's own checkpoint comes at a thousand pages, like Litestream's; ours comes long after."""
+
+    async def body() -> None:
+        [(pages,)] = await database.write(lambda db: db.execute("PRAGMA wal_autocheckpoint").fetchall())
+        assert pages == store.LOG_PAGES == 10_000
+
+    asyncio.run(body())

@@ -259,10 +259,10 @@ def test_what_changes_places_all_the_time_gives_no_foreign_byte_and_no_open_desc
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
-def test_ten_thousand_files_are_one_walk(place: Place) -> None:
-    for number in range(10_000):
+def test_thousands_of_files_are_one_walk(place: Place) -> None:
+    for number in range(4_000):
         (place.app / f"f{number}").write_text(str(number % 100))
         own(place, place.app / f"f{number}")
     first = look(place)
-    assert (len(first.files), len(first.manifest.contents), first.problem) == (10_000, 100, "")
-    assert len(look(place, first.known).files) == 10_000
+    assert (len(first.files), len(first.manifest.contents), first.problem) == (4_000, 100, "")
+    assert len(look(place, first.known).files) == 4_000

@@ -61,10 +61,12 @@ def live(store: ObjectStore, data: Path, prefix: str, apps: int = APPS) -> None:
         for number in range(apps):
             daemon.create(f"app-{number}", {"index.ts": APP})
             for row in range(ROWS):
-                daemon.ask(f"app-{number}", f"/{number}/{row}", "POST")
+                assert daemon.ask(f"app-{number}", f"/{number}/{row}", "POST").status_code == 200
         daemon.api("PATCH", "/apps/app-0/env", json={"SECRET": "hush"})
         user = {"username": "ada", "password": "correct horse battery"}
         assert daemon.api("POST", "/users", json=user).status_code in (200, 201)
+        for number in range(apps):
+            until_it_is_kept(daemon, f"app-{number}")
         assert daemon.stop() == 0, "".join(daemon.output)
     finally:
         daemon.kill()
@@ -76,6 +78,17 @@ def live(store: ObjectStore, data: Path, prefix: str, apps: int = APPS) -> None:
 def lose(data: Path) -> None:
     for path in data.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def until_it_is_kept(daemon: Daemon, name: str) -> None:
+    """Whatever the app committed is in the replica, as far as its owner is told."""
+    deadline = time.monotonic() + 90
+    while True:
+        found = daemon.api("GET", f"/apps/{name}/backups").json()["databases"]
+        if found and all(not each["problem"] and each["lag_seconds"] == 0 for each in found):
+            return
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
 
 
 def until_all_are_here(daemon: Daemon) -> None:

@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from steadyd.backup import metafolder
 from steadyd.backup.registrar import LET_GO_SECONDS_MAX, Means, Registrar
-from steadyd.backup.standing import Seen, Standing
+from steadyd.backup.standing import Seen, Standing, log_of
 from steadyd.backup.stream import Stream
 from steadyd.backup.ticks import stay_seconds
 from steadyd.backup.wire import Refused, Unanswered
@@ -85,10 +86,12 @@ class Follower:
             if self._is_fine(stream):
                 stream.covered = ticket  # whoever came later may have seen more
                 return
+            await _mend(self.registrar, stream)
             async with self._means.slots:
                 ticket = stream.asked
                 synced = await self.registrar.sync(stream, seconds)
             stream.went_well(before, synced.txid, ticket, time.time())
+            await _begin_log(self._place.app, stream)
 
     async def stand(self, stream: Stream, seconds: float = STAND_SECONDS_MAX) -> Stand:
         """Where it stands now in its line. Nothing waits for the store, but for a database that was not open before.
@@ -96,12 +99,15 @@ class Follower:
         Raises:
             Unanswered, Refused: that cannot be had.
         """
-        if stream.current and stream.line is not None:
+        if stream.current and stream.line is not None and not stream.cut:
             return stream.stand
         async with self._lock(stream):
+            await _mend(self.registrar, stream)
             synced = await self.registrar.sync(stream, seconds, wait=False)
             assert stream.line is not None
-            return Stand(stream.path, stream.line.id, synced.txid)
+            stand = Stand(stream.path, stream.line.id, synced.txid)
+            await _begin_log(self._place.app, stream)
+            return stand
 
     async def rest(self, still: Callable[[], bool]) -> float:
         """A last sync, and nothing is registered any more; then note where everything stands. `still` says whether it
@@ -173,6 +179,7 @@ class Follower:
             if _is_other(stream, seen):
                 await self.registrar.renew(stream)
             stream.saw(seen, self._note(seen), now)
+            stream.saw_log(self.standing.logs.get(path))
 
     async def _remember(self) -> None:
         """What the records know of databases that this daemon has not seen yet."""
@@ -210,7 +217,7 @@ class Follower:
 
     def _is_fine(self, stream: Stream) -> bool:
         """The replica has all of it, and will have what an awake app writes next."""
-        return stream.current and (not self.awake or self.registrar.has(stream))
+        return stream.current and not stream.cut and (not self.awake or self.registrar.has(stream))
 
     def _note(self, seen: Seen | None) -> str:
         """What a later daemon can compare; the inode is told apart."""
@@ -233,3 +240,16 @@ def _is_other(stream: Stream, seen: Seen) -> bool:
     if isinstance(stream.replicated, str):
         return not stream.replicated.startswith(f"{seen[0]!r} ")
     return stream.live is not None and stream.live[0] != seen[0]
+
+
+async def _begin_log(folder: Path, stream: Stream) -> None:
+    """What the log is compared with from now on."""
+    if stream.log is None:
+        stream.saw_log(await asyncio.to_thread(log_of, folder, stream.path), first=True)
+
+
+async def _mend(registrar: Registrar, stream: Stream) -> None:
+    """What Litestream may lack of a log that was cut comes with all of the database, on another line."""
+    if stream.cut:
+        await registrar.start_over(stream)
+        stream.cut, stream.log = False, None

@@ -13,12 +13,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from steadyd.backup.metafolder import is_meta
-from steadyd.runner.positions import HEADER, HEADER_BYTES, MODULES, PLAIN, SIDES
+from steadyd.runner.positions import HEADER, HEADER_BYTES, MODULES, PLAIN, SIDES, opened
 
 FOLDERS_MAX = 100
 ENTRIES_MAX = 2_000
@@ -31,9 +33,31 @@ lately is looked at again."""
 Seen = tuple[int | bytes, ...]
 """Where one database stands. Equal: nothing was committed in between. Unequal: something may have been."""
 
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A write-ahead log, as its index and its size tell of it."""
+
+    salts: bytes
+    """Others with each time that it begins anew."""
+    frames: int
+    """That count; what comes after them in the file is from before."""
+    frame_bytes: int
+    size: int
+
+    def was_cut(self, before: Log) -> bool:
+        """Whether somebody made the file shorter since it was `before`. A log that begins anew keeps its length and so
+        what is left of the former one, but where it is truncated first."""
+        if before.salts == self.salts:
+            return False
+        return self.size < before.size or self.size == LOG_HEADER_BYTES + self.frames * self.frame_bytes
+
+
 _FOLDER = PLAIN | os.O_DIRECTORY
 _INDEX_BYTES = 96
 """The index's header, twice."""
+LOG_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
+_PAGE_SIZE, _SALTS = slice(14, 16), slice(32, 40)
 _FRAMES, _NO_FRAMES = slice(16, 20), bytes(4)
 _WRITE_VERSION, _ROLLBACK = slice(18, 19), b"\x01"
 _COUNTER = slice(24, 28)
@@ -49,11 +73,14 @@ class Standing:
         self._root = _Folder()
         self.whole = True
         """False if the folder held more than the last look saw."""
+        self.logs: dict[str, Log] = {}
+        """Of the databases that the last look found, where they have one with an index."""
 
     def look(self) -> dict[str, Seen]:
         """Path of each database in the app's folder → where it stands. What cannot be reached is not there. Blocks, for
         some ten microseconds where nothing has changed."""
         found: dict[str, Seen] = {}
+        logs: dict[str, Log] = {}
         self.whole, entries, folders = True, 0, 1
         pending: deque[tuple[str, _Folder, int]] = deque()
         with contextlib.suppress(OSError):
@@ -69,6 +96,8 @@ class Standing:
                         self.whole = False
                     elif seen := _seen(place, name):
                         found[path + name] = seen
+                        if log := _log(place, name, seen):
+                            logs[path + name] = log
                 for name, inner in folder.inner.items():
                     if folders == FOLDERS_MAX:
                         self.whole = False
@@ -82,7 +111,16 @@ class Standing:
                 self.whole = False
             finally:
                 os.close(place)
+        self.logs = logs
         return found
+
+
+def log_of(folder: Path, path: str) -> Log | None:
+    """The log of one database now; None where it has none with an index. Blocks."""
+    inner, _, name = path.rpartition("/")
+    with contextlib.suppress(OSError), opened(folder, inner, os.O_DIRECTORY) as place:
+        return _log(place, name, _seen(place, name))
+    return None
 
 
 # Private
@@ -180,6 +218,20 @@ def _seen(place: int, name: str) -> Seen:
         log = os.stat(f"{name}-wal", dir_fd=place, follow_symlinks=False)
         changed, size = max(changed, log.st_ctime_ns), log.st_size
     return (file.st_ino, file.st_size, changed, size, index, *_doubt(now - changed <= TICK_NS))
+
+
+def _log(place: int, name: str, seen: Seen) -> Log | None:
+    index = next((part for part in seen[1:] if isinstance(part, bytes) and len(part) == _INDEX_BYTES), b"")
+    if not index:
+        return None
+    try:
+        size = os.stat(f"{name}-wal", dir_fd=place, follow_symlinks=False).st_size
+    except OSError:
+        size = 0
+    page = int.from_bytes(index[_PAGE_SIZE], sys.byteorder)
+    page = 65_536 if page == 1 else page  # it has 16 bits there
+    frames = int.from_bytes(index[_FRAMES], sys.byteorder)
+    return Log(index[_SALTS], frames, page + _FRAME_HEADER_BYTES, size)
 
 
 def _doubt(doubtful: bool) -> tuple[int, ...]:

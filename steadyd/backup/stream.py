@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from steadyd.backup.standing import Seen
+from steadyd.backup.standing import Log, Seen
 from steadyd.moment import Line, Stand
 
 BEHIND_SECONDS = 5.0
@@ -64,6 +64,11 @@ class Stream:
     counted_at: float = 0.0
     asked_for: int = 0
     """Up to when, and to which transaction, requests to the store were counted."""
+    log: Log | None = None
+    """As it was seen last since the first good sync of what is registered."""
+    cut: bool = False
+    """Its log was cut by somebody while it was registered. Litestream takes that for its own doing, and goes on without
+    what was committed since it looked last; so all of the database must follow anew."""
     stays: int = 0
     """How often it stayed registered although its app rested (`ticks`)."""
     waiting_files: int = 0
@@ -79,6 +84,16 @@ class Stream:
             self.differs_since = None
         elif self.differs_since is None:
             self.differs_since = now
+
+    def saw_log(self, log: Log | None, first: bool = False) -> None:
+        """Its log is like that now. `first`: it was just synced, so this is what the next ones are compared with."""
+        if not self.generation:
+            self.log = None
+        elif self.log is None:
+            self.log = log if first else None
+        else:
+            self.cut = self.cut or (log is not None and log.was_cut(self.log))
+            self.log = log or self.log
 
     def went_well(self, before: Seen | None, txid: int, ticket: int, wall: float) -> None:
         """A sync that began when it stood at `before` is complete."""

@@ -33,7 +33,7 @@ def databases(folder: Path) -> list[str]:
     pending, seen = deque([""]), 0
     while pending:
         inner = pending.popleft()
-        with contextlib.suppress(OSError), _opened(folder, inner, os.O_DIRECTORY) as place, os.scandir(place) as listed:
+        with contextlib.suppress(OSError), opened(folder, inner, os.O_DIRECTORY) as place, os.scandir(place) as listed:
             for entry in listed:
                 seen += 1
                 if seen > ENTRIES_MAX or len(found) >= DATABASES_MAX:
@@ -52,18 +52,15 @@ def positions(folder: Path, paths: Iterable[str]) -> list[Position]:
     for path in paths:
         with contextlib.suppress(OSError):
             inner, _, name = path.rpartition("/")
-            with _opened(folder, inner, os.O_DIRECTORY) as place:
+            with opened(folder, inner, os.O_DIRECTORY) as place:
                 if header := _header(place, name):
                     size, log = _size(place, name), _size(place, f"{name}-wal")
                     found.append(Position(path, size, _number(header, 28), _number(header, 24), log))
     return found
 
 
-# Private
-
-
 @contextmanager
-def _opened(folder: Path, inner: str, flags: int) -> Iterator[int]:
+def opened(folder: Path, inner: str, flags: int) -> Iterator[int]:
     """A descriptor of what lies at `inner`, reached through folders only."""
     place = os.open(folder, PLAIN | os.O_DIRECTORY)
     try:
@@ -74,6 +71,9 @@ def _opened(folder: Path, inner: str, flags: int) -> Iterator[int]:
         yield place
     finally:
         os.close(place)
+
+
+# Private
 
 
 def _header(place: int, name: str) -> bytes:

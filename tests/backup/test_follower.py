@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from steadyd.backup import layout
 from steadyd.backup.stream import Health
 from steadyd.backup.wire import Refused
 from steadyd.errors import SteadyError
 from steadyd.records.lines import ending
+from steadyd.runner.engine import find_litestream
 from tests.backup.replicas import Replicas, opened, replicas, write
 from tests.runner.conftest import root, run, until
 
@@ -196,5 +200,29 @@ def test_a_line_that_ended_is_left_though_its_file_is_the_same(root: Path) -> No
             await until(lambda: here.ltx(app_id) == ["1/1", "2/1"])
             [stand] = await here.replication.sync(app_id)
             assert stand.line == 2
+
+    run(body())
+
+
+def test_what_was_committed_before_a_log_was_cut_is_in_the_replica(root: Path) -> None:
+    """An app may truncate its log, and Bun does when a process ends. Litestream takes that for its own doing."""
+
+    async def body() -> None:
+        async with replicas(root) as here:
+            app_id, folder = await here.app()
+            with closing(opened(folder / "a.db")) as db:
+                here.wake(app_id)
+                for rows in range(1, 4):
+                    await until(lambda: here.replication.status(app_id).health is Health.OK)
+                    db.execute("INSERT INTO t (at) VALUES (datetime())")
+                    db.commit()
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                    (stand,) = await here.replication.sync(app_id)
+                    url = here.target.replica_url(layout.line(app_id, 1, stand.line))
+                    out = root / f"restored-{rows}"
+                    words = [str(find_litestream()), "restore", "-o", str(out), url]
+                    assert (await asyncio.to_thread(subprocess.run, words, capture_output=True)).returncode == 0
+                    with closing(sqlite3.connect(out)) as restored:
+                        assert restored.execute("SELECT count(*) FROM t").fetchone() == (rows,)
 
     run(body())

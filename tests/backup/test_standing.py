@@ -242,3 +242,33 @@ def timed(call: Callable[[], object]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
+
+
+def test_a_log_that_somebody_cut_is_told_from_one_that_began_anew(app: Path) -> None:
+    standing = Standing(app)
+
+    def seen() -> module.Log:
+        standing.look()
+        return standing.logs["a.db"]
+
+    with closing(database(app / "a.db")) as writer, closing(database(app / "a.db")) as other:
+        other.execute("PRAGMA wal_autocheckpoint = 0")
+        for _ in range(20):
+            writer.execute("INSERT INTO t VALUES (1)")
+        before = seen()
+        assert before.size == module.LOG_HEADER_BYTES + before.frames * before.frame_bytes
+        writer.execute("INSERT INTO t VALUES (1)")
+        assert not seen().was_cut(before)  # it grew
+        writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        writer.execute("INSERT INTO t VALUES (1)")
+        anew = seen()
+        assert (anew.frames, anew.salts != before.salts, anew.size >= before.size) == (1, True, True)
+        assert not anew.was_cut(before)
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        cut = seen()
+        assert (cut.size, cut.was_cut(anew)) == (0, True)
+        for _ in range(30):
+            writer.execute("INSERT INTO t VALUES (1)")
+        assert seen().was_cut(anew)  # though it is longer by now
+        again = seen()
+        assert not again.was_cut(again)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steadyd.backup.standing import Log
 from steadyd.backup.stream import BEHIND_SECONDS, RETRY_SECONDS, RETRY_SECONDS_MAX, Health, Stream, retry_seconds, worst
 
 
@@ -68,3 +69,20 @@ def test_the_worst_is_said_of_several() -> None:
     assert worst([]) is Health.OK
     assert worst([Health.OK, Health.UNKNOWN]) is Health.UNKNOWN
     assert worst(list(Health)) is Health.STALLED
+
+
+def test_a_log_is_cut_only_under_the_eyes_of_litestream() -> None:
+    whole, cut = Log(b"a" * 8, 3, 4120, 12392), Log(b"b" * 8, 0, 4120, 0)
+    stream = Stream("a.db")
+    stream.saw_log(whole, first=True)
+    stream.saw_log(cut)
+    assert not stream.cut  # nothing was registered: Litestream looks at all of it when it is
+    stream.generation = 1
+    stream.saw_log(cut)
+    stream.saw_log(whole)
+    assert stream.log is None  # nothing was synced yet
+    stream.saw_log(whole, first=True)
+    assert not stream.cut
+    stream.saw_log(cut)
+    stream.saw_log(None)
+    assert stream.cut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -15,6 +16,8 @@ from steadyd.records.points import Points
 
 TOUCH_UP_SECONDS_MAX = 1.0
 """For files that changed since they were captured last, while requests may wait."""
+APPROACH_SECONDS_MAX = 10.0
+"""For the same, while the app still answers."""
 NOTE_CHARACTERS_MAX = 200
 
 
@@ -91,6 +94,12 @@ class Keeping:
 
     async def forget(self, app_id: str) -> None:
         await self.on_gone(app_id)
+
+    async def approach(self, app: App) -> None:
+        """Databases are synced and files captured while the app still answers: what is left for `mark` is little."""
+        with contextlib.suppress(SteadyError):
+            await self._stands.stand(app.id)
+        await self._files.touch_up(app, APPROACH_SECONDS_MAX)
 
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. What keeps it may be away: then an app goes on without a

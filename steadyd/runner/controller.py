@@ -92,6 +92,8 @@ class Controller:
             Failure: it did not become ready; nothing is changed.
         """
         operation, runtime, former = turn.operation, turn.runtime, turn.runtime.plan
+        if self._points(turn):
+            await self.fleet.keeper.approach(turn.app)
         operation.cancellable = False
         async with contextlib.AsyncExitStack() as held:
             async with operation.step("drain"):
@@ -291,15 +293,20 @@ class Controller:
             raise suspended(now)
         return now
 
+    def _points(self, turn: Turn) -> bool:
+        """Whether a restore point goes with it."""
+        return turn.operation.kind in POINTED and turn.live is not None
+
     async def _pointing(self, turn: Turn) -> list[Write]:
         """The restore point that goes with a change after which its owner may want what was before."""
-        kind, operation = POINTED.get(turn.operation.kind), turn.operation
-        if kind is None or turn.live is None:
+        operation = turn.operation
+        if not self._points(turn) or turn.live is None:
             return []
         mark = await self.fleet.keeper.mark(turn.app)
         if mark is None:
             return []
         state = PointState.PENDING
+        kind = POINTED[operation.kind]
         return [adding(Point(0, turn.app.id, kind, mark, operation.by, "", turn.live.number, operation.id, state))]
 
     async def _settle(self, turn: Turn, wanted: App, write: Write) -> None:

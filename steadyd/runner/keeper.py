@@ -37,6 +37,9 @@ class Keeper(Protocol):
     async def forget(self, app_id: str) -> None:
         """The app goes for good: nothing of it is to stay elsewhere either. Its row and its folder go next."""
 
+    async def approach(self, app: App) -> None:
+        """`mark` is near, and the app still answers: what can be done before, is. Does not raise."""
+
     async def mark(self, app: App) -> Mark | None:
         """Where everything that the app keeps stands now. Called while nothing of it runs and requests wait at its
         gate, so it must be quick: nothing waits for an object store here. None where nothing is kept."""
@@ -93,6 +96,9 @@ class NoKeeper:
         pass
 
     async def forget(self, app_id: str) -> None:
+        pass
+
+    async def approach(self, app: App) -> None:
         pass
 
     async def mark(self, app: App) -> Mark | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from steadyd.backup.durability import Barriers
-from steadyd.backup.keeping import NOTE_CHARACTERS_MAX, TOUCH_UP_SECONDS_MAX, Keeping
+from steadyd.backup.keeping import APPROACH_SECONDS_MAX, NOTE_CHARACTERS_MAX, TOUCH_UP_SECONDS_MAX, Keeping
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Durability, Event
 from steadyd.moment import PointKind, PointState, Stand
@@ -79,6 +79,8 @@ def test_both_hear_of_a_turn_and_a_point_says_where_all_stands(database: Databas
         assert len(point.note) == NOTE_CHARACTERS_MAX
         assert files.heard[-1] == (app.id, TOUCH_UP_SECONDS_MAX)
 
+        await keeping.approach(app)
+        assert files.heard[-1] == (app.id, APPROACH_SECONDS_MAX)
         stands.problem = "Litestream does not answer."
         assert await keeping.mark(app) is None
         assert told == ["There is no restore point of this moment: Litestream does not answer."]

@@ -64,6 +64,9 @@ class Shelf(NoKeeper):
     def barrier(self, app_id: str, durability: Durability) -> None:
         return None
 
+    async def approach(self, app: App) -> None:
+        pass
+
     async def mark(self, app: App) -> Mark | None:
         return Mark(7.0, (Stand("data.sqlite", 1, 9),))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_what_was_written_is_kept_and_comes_back_whole(root: Path, bun: Engine) 
                 return all(one.state is PointState.PINNED for one in await points.of(app.id))
 
             await until(pinned)
+            then = time.time()
             assert await here.ask(method="POST") == "2 2"
             went = await backups.restores.restore(by, app, lambda app: backups.aims.at(app, AtPoint(point.id)))
             assert await here.ask() == "1 1"
@@ -102,7 +104,7 @@ def test_what_was_written_is_kept_and_comes_back_whole(root: Path, bun: Engine) 
                 return len(await here.fleet.ground.library.lines.of(app.id)) == 3
 
             await until(three)
-            now = await backups.aims.at(app, At(point.mark.at))
+            now = await backups.aims.at(app, At(then))
             assert [part.path for part in now.databases] == ["data.sqlite"]
 
     run(body())

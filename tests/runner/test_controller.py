@@ -197,7 +197,7 @@ class Watcher(NoKeeper):
 
     def __init__(self) -> None:
         self.turns: list[AppState] = []
-        self.idles = 0
+        self.idles = self.approached = 0
 
     def turned(self, app_id: str, state: AppState) -> None:
         self.turns.append(state)
@@ -210,6 +210,10 @@ class Watcher(NoKeeper):
 
     def asked(self, app_id: str) -> None:
         self.idles += 1
+
+    async def approach(self, app: App) -> None:
+        assert self.turns[-1] is AppState.RUNNING, "nobody answers any more"
+        self.approached += 1
 
     async def mark(self, app: App) -> Mark | None:
         assert self.turns[-1] is AppState.STOPPED, "something still runs"
@@ -250,6 +254,7 @@ def test_who_keeps_data_hears_of_every_turn_and_a_deploy_leaves_a_restore_point(
             assert watcher.idles >= 1
             await here.deploy(SAYS + "// more\n")
             [point] = await points.of(app.id)
+            assert watcher.approached == 1
             assert (point.kind, point.version, point.by) == (PointKind.DEPLOY, 1, (await here.operator()).name)
             assert point.mark.databases[0].path == "data.sqlite"
             [deployed, _] = await here.journal.operations(app.id)

@@ -51,7 +51,7 @@ ENDPOINTS = (
         errors=(
             *OWNERS, "cross_site", "bad_request", "invalid", "invalid_path", "invalid_archive", "no_entry", "too_large",
             "unsupported_media_type", "deploy_failed", "secrets_locked", "version_conflict", "overloaded",
-            "disk_full", "not_implemented",
+            "disk_full",
         ),
     ),
     Endpoint(

@@ -128,7 +128,8 @@ def _open(path: Path, durable: bool) -> apsw.Connection:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE)
         connection.set_busy_timeout(BUSY_MILLISECONDS_MAX)
-        connection.execute(PRAGMAS + (DURABLE if durable else RELAXED))
+        # To the end: what follows a statement that answers, as journal_mode does, is only executed when that is read.
+        connection.execute(PRAGMAS + (DURABLE if durable else RELAXED)).fetchall()
         if durable:
             connection.wal_autocheckpoint(LOG_PAGES)
     except (apsw.Error, OSError) as error:

@@ -90,6 +90,14 @@ def test_an_acknowledged_write_is_on_disk(database: Database) -> None:
     assert asyncio.run(database.write(pragmas)) == ((2,), ("wal",))
 
 
+def test_telemetry_may_lose_its_last_seconds_with_the_machine(tmp_path: Path) -> None:
+    relaxed = Database(tmp_path / "telemetry.db", (), durable=False)
+    try:
+        assert relaxed.write_now(lambda db: one(db, "PRAGMA synchronous")) == (1,)
+    finally:
+        relaxed.close()
+
+
 def test_nobody_else_may_read_the_file(database: Database) -> None:
     assert stat.S_IMODE(os.stat(database.path).st_mode) == 0o600
 

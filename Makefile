@@ -8,7 +8,7 @@ RUN_READY := .venv/.ready-run
 TEST_READY := .venv/.ready-test
 BENCH_READY := .venv/.ready-bench
 ROUNDS ?= 1000
-TESTS_AT_ONCE ?= 2
+TESTS_AT_ONCE ?= 3
 # What `make quick` leaves out: tests that want a sandbox, the npm registry, Chromium, a real Bun, or seconds.
 QUICK := not (sandbox or network or browser or process or slow) and not soak
 
@@ -34,7 +34,7 @@ $(BENCH_READY): pyproject.toml scripts/setup
 run: $(RUN_READY) ## Start the daemon with an example app and print its URLs; Ctrl-C stops it
 	@exec $(PY) scripts/run.py
 
-test: $(TEST_READY) ## All tests, two files at a time: what most of them do is wait
+test: $(TEST_READY) ## All tests, three files at a time: what most of them do is wait
 	@$(PY) -m pytest -rs -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: $(TEST_READY) ## The tests that need no root, no network and less than 30 seconds

@@ -32,7 +32,8 @@ Write = Callable[[Connection], object]
 
 BUSY_MILLISECONDS_MAX = 5_000
 READERS = 2
-PRAGMAS = "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+PRAGMAS = "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA temp_store=MEMORY;"
+"""What one statement needs to be undone lies in memory: a hardened unit may have no other place to write to."""
 LOG_PAGES = 10_000
 """A durable file's log is Litestream's to empty, after a thousand pages: SQLite's own checkpoint would begin it anew
 before it was read, and so damage the replica. It comes when that is long overdue."""

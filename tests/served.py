@@ -123,7 +123,7 @@ class Daemon:
 
     def _is_ours(self, pid: int) -> bool:
         with contextlib.suppress(OSError):
-            return str(self.data / "apps") in Path(f"/proc/{pid}/mountinfo").read_text()
+            return f"{self.data}/apps/" in Path(f"/proc/{pid}/mountinfo").read_text()  # Litestream sees them all
         return False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import os
 from pathlib import Path
@@ -38,6 +37,8 @@ def recover(replica: str, credentials: Path | None, data: Path | None, as_json: 
     same --replica and --data then brings each app back before its first answer, and does all this by itself where the
     data folder is empty. Copy secrets.key into the data folder: without it, apps with stored variables do not start.
     """
+    import asyncio
+
     try:
         said = replica_credentials(replica, credentials)
     except SteadyError as error:

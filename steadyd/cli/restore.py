@@ -26,7 +26,6 @@ RESTORE_SECONDS_MAX = 3_600.0
     "--at",
     required=True,
     metavar="TIME|POINT",
-    envvar="STEADYD_RESTORE_AT",
     help="2h ago, yesterday 14:00 (your time), an ISO time, a restore point, or before:deploy:12.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say which moment that is.")

@@ -180,6 +180,7 @@ async def make_point(call: Call) -> Response:
 
 
 async def drill(call: Call) -> Response:
+    await call.body(schema.Nothing)
     found = await call.rooms.backups.drills.drill(call.app)
     if found is None:
         message = f"“{call.app.name}” keeps no database elsewhere yet, or wrote while its backup was tried. Try again."
@@ -249,7 +250,8 @@ ENDPOINTS = (
         answers=json_of(PointAnswer), summary="Make a restore point of now.", errors=WRITES,
     ),
     Endpoint(
-        method="POST", path=f"{BACKUPS}/drill", handler=drill, access=Access.OWNER, answers=json_of(DrillAnswer),
+        method="POST", path=f"{BACKUPS}/drill", handler=drill, access=Access.OWNER, body=schema.Nothing,
+        answers=json_of(DrillAnswer),
         summary="See whether the newest backup can be restored and, while the app sleeps, is what is live.",
         errors=(*OWNERS, "cross_site", "overloaded", "disk_full"),
     ),

@@ -40,7 +40,7 @@ def test_this_machine(steadyd: Steadyd) -> None:
     names = [check["name"] for check in json.loads(result.stdout)["checks"]]
     assert names == [
         *("kernel", "Bun", "user namespaces", "sandbox", "cgroups", "network", "/dev/net/tun", "open files", "users"),
-        *("Litestream", "data folder", "port", "*.localhost", "open targets", "secrets.key"),
+        *("Litestream", "data folder", "port", "*.localhost", "open targets", "secrets.key", "epoch", "backups"),
     ]
     assert result.exit_code == 0
 

@@ -33,7 +33,12 @@ def test_usage_errors_exit_with_2(steadyd: Steadyd, words: list[str]) -> None:
     assert steadyd(*words).exit_code == 2
 
 
-UNLIKE = {("rollback", "--data"): "STEADYD_ROLLBACK_DATA", ("rollback", "--daemon-data"): "STEADYD_DATA"}
+UNLIKE = {
+    ("rollback", "--data"): "STEADYD_ROLLBACK_DATA",
+    ("rollback", "--daemon-data"): "STEADYD_DATA",
+    ("pull", "--data"): "STEADYD_PULL_DATA",
+    ("pull", "--daemon-data"): "STEADYD_DATA",
+}
 """Whose `--data` is the app's data: the daemon's folder is found as by every other command."""
 
 

@@ -123,7 +123,8 @@ def test_a_daemon_lives_within_the_unit(data: Path) -> None:
         assert daemon.api("POST", "/apps/within/stop").status_code == 200
         assert daemon.ask("within").text == "jello"
         assert "plain start" not in "".join(daemon.output), "nor do zygotes lack a power"
-        assert daemon.api("DELETE", "/apps/within?purge=1").status_code == 204
+        gone = daemon.api("DELETE", "/apps/within?purge=1")
+        assert gone.status_code == 204, gone.text
         until(lambda: not list((data / "apps").glob("*/app/sticky/file")))
         assert daemon.stop() == 0
         assert daemon.instances() == []

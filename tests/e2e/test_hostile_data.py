@@ -235,7 +235,7 @@ class Swaps:
         old = self._spare.with_name("old")
         make(self._spare)
         self._folder.own(self._spare)
-        if os.path.lexists(target):
+        with contextlib.suppress(FileNotFoundError):  # SQLite ends its log by itself
             os.rename(target, old)
         os.rename(self._spare, target)
         if old.is_dir() and not old.is_symlink():

@@ -6,7 +6,7 @@ from tests.web.conftest import Stage, Web
 
 
 def test_the_layers_in_their_order(web: Web) -> None:
-    names = ["Drain", "Failures", "Headers", "CrossSite"]
+    names = ["Drain", "Failures", "Headers", "CrossSite", "Superseded"]
 
     async def body(stage: Stage) -> None:
         assert [str(layer).split("(")[1].split(",")[0].rstrip(")") for layer in stage.web.user_middleware] == names

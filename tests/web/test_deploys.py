@@ -135,7 +135,7 @@ def test_rollback_is_a_deploy_of_its_own(web: Web) -> None:
             assert (await client.get(f"/api/apps/hello/versions/{number}/files/index.ts")).content == HELLO
             for wrong, expected in (
                 ({"version": 99}, "not_found"), ({"version": 0}, "invalid"), ({"version": "1"}, "invalid"),
-                ({"version": 1, "data": "version"}, "not_implemented"), ({"version": 1, "x": 1}, "invalid"),
+                ({"version": 1, "data": "version"}, "not_reachable"), ({"version": 1, "x": 1}, "invalid"),
                 ({}, "invalid"),
             ):  # fmt: skip
                 assert code(await client.post("/api/apps/hello/rollback", json=wrong)) == expected

@@ -34,8 +34,11 @@ $(BENCH_READY): pyproject.toml scripts/setup
 run: $(RUN_READY) ## Start the daemon with an example app and print its URLs; Ctrl-C stops it
 	@exec $(PY) scripts/run.py
 
+# Bounds on time and on the host's memory are judged alone: three files at a time on two processors are a crowd.
 test: $(TEST_READY) ## All tests, three files at a time: what most of them do is wait
-	@$(PY) -m pytest -rs -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -rs -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS) || { \
+		[ $$? -eq 1 ] && echo "steadyd: what failed beside other tests is tried once more, alone" && \
+		$(PY) -m pytest --last-failed --last-failed-no-failures none -rA $(ARGS); }
 
 quick: $(TEST_READY) ## The tests that need no root, no network and less than 30 seconds
 	@$(PY) -m pytest -n auto -m "$(QUICK)" $(ARGS)

@@ -22,7 +22,7 @@ from steadyd.backup.objects import Objects
 from steadyd.errors import SteadyError
 from steadyd.moment import Line
 from steadyd.runner.engine import LITESTREAM
-from steadyd.runner.folder import Place, scratch_path
+from steadyd.runner.folder import Place, make_own, scratch_path
 from steadyd.runner.reserve import check_reserve
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Bounds, Result, Tools
@@ -291,11 +291,10 @@ def _no_way(line: Line, pieces: Sequence[Piece], txid: int, damaged: dict[str, s
 def _make(scratch: Path, place: Place) -> tuple[Path, Path]:
     """The folder for the files, and the app's own for what becomes of them."""
     replica, out = scratch / "replica", scratch / "out"
-    for folder, mode in ((scratch, 0o711), (replica, 0o755), (replica / "ltx", 0o755), (out, 0o700)):
+    for folder, mode in ((scratch, 0o711), (replica, 0o755), (replica / "ltx", 0o755)):
         folder.mkdir()
         folder.chmod(mode)
-    if place.uid is not None:
-        os.chown(out, place.uid, place.uid)
+    make_own(out, place.uid)
     return replica, out
 
 

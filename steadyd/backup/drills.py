@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from steadyd.backup.truth import Proof
 from steadyd.errors import SteadyError
 from steadyd.model import App, Event
 from steadyd.moment import Drill, Line, Stand
-from steadyd.runner.folder import Place, scratch_path
+from steadyd.runner.folder import Place, make_own, scratch_path
 from steadyd.runner.ground import Ground
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Bounds, Tools
@@ -206,7 +205,7 @@ class Drills:
         place = self._ground.place(app)
         scratch = scratch_path(place, "drill")
         try:
-            _make(scratch, place)
+            make_own(scratch, place.uid)
             restored = await self._chain.restore(line, stand.txid, scratch / "data", place)
             found.moment = max(found.moment, restored.moment.at)
             if restored.damaged:
@@ -321,9 +320,3 @@ def is_due(last: Drill | None, failures: int, stands: Sequence[Stand], now: floa
 
 async def _nothing(app: App, scratch: Path) -> list[str]:
     return []
-
-
-def _make(scratch: Path, place: Place) -> None:
-    scratch.mkdir(mode=0o700)
-    if place.uid is not None:
-        os.chown(scratch, place.uid, place.uid)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import msgspec
 
 from steadyd.errors import SteadyError
 from steadyd.model import App
-from steadyd.runner.folder import Place, scratch_path
+from steadyd.runner.folder import make_own, scratch_path
 from steadyd.runner.ground import Ground
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Bounds, Result, Tools
@@ -200,7 +199,7 @@ class Comparison:
         if not place.app.is_dir():
             raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
         copies = scratch_path(place, "changed")
-        _make(place, copies)
+        make_own(copies, place.uid)
         try:
             environ = {"PATH": "/usr/bin:/bin", "HOME": "/tmp"}
             environ |= {name: json.dumps(value) for name, value in asked.items()}
@@ -233,12 +232,6 @@ def checked(wish: Wish) -> Wish:
 
 
 # Private
-
-
-def _make(place: Place, copies: Path) -> None:
-    copies.mkdir(mode=0o700)
-    if place.uid is not None:
-        os.chown(copies, place.uid, place.uid)
 
 
 def _is_exact(value: Any) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Choices, Event, Limits, Principal, Version
-from steadyd.moment import Point, PointKind, PointState
+from steadyd.moment import PointKind
 from steadyd.records.apps import choosing, holding
 from steadyd.records.points import adding
 from steadyd.runner.app import AT_REST, AppRuntime, settle
@@ -299,15 +299,12 @@ class Controller:
 
     async def _pointing(self, turn: Turn) -> list[Write]:
         """The restore point that goes with a change after which its owner may want what was before."""
-        operation = turn.operation
-        if not self._points(turn) or turn.live is None:
+        if not self._points(turn):
             return []
         mark = await self.fleet.keeper.mark(turn.app)
         if mark is None:
             return []
-        state = PointState.PENDING
-        kind = POINTED[operation.kind]
-        return [adding(Point(0, turn.app.id, kind, mark, operation.by, "", turn.live.number, operation.id, state))]
+        return [adding(turn.operation.point(POINTED[turn.operation.kind], mark, turn.version.number))]
 
     async def _settle(self, turn: Turn, wanted: App, write: Write) -> None:
         runtime, plan = turn.runtime, await self._ground.plan(wanted, turn.version)

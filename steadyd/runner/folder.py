@@ -313,6 +313,13 @@ def make_root(place: Place) -> None:
         place.root.chmod(0o710)
 
 
+def make_own(path: Path, uid: int | None) -> None:
+    """A folder that belongs to the app alone, for what a program of ours does as the app."""
+    path.mkdir(mode=0o700)
+    if uid is not None:
+        os.chown(path, uid, uid)
+
+
 def scratch_path(place: Place, kind: str) -> Path:
     """Where one step of an operation may make a folder."""
     make_root(place)

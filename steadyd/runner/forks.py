@@ -16,7 +16,7 @@ from typing import Protocol
 from steadyd.crontab import CRONS_MAX
 from steadyd.errors import SteadyError
 from steadyd.model import App, Choices, Cron, Draft, Event, Kind, Origin, Principal, Version
-from steadyd.moment import Mark, Point, PointKind, PointState
+from steadyd.moment import Mark, PointKind
 from steadyd.records.apps import choosing, going_live
 from steadyd.records.blanks import leaving
 from steadyd.records.crons import enabling, putting
@@ -218,10 +218,7 @@ def _pointing(turn: Turn, version: Version, made: App, mark: Mark | None) -> lis
     """The moment that the fork began with stays reachable."""
     if mark is None:
         return []
-    operation, note, state = turn.operation, f"Forked as {made.name}.", PointState.PENDING
-    return [
-        adding(Point(0, turn.app.id, PointKind.FORK, mark, operation.by, note, version.number, operation.id, state))
-    ]
+    return [adding(turn.operation.point(PointKind.FORK, mark, version.number, f"Forked as {made.name}."))]
 
 
 def _left(copied: Snapshot) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Event, Principal
+from steadyd.moment import Mark, Point, PointKind, PointState
 from steadyd.records.journal import Journal
 from steadyd.store import Write
 
@@ -70,6 +71,10 @@ class Operation:
         finally:
             self.steps.append({"name": name, "ms": round((time.perf_counter() - began) * 1000, 1), "ok": ok, **told})
             self._say(name, "done" if ok else "failed")
+
+    def point(self, kind: PointKind, mark: Mark, version: int, note: str = "") -> Point:
+        """The restore point of what was before it, or is with it; `version` was live then. It waits for the replica."""
+        return Point(0, self.app_id, kind, mark, self.by, note, version, self.id, PointState.PENDING)
 
     def tell(self, said: str) -> None:
         """How far the present step is, to whoever follows now."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.model import App
-from steadyd.runner.folder import Place, scratch_path
+from steadyd.runner.folder import Place, make_own, scratch_path
 from steadyd.runner.ground import Ground
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import FILE_BYTES_MAX, SCRIPT, Bounds, Result, Tools
@@ -135,7 +135,7 @@ class Databases:
         if not place.app.is_dir():
             raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
         folder = scratch_path(place, "query")
-        _make(place, folder)
+        make_own(folder, place.uid)
         try:
             yield folder
         finally:
@@ -237,12 +237,6 @@ def _sent(params: Params) -> Any:
 def _file_bytes(app: App) -> int:
     """How large a file may become: as the app's own may, and an export at least."""
     return max(app.limits.disk_bytes, FILE_BYTES_MAX) if app.limits.disk_bytes else UNLIMITED_FILE_BYTES
-
-
-def _make(place: Place, copies: Path) -> None:
-    copies.mkdir(mode=0o700)
-    if place.uid is not None:
-        os.chown(copies, place.uid, place.uid)
 
 
 def _put(path: Path, content: bytes, place: Place) -> None:

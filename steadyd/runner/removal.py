@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from steadyd.model import App, Event, Principal
-from steadyd.moment import Point, PointKind, PointState
+from steadyd.moment import PointKind
 from steadyd.records.apps import deleting, same_owner
 from steadyd.runner.blobs import Shelf
 from steadyd.runner.fleet import Fleet
@@ -71,9 +71,7 @@ class Removal:
         """Nothing runs: where its data stands is kept as long as the app is."""
         mark = await self._fleet.keeper.mark(app)
         if mark is not None:
-            what, by, state = PointKind.DELETE, operation.by, PointState.PENDING
-            point = Point(0, app.id, what, mark, by, "", app.version, operation.id, state)
-            await self._ground.library.points.add(point)
+            await self._ground.library.points.add(operation.point(PointKind.DELETE, mark, app.version))
             self._fleet.keeper.pointed()
 
     async def _purge(self, by: Principal, app: App, writes: Iterable[Write]) -> None:

@@ -21,7 +21,7 @@ class Written(Protocol):
     """Keeps the files that are no databases, and brings them back."""
 
     async def capture(self, app: App) -> object:
-        """All of them as they are now, kept elsewhere too before it returns."""
+        """All of them as they are now: kept, here until they are kept elsewhere, before it returns."""
 
     async def put_back(self, manifest: str, place: Place) -> int:
         """How many there are."""

@@ -17,7 +17,7 @@ import msgspec
 from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.runner.folder import make_own, scratch_path
-from steadyd.runner.ground import Ground
+from steadyd.runner.ground import Ground, nothing_live
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import SCRIPT, Bounds, Result, Tools
 
@@ -197,7 +197,7 @@ class Comparison:
         self._ground.check_may_run(app)
         place = self._ground.place(app)
         if not place.app.is_dir():
-            raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+            raise nothing_live(app)
         copies = scratch_path(place, "changed")
         make_own(copies, place.uid)
         try:

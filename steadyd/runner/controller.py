@@ -25,6 +25,7 @@ from steadyd.runner.app import AT_REST, AppRuntime, settle
 from steadyd.runner.confined import caps, limit_files
 from steadyd.runner.failure import Failure
 from steadyd.runner.fleet import Fleet
+from steadyd.runner.ground import nothing_live
 from steadyd.runner.instance import Instance, pids_of
 from steadyd.runner.keeper import Exchange
 from steadyd.runner.operation import Operation, Operations
@@ -76,7 +77,7 @@ class Controller:
                 now = await self._present(app, kind)
                 live = await self._ground.versions.one(app.id, now.version)
                 if live is None and not first:
-                    raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+                    raise nothing_live(app)
                 yield Turn(operation, runtime, now, live)
 
     async def swap(

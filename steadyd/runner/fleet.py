@@ -21,7 +21,7 @@ from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AppRuntime, Tell, settle
 from steadyd.runner.folder import Place
-from steadyd.runner.ground import Ground
+from steadyd.runner.ground import Ground, nothing_live
 from steadyd.runner.instance import Instance
 from steadyd.runner.keeper import Keeper, NoKeeper
 from steadyd.runner.networks import Networks
@@ -172,7 +172,7 @@ class Fleet:
         """
         runtime = self._runtimes.get(app.id)
         if runtime is None:
-            raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+            raise nothing_live(app)
         await self.present(app.id)
         async with runtime.operation:
             if runtime.closed:

@@ -174,3 +174,8 @@ class Ground:
         if self.only_owner and app.owner_id != self.only_owner:
             message = "The sandbox does not work on this machine, so only its operator's apps run. See: steadyd doctor"
             raise SteadyError("forbidden", message)
+
+
+def nothing_live(app: App) -> SteadyError:
+    """What is told where something is asked of an app before its first version is live."""
+    return SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")

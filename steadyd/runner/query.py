@@ -16,7 +16,7 @@ from typing import Any
 from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.runner.folder import Place, make_own, scratch_path
-from steadyd.runner.ground import Ground
+from steadyd.runner.ground import Ground, nothing_live
 from steadyd.runner.sandbox import Room
 from steadyd.runner.tool import FILE_BYTES_MAX, SCRIPT, Bounds, Result, Tools
 from steadyd.statement import statements
@@ -133,7 +133,7 @@ class Databases:
         self._ground.check_may_run(app)
         place = self._ground.place(app)
         if not place.app.is_dir():
-            raise SteadyError("conflict", f"“{app.name}” has no live version. Deploy one first.")
+            raise nothing_live(app)
         folder = scratch_path(place, "query")
         make_own(folder, place.uid)
         try:

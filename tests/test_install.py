@@ -151,7 +151,7 @@ def shipped(folder: str) -> set[str]:
 
 def test_the_wheel_carries_pages_and_harness(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {f"steadyd/{path}" for path in shipped("templates") | shipped("static")} | shipped("steadyd")
+    wanted = {f"steadyd/{path}" for path in shipped("templates") | shipped("static/dist")} | shipped("steadyd")
     assert wanted - inside == set()
     assert any(path.endswith(".html") for path in wanted)
     assert any(path.endswith(".ts") for path in wanted)

@@ -1,4 +1,7 @@
-"""The page's own files, read once at start: no path of a request ever reaches the file system."""
+"""The pages' own files, read once at start: no path of a request ever reaches the file system.
+
+They are made from static/src and static/style by static/build.ts, and lie compressed beside themselves.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".txt": "text/plain; charset=utf-8",
+    ".json": "application/json",
 }
+SHARED = "chunk-"
+"""How names of files begin that have their content's fingerprint in them."""
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -40,20 +46,40 @@ def fingerprint(name: str) -> str:
 
 @cache
 def _files() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder("static").iterdir() if path.suffix in TYPES}
+    """Name → content; `NAME.gz` is the compressed form of NAME.
+
+    Raises:
+        RuntimeError: nobody has built them.
+    """
+    built, drawn = folder("static") / "dist", folder("static") / "icon.svg"
+    if not (built / "steady.css").is_file():
+        raise RuntimeError(f"The pages' scripts and styles are missing in {built}. In a checkout: make setup")
+    return {path.name: path.read_bytes() for path in (*built.iterdir(), drawn)}
 
 
 async def _serve(request: Request) -> Response:
     name = request.path_params["name"]
-    content = _files().get(name)
-    if content is None:
+    content, kind = _files().get(name), TYPES.get("." + name.rpartition(".")[2])
+    if content is None or kind is None:
         raise SteadyError("not_found", "There is no such file.")
     tag = f'"{fingerprint(name)}"'
-    fresh = request.query_params.get("v") == fingerprint(name)
-    headers = {"etag": tag, "cache-control": FOREVER if fresh else "no-cache"}
+    fresh = name.startswith(SHARED) or request.query_params.get("v") == fingerprint(name)
+    headers = {"etag": tag, "cache-control": FOREVER if fresh else "no-cache", "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == tag:
         return Response(None, 304, headers)
-    return Response(content, 200, headers, TYPES["." + name.rpartition(".")[2]])
+    smaller = _files().get(f"{name}.gz")
+    if smaller is not None and takes_gzip(request.headers.get("accept-encoding", "")):
+        return Response(smaller, 200, {**headers, "content-encoding": "gzip"}, kind)
+    return Response(content, 200, headers, kind)
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether an `Accept-Encoding` takes gzip (RFC 9110 section 12.5.3); one with a weight of 0 does not."""
+    for offer in accepted.lower().split(","):
+        coding, _, weight = offer.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return weight.replace(" ", "").rstrip("0").rstrip(".") != "q="
+    return False
 
 
 async def _icon(request: Request) -> Response:

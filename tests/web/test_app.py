@@ -22,7 +22,7 @@ def test_api_and_pages_of_an_app_do_not_hide_each_other(web: Web) -> None:
                 "/": "text/html", "/apps": "text/html", "/apps/hello": "text/html", "/login": "text/html",
                 "/api/apps": "application/json", "/api/apps/hello": "application/json", "/api/docs": "text/html",
                 "/api/openapi.json": "application/json", "/healthz": "application/json",
-                "/static/steady.js": "text/javascript",
+                "/static/page.js": "text/javascript",
             }  # fmt: skip
             for path, kind in kinds.items():
                 answer = await client.get(path)

@@ -9,10 +9,14 @@ from steadyd.web.shipped import PACKAGE, folder
 
 def test_both_folders_are_found() -> None:
     assert (folder("templates") / "layout.html").is_file()
-    assert (folder("static") / "steady.css").is_file()
+    assert (folder("static") / "style" / "steady.css").is_file()
 
 
 def test_the_wheel_carries_them_where_an_installed_package_looks() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert carried == {"templates": "steadyd/templates", "static": "steadyd/static"}
+    assert carried == {
+        "templates": "steadyd/templates",
+        "static/dist": "steadyd/static/dist",
+        "static/icon.svg": "steadyd/static/icon.svg",
+    }

@@ -43,12 +43,26 @@ def test_nothing_else_is_served(web: Web, path: str) -> None:
 
 def test_what_pages_run_and_show_comes_from_here_alone() -> None:
     """No other host is asked for anything, no script or style is in a page."""
-    for file in (*folder("templates").iterdir(), *folder("static").glob("*.css"), *folder("static").glob("*.js")):
-        text = file.read_text()
-        assert not re.search(r"""(src|href)=["'](https?:)?//|@import|url\(""", text), file
-        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon[a-z]+=\"", text), file
-        assert "innerHTML" not in text
-        assert "|safe" not in text
+    for kind, where in (("*.html", "templates"), ("*.ts", "static/src"), ("*.css", "static/style")):
+        for file in folder(where).rglob(kind):
+            text = file.read_text()
+            assert not re.search(r"""(src|href)=["'](https?:)?//|@import ["']?[a-z]+:|url\(""", text), file
+            assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=\"|\bon[a-z]+=\"", text), file
+            assert "innerHTML" not in text
+            assert "|safe" not in text
+
+
+def test_a_browser_that_takes_gzip_gets_the_compressed_file(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client() as client:
+            small = await client.get("/static/steady.css", headers={"accept-encoding": "br, gzip"})
+            large = await client.get("/static/steady.css", headers={"accept-encoding": "identity, gzip;q=0"})
+            assert (small.headers["content-encoding"], "content-encoding" in large.headers) == ("gzip", False)
+            assert small.content == large.content
+            assert int(small.headers["content-length"]) < int(large.headers["content-length"]) / 2
+            assert (await client.get("/static/steady.css.gz")).status_code == 404
+
+    web(body)
 
 
 def test_a_link_names_the_content() -> None:

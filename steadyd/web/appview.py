@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 from starlette.responses import Response
 
 from steadyd import model
-from steadyd.backup.truth import Truth
 from steadyd.errors import SteadyError
-from steadyd.model import AppState
 from steadyd.records.requests import Request
 from steadyd.records.versions import LOCK
-from steadyd.runner.fleet import Usage
 from steadyd.runner.logs import LogLine
 from steadyd.variables import Variable
-from steadyd.web import shown
+from steadyd.web import frame
 from steadyd.web.launch import redeploy_line
 from steadyd.web.metrics import Metrics
 from steadyd.web.metrics import gather as gather_metrics
@@ -32,19 +29,6 @@ REQUESTS_SHOWN = 50
 VERSIONS_SHOWN = 20
 METRICS_SECONDS = 3_600.0
 EXCERPT_LINES_AROUND = 3
-
-SENTENCES: Mapping[AppState, str] = {
-    AppState.RUNNING: "Answers requests.",
-    AppState.STOPPED: "Asleep, costs nothing. The next request wakes it.",
-    AppState.STARTING: "Starting. Requests wait and are answered.",
-    AppState.STOPPING: "Going to sleep.",
-    AppState.BACKOFF: "It died and is started again in a moment.",
-    AppState.FAILED: "It does not start. Requests get an error until the next deploy or start.",
-    AppState.HELD: "Held down by its owner. Requests get an error until it is started.",
-    AppState.FROZEN: "Frozen while idle. The next request thaws it.",
-    AppState.SUSPENDED: "Suspended by the operator.",
-    AppState.DELETED: "Deleted. It can be brought back with its data.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +60,6 @@ class Edit:
 @dataclass(frozen=True, slots=True)
 class AppView:
     app: model.App
-    state: AppState
-    sentence: str
-    url: str
-    usage: Usage
     death: model.Death | None
     files: list[Editable]
     other_files: list[model.File]
@@ -91,7 +71,6 @@ class AppView:
     metrics: Metrics
     targets: list[str]
     variables: dict[str, Variable]
-    backup: Truth
     edit: Edit
 
     @property
@@ -110,8 +89,7 @@ async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Respon
     """The owner's page of an app, as a response. With a failed edit, its status is the error's."""
     edit = edit or Edit()
     view = await gather(visit.rooms, app, edit)
-    status = edit.error.status if edit.error else 200
-    return visit.html("app.html", status, view=view, app=app, edit=edit, error=edit.error)
+    return await frame.show(visit, app, "", "app.html", edit.error, view=view, edit=edit)
 
 
 async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
@@ -119,16 +97,11 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
     version = await rooms.versions.one(app.id, app.version)
     texts, others = await _texts(rooms, _entry_first(version) if version else [])
     texts |= edit.files
-    state = shown.state(rooms, app)
     place = place_of(edit.error)
     selected = edit.selected if edit.selected in texts else place[0] if place and place[0] in texts else ""
     selected = selected or (version.entry if version and version.entry in texts else next(iter(texts), ""))
     return AppView(
         app=app,
-        state=state,
-        sentence=f"Suspended by the operator: {app.suspended}" if app.suspended else SENTENCES[state],
-        url=rooms.urls.app(app.name),
-        usage=rooms.fleet.usage(app.id),
         death=await rooms.fleet.last_death(app.id),
         files=[
             Editable(path, text, path == selected, place[1] if place and place[0] == path else None)
@@ -143,7 +116,6 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         metrics=await gather_metrics(rooms, app, METRICS_SECONDS),
         targets=list(map(str, await rooms.targets.of(app.id))),
         variables=await rooms.library.environment.shown(app.id),
-        backup=await rooms.backups.reports.truth(app),
         edit=edit,
     )
 

@@ -16,6 +16,7 @@ from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.runner.comparison import Changes, Key, Page, Row, Wish
 from steadyd.tree import check_path
+from steadyd.web import frame
 from steadyd.web.body import Allowance, decode
 from steadyd.web.cells import Cell, cell
 from steadyd.web.changed import NOW, later, moment, room_of
@@ -140,9 +141,9 @@ async def _show(
         except SteadyError as refused:
             error = error or refused
     points = (await rooms.library.points.of(app.id))[:POINTS_SHOWN]
-    return visit.html(
-        "changed.html", error.status if error else 200, app=app, question=question, databases=names, found=found,
-        back=back, error=error, points=points,
+    return await frame.show(
+        visit, app, "databases", "changed.html", error, question=question, databases=names, found=found,
+        back=back, points=points,
     )  # fmt: skip
 
 

@@ -15,17 +15,14 @@ from steadyd.errors import SteadyError
 from steadyd.urls import Urls
 from steadyd.web.answers import error_answer, internal
 from steadyd.web.auth import TRUSTED_SITES
+from steadyd.web.policy import policy
 
 DRAIN_BYTES_MAX = 256 << 10
 """Of a refused request's body, taken so that the connection can go on."""
 DRAIN_SECONDS_MAX = 1.0
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
 HEADERS = {
-    "content-security-policy": POLICY,
+    "content-security-policy": policy(),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     # Not no-referrer: with that a browser sends “Origin: null” with our own forms.

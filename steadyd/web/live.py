@@ -16,8 +16,8 @@ from starlette.routing import Route
 from steadyd.feed import Subscription
 from steadyd.model import App
 from steadyd.web import auth, shown
-from steadyd.web.appview import SENTENCES
 from steadyd.web.following import KEEP_ALIVE_SECONDS, Following, server_sent
+from steadyd.web.frame import SENTENCES
 from steadyd.web.page import absent
 from steadyd.web.rooms import Rooms
 from steadyd.web.schema import Missed

@@ -17,7 +17,7 @@ from steadyd.backup.truth import Truth
 from steadyd.errors import SteadyError
 from steadyd.model import App
 from steadyd.moment import Point, PointKind, PointState
-from steadyd.web import auth
+from steadyd.web import auth, frame
 from steadyd.web.body import Allowance
 from steadyd.web.changed import moment
 from steadyd.web.page import Visit, form_route, page_route
@@ -113,8 +113,8 @@ async def _show(visit: Visit, app: App, plan: Plan | None = None, error: SteadyE
     said = visit.request.query_params if visit.request.method == "GET" else {}
     done = next((point for point in shown.points if str(point.id) == said.get("undo")), None)
     made = next((point for point in shown.points if str(point.id) == said.get("made")), None)
-    return visit.html(
-        "backups.html", error.status if error else 200, app=app, shown=shown, plan=plan, error=error, made=made,
+    return await frame.show(
+        visit, app, "backups", "backups.html", error, shown=shown, plan=plan, made=made,
         done=done, restored=_time(said.get("restored", "")), target=str(visit.rooms.backups.replica.whither.target)
         if visit.principal.is_operator else "",
     )  # fmt: skip

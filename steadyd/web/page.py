@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from steadyd.model import App, Principal
 from steadyd.web import auth
 from steadyd.web.auth import Caller
 from steadyd.web.body import Allowance, whole
+from steadyd.web.policy import app_frames, policy
 from steadyd.web.rooms import Rooms
 from steadyd.web.templates import FORM_TOKEN_FIELD, render
 from steadyd.web.upload import content_type
@@ -42,8 +44,10 @@ class Visit:
 
     def html(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page. It may show what only this person may see, so nobody keeps it."""
-        page = render(template, self.request, urls=self.rooms.urls, rooms=self.rooms, **values)
-        return Response(page, status, {"cache-control": "no-store"}, HTML)
+        nonce, urls = secrets.token_urlsafe(12), self.rooms.urls
+        page = render(template, self.request, urls=urls, rooms=self.rooms, nonce=nonce, **values)
+        headers = {"cache-control": "no-store", "content-security-policy": policy(nonce, app_frames(urls))}
+        return Response(page, status, headers, HTML)
 
     def go(self, path: str) -> Response:
         """Off to a page of ours, after a form."""

@@ -6,8 +6,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steadyd.web import appview, shown
-from steadyd.web.appview import SENTENCES, Edit
+from steadyd.web.appview import Edit
 from steadyd.web.endpoint import renamed
+from steadyd.web.frame import SENTENCES
 from steadyd.web.page import Visit, absent, local_path, page_route
 from steadyd.web.rooms import Rooms
 

@@ -18,7 +18,7 @@ from steadyd.records.statements import Statement
 from steadyd.runner import query
 from steadyd.runner.query import ROWS_BYTES_MAX, Rows, Task
 from steadyd.tree import check_path
-from steadyd.web import cells
+from steadyd.web import cells, frame
 from steadyd.web.cells import Cell, Field, cell
 from steadyd.web.databases import CheckAnswer, SchemaAnswer, TableAnswer
 from steadyd.web.page import Visit, page_route
@@ -119,7 +119,7 @@ async def show_list(visit: Visit) -> Response:
     app = await owned(visit)
     async with visit.rooms.queries():
         found, more = await visit.rooms.databases.of(app)
-    return visit.html("databases.html", app=app, databases=found, more=more)
+    return await frame.show(visit, app, "databases", "databases.html", databases=found, more=more)
 
 
 async def show_one(visit: Visit) -> Response:
@@ -148,11 +148,13 @@ async def show(visit: Visit, app: App, file: str, wanted: Wanted, outcome: Outco
     form = _form(table, page, wanted, outcome.typed) if table and page and wanted.edit else None
     statements = await rooms.library.statements.of(app.id, visit.principal.id)
     failed = error or outcome.asked.error
-    return visit.html(
-        "database.html", failed.status if failed else 200, app=app, file=file, schema=schema, table=table, page=page,
-        rows=_shown(page), form=form, wanted=wanted, outcome=outcome, error=error, operators=OPERATORS,
+    response = await frame.show(
+        visit, app, "databases", "database.html", error, file=file, schema=schema, table=table, page=page,
+        rows=_shown(page), form=form, wanted=wanted, outcome=outcome, operators=OPERATORS,
         statements=_lately(statements, file), found=_found(outcome.asked.rows),
     )  # fmt: skip
+    response.status_code = failed.status if failed else 200
+    return response
 
 
 async def owned(visit: Visit) -> App:

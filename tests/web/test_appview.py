@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from steadyd.errors import SteadyError
-from steadyd.model import AppState
-from steadyd.web.appview import EDITOR_BYTES_MAX, EDITOR_FILES_MAX, SENTENCES, Edit, excerpt, gather, place_of
+from steadyd.web.appview import EDITOR_BYTES_MAX, EDITOR_FILES_MAX, Edit, excerpt, gather, place_of
 from tests.web.conftest import HELLO, Stage, Web
-
-
-def test_every_state_has_a_sentence() -> None:
-    assert set(SENTENCES) == set(AppState)
 
 
 def test_the_editor_takes_what_a_textarea_can_hold(web: Web) -> None:

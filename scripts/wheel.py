@@ -14,3 +14,5 @@ class Pages(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "standard":
             subprocess.run([sys.executable, Path(self.root) / "scripts" / "pages.py"], check=True)
+            # Not in pyproject.toml: hatchling wants what stands there to exist for an editable installation too.
+            build_data["force_include"]["static/dist"] = "steadyd/static/dist"

@@ -17,6 +17,5 @@ def test_the_wheel_carries_them_where_an_installed_package_looks() -> None:
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert carried == {
         "templates": "steadyd/templates",
-        "static/dist": "steadyd/static/dist",
         "static/icon.svg": "steadyd/static/icon.svg",
     }

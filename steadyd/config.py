@@ -22,6 +22,9 @@ DEFAULT_MEMORY_BYTES = 256 << 20
 DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 DOMAIN_CHARACTERS_MAX = 253 - 41
 """An app's name and a dot come before it (RFC 1035 section 2.3.4)."""
+EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+CONTACT_CHARACTERS_MAX = 254
+"""An address has at most 254 (RFC 5321 section 4.5.3.1.3); it stands on every page."""
 NO_LIMIT_BYTES = 1 << 50
 """More than any machine has."""
 NO_LIMIT_SECONDS = 365 * DAY_SECONDS
@@ -70,6 +73,8 @@ class Config:
     control_domain: str = DEFAULT_DOMAIN
     public_url: str = ""
     """Where the control plane is reached from outside, such as `https://steady.example`; "" derives it."""
+    abuse_contact: str = ""
+    """Whom visitors tell what an app does to people: an e-mail address or an https URL; "" for nobody."""
     sandbox: str = "auto"
     guests: bool = True
     signup: str = "open"
@@ -198,6 +203,20 @@ def parse_public_url(text: str) -> str:
     if text and (url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query):
         raise SteadyError("invalid", f"“{text}” is not where a server is reached. Write https://steady.example.com.")
     return text.rstrip("/")
+
+
+def parse_abuse_contact(text: str) -> str:
+    """An e-mail address or an https URL, or "".
+
+    Raises:
+        SteadyError: `invalid` for anything else.
+    """
+    url = urlsplit(text)
+    is_url = url.scheme == "https" and bool(url.hostname) and text.isprintable() and " " not in text
+    if (text and not (is_url or EMAIL.fullmatch(text))) or len(text) > CONTACT_CHARACTERS_MAX:
+        said = f"“{text[:80]}” is no abuse contact. Write abuse@example.com or https://example.com/abuse."
+        raise SteadyError("invalid", said)
+    return text
 
 
 def default_data(environ: Mapping[str, str], uid: int | None = None) -> Path:

@@ -127,7 +127,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         ring, sockets, inside = RequestRing(), bind(config.listen), bind(config.private_listen, "--private-listen")
         limits = Limits(body_bytes_max=config.request_body_bytes, connections_per_client_max=config.client_connections)
         listener = Listener(RouteTable(), ring, limits, lambda app, host: logs.say(app.id, 0, COOKIE.format(host)))
-        urls = Urls(config.app_domain, config.control_domain, sockets[0].getsockname()[1], config.public_url)
+        port, said = sockets[0].getsockname()[1], (config.public_url, config.abuse_contact)
+        urls = Urls(config.app_domain, config.control_domain, port, *said)
         control, private = ControlPlane(corner.control, config.request_body_bytes), Listener(RouteTable(), ring, limits)
         requests = Requests(lambda app_id: config.data / SERVICE_ID if app_id == SERVICE_ID else config.apps / app_id)
         telemetry, metrics = Telemetry(ring, requests), Metrics(requests)
@@ -400,7 +401,8 @@ def _set_routes(
     neighbours.set_routes((app.owner_id, app.name, app) for app in routes.apps.values())
     services: dict[str, Service] = {**routes.apps, urls.control_domain: control}
     is_local = urls.control_domain == "localhost"
-    listener.routes = RouteTable(services, control, urls.control, is_local, moved=routes.moved)
+    told = urls.abuse_contact, urls.abuse
+    listener.routes = RouteTable(services, control, urls.control, is_local, moved=routes.moved, abuse=told)
     private.routes = RouteTable({}, control, urls.control, only_control=True)
 
 

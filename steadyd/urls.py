@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """How this daemon is reached. `port` is the listener's; a `public_url` brings its own scheme and port."""
+    """How this daemon is reached. `port` is the listener's; a `public_url` brings its own scheme and port.
+    `abuse_contact` is an e-mail address or an https URL, "" for none: whom to tell what an app does to people."""
 
     app_domain: str
     control_domain: str
     port: int
     public_url: str = ""
+    abuse_contact: str = ""
 
     @property
     def control(self) -> str:
@@ -25,6 +27,12 @@ class Urls:
     @property
     def _port_suffix(self) -> str:
         return "" if self.port == 80 else f":{self.port}"
+
+    @property
+    def abuse(self) -> str:
+        """The abuse contact as a link, `mailto:` or https; "" for none."""
+        is_url = self.abuse_contact.startswith("https://")
+        return self.abuse_contact if is_url or not self.abuse_contact else f"mailto:{quote(self.abuse_contact, '@')}"
 
     def host(self, name: str) -> str:
         """The host of an app by its name, which lies under the app domain; a name with a dot is a host itself."""

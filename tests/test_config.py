@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from steadyd.config import Address, Config, default_data, parse_address, parse_domain, parse_public_url
+from steadyd.config import (
+    CONTACT_CHARACTERS_MAX,
+    Address,
+    Config,
+    default_data,
+    parse_abuse_contact,
+    parse_address,
+    parse_domain,
+    parse_public_url,
+)
 from steadyd.errors import SteadyError
 from steadyd.terms import Terms
 from steadyd.tree import TreeLimits
@@ -47,6 +56,16 @@ def test_a_public_url_is_an_origin() -> None:
     for text in ("a.b", "ftp://a.b", "https://", "https://a.b/path", "https://a.b?x=1"):
         with pytest.raises(SteadyError, match="is not where a server is reached"):
             parse_public_url(text)
+
+
+def test_an_abuse_contact_is_an_address_or_a_page() -> None:
+    for text in ("", "abuse@a.b", "https://a.b/abuse?x=1"):
+        assert parse_abuse_contact(text) == text
+    long = "a" * (CONTACT_CHARACTERS_MAX - len("@a.b"))
+    assert parse_abuse_contact(f"{long}@a.b").startswith("a")
+    for text in ("a.b", "http://a.b", "https://", "javascript:alert(1)", "a@b c", "https://a.b/ x", f"{long}a@a.b"):
+        with pytest.raises(SteadyError, match="is no abuse contact"):
+            parse_abuse_contact(text)
 
 
 def test_only_this_machine_is_loopback() -> None:

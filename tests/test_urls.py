@@ -20,6 +20,13 @@ def test_port_80_is_not_written() -> None:
     assert (urls.control, urls.app("hello")) == ("http://steady.example", "http://hello.apps.example")
 
 
+def test_an_abuse_contact_is_a_link() -> None:
+    def link(contact: str) -> str:
+        return Urls("a.b", "c.d", 80, abuse_contact=contact).abuse
+
+    assert (link(""), link("https://a.b/x"), link("a&b@c.d")) == ("", "https://a.b/x", "mailto:a%26b@c.d")
+
+
 def test_a_public_url_brings_its_own_scheme_and_port() -> None:
     urls = Urls("apps.example", "steady.example", 8080, "https://steady.example:8443/")
     assert (urls.control, urls.app("hello")) == ("https://steady.example:8443", "https://hello.apps.example:8443")

@@ -22,6 +22,7 @@ from steadyd.config import (
     cpus_ceiling,
     default_data,
     memory_ceiling,
+    parse_abuse_contact,
     parse_address,
     parse_domain,
     parse_public_url,
@@ -50,6 +51,9 @@ AS_SAID = (
 @click.option("--app-domain", default=DEFAULT_DOMAIN, show_default=True, help="Apps answer at NAME.DOMAIN.")
 @click.option("--control-domain", default=DEFAULT_DOMAIN, show_default=True, help="The editor and the API answer here.")
 @click.option("--public-url", default="", metavar="URL", help="How the control plane is reached from outside.")
+@click.option(
+    "--abuse-contact", default="", metavar="CONTACT", help="E-mail or https URL, named on every page of ours."
+)
 @click.option("--sandbox", type=click.Choice(SANDBOX_MODES), default="auto", show_default=True)
 @click.option("--guests", type=switch, metavar="on|off", help="May visitors make apps?  [default: on on loopback]")
 @click.option("--signup", type=click.Choice(SIGNUP_MODES), help="[default: open on loopback, else invite]")
@@ -207,6 +211,7 @@ def config_from(options: dict[str, Any]) -> Config:
         app_domain=parse_domain(options["app_domain"]),
         control_domain=parse_domain(options["control_domain"]),
         public_url=parse_public_url(options["public_url"]),
+        abuse_contact=parse_abuse_contact(options["abuse_contact"]),
         guests=is_loopback if guests is None else guests,
         signup=options["signup"] or ("open" if is_loopback else "invite"),
         freeze_seconds=options["freeze"],

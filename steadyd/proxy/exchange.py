@@ -18,7 +18,7 @@ from steadyd.proxy.fields import CHUNKED
 from steadyd.proxy.head import ParsedRequest
 from steadyd.proxy.hosts import is_loopback, unknown_host
 from steadyd.proxy.limits import CLAIMS_MAX
-from steadyd.proxy.pages import error_page, redirect
+from steadyd.proxy.pages import Links, error_page, redirect
 from steadyd.proxy.plane import Door, Plane
 from steadyd.proxy.service import Service, Upstream
 from steadyd.proxy.upstream import UpstreamConnection, take_idle
@@ -122,9 +122,9 @@ class Exchange(Answering):
             self._end(complete=False)
             self.door.abort()
         else:
-            self._answer_ourselves(
-                *error_page(error, self._head.wants_html, self.request_id, self._plane.routes.page_of(self._service))
-            )
+            routes = self._plane.routes
+            links = Links(routes.page_of(self._service), *routes.abuse)
+            self._answer_ourselves(*error_page(error, self._head.wants_html, self.request_id, links))
 
     # Holder
 

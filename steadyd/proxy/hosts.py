@@ -71,6 +71,8 @@ class RouteTable:
     """True where no app answers: whatever the host, it is the control plane."""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Host that an app gave up -> the app's origin now, without a trailing slash."""
+    abuse: tuple[str, str] = ("", "")
+    """Whom to tell what an app does to people, as text and as a link; "" for nobody."""
 
     def find(self, host: str) -> Service | None:
         if self.only_control:

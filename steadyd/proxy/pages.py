@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from typing import NamedTuple
 
 from steadyd.errors import SteadyError
 from steadyd.proxy.answer import AnswerHead, make_answer
@@ -40,17 +41,27 @@ h1{{font-size:1.45rem;line-height:1.25;margin:0 0 .7rem;text-wrap:balance}}p{{ma
 a{{color:inherit}}
 footer{{color:var(--soft);font:13px/1.5 ui-monospace,monospace;border-top:1px solid var(--line);padding-top:.8rem}}
 </style></head><body><main><h1>{title}</h1><p>{message}</p>{owner}
-<footer>{status} &middot; {code}<br>request {request_id}</footer></main></body></html>
+<footer>{status} &middot; {code}<br>request {request_id}{abuse}</footer></main></body></html>
 """
 
 
+class Links(NamedTuple):
+    """What a page of ours leads to: the app's page, if it has one, and whom to tell what the app does to people."""
+
+    owners_page: str = ""
+    abuse_contact: str = ""
+    abuse: str = ""
+    """The contact as a link."""
+
+
+NO_LINKS = Links()
+
+
 def error_page(
-    error: SteadyError, wants_html: bool, request_id: bytes, owners_page: str = ""
+    error: SteadyError, wants_html: bool, request_id: bytes, links: Links = NO_LINKS
 ) -> tuple[AnswerHead, bytes]:
-    """The answer to a request that ends with `error`. `owners_page` is the URL of the app's page, if it has one."""
-    body = (
-        _html(error, request_id, owners_page) if wants_html else json.dumps(error.body(), default=str).encode() + b"\n"
-    )
+    """The answer to a request that ends with `error`."""
+    body = _html(error, request_id, links) if wants_html else json.dumps(error.body(), default=str).encode() + b"\n"
     fields = [
         (b"Content-Type", b"text/html; charset=utf-8" if wants_html else b"application/json"),
         (b"Cache-Control", b"no-store"),
@@ -73,16 +84,20 @@ def redirect(status: int, location: bytes, request_id: bytes) -> tuple[AnswerHea
     return make_answer(status, fields, 0), b""
 
 
-def _html(error: SteadyError, request_id: bytes, owners_page: str) -> bytes:
-    owner = ""
-    if owners_page and error.code in OWNERS_BUSINESS:
-        link = f'<a href="{html.escape(owners_page)}" rel="noreferrer">see what happened</a>'
+def _html(error: SteadyError, request_id: bytes, links: Links) -> bytes:
+    owner = abuse = ""
+    if links.owners_page and error.code in OWNERS_BUSINESS:
+        link = f'<a href="{html.escape(links.owners_page)}" rel="noreferrer">see what happened</a>'
         owner = f"<p>If this is your app, {link}.</p>"
+    if links.abuse:
+        named = f'<a href="{html.escape(links.abuse)}" rel="noreferrer">{html.escape(links.abuse_contact)}</a>'
+        abuse = f"<br>report abuse: {named}"
     title = TITLES.get(error.code, "That did not work")
     return _PAGE.format(
         title=html.escape(title),
         message=html.escape(error.message),
         owner=owner,
+        abuse=abuse,
         status=error.status,
         code=html.escape(error.code),
         request_id=html.escape(request_id.decode("latin-1")),

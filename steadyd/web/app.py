@@ -87,7 +87,7 @@ def build(rooms: Rooms) -> Starlette:
         ],
         exception_handlers={SteadyError: _answer, HTTPException: _answer},
     )
-    web.state.lacking = rooms.lacking
+    web.state.lacking, web.state.urls = rooms.lacking, rooms.urls
     # A redirect to the same address without its slash would name a host that only our own proxy knows for sure.
     web.router.redirect_slashes = False
     return web

@@ -22,13 +22,14 @@ FORM_TOKEN_FIELD = "form_token"
 
 
 def render(template: str, request: Request, **values: Any) -> str:
-    """One page as text. Every page knows who looks at it, its form token, the files' fingerprints, and what this
-    machine lacks to confine apps."""
-    state = request.scope.get("state", {})
+    """One page as text. Every page knows who looks at it, its form token, the files' fingerprints, what this machine
+    lacks to confine apps, and whom to tell what an app does to people."""
+    state, has_app = request.scope.get("state", {}), "app" in request.scope
     values.setdefault("who", state.get("principal"))
     values.setdefault("form_token", state.get("form_token", ""))
     values.setdefault("path", request.url.path)
-    values.setdefault("missing", request.app.state.lacking() if "app" in request.scope else ())
+    values.setdefault("missing", request.app.state.lacking() if has_app else ())
+    values.setdefault("urls", request.app.state.urls if has_app else None)
     return plain(environment().get_template(template).render(**values))
 
 

@@ -30,23 +30,26 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     return configs
 
 
+WORDS = """--listen 0.0.0.0:0 --private-listen 10.0.0.1:9
+    --data /srv/s --app-domain Apps.example --control-domain steady.example
+    --public-url https://steady.example --abuse-contact abuse@steady.example
+    --sandbox required --guests on --signup closed --freeze 30 --idle 0
+    --start-deadline 10 --hold 2s --drain 500ms --grace 1min --cron-deadline 30s --replicated-seconds 3 --logs 1M
+    --request-body 5MiB --env-value 1KiB --files 4 --file-size 3MiB --app-size 0
+    --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
+    --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
+    --guest-apps 9 --creations-per-hour 8 --log-ins-per-hour 7 --signups-per-hour 3 --client-connections 6
+    --waiters 5 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
+    --versions-kept 20 --replica file:///srv/replica --points-kept 9"""
+
+
 def test_defaults(home: Path, steadyd: Steadyd, served: list[Config]) -> None:
     assert steadyd("serve").exit_code == 3
     assert served == [Config(data=home / "data" / "steadyd")]
 
 
 def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
-    words = """--listen 0.0.0.0:0 --private-listen 10.0.0.1:9
-        --data /srv/s --app-domain Apps.example --control-domain steady.example
-        --public-url https://steady.example --sandbox required --guests on --signup closed --freeze 30 --idle 0
-        --start-deadline 10 --hold 2s --drain 500ms --grace 1min --cron-deadline 30s --replicated-seconds 3 --logs 1M
-        --request-body 5MiB --env-value 1KiB --files 4 --file-size 3MiB --app-size 0
-        --memory 512MiB --cpus 2 --processes 100 --disk 2GiB --guest-memory 64MiB --guest-disk 10MiB
-        --memory-max 1GiB --cpus-max 3 --processes-max 200 --disk-max 0
-        --guest-apps 9 --creations-per-hour 8 --log-ins-per-hour 7 --signups-per-hour 3 --client-connections 6
-        --waiters 5 --temporary-days 1 --deleted-days 0 --name-quarantine-days 2
-        --versions-kept 20 --replica file:///srv/replica --points-kept 9"""
-    assert steadyd("serve", *words.split()).exit_code == 3
+    assert steadyd("serve", *WORDS.split()).exit_code == 3
     assert served == [
         Config(
             data=Path("/srv/s"),
@@ -55,6 +58,7 @@ def test_every_option(steadyd: Steadyd, served: list[Config]) -> None:
             app_domain="apps.example",
             control_domain="steady.example",
             public_url="https://steady.example",
+            abuse_contact="abuse@steady.example",
             sandbox="required",
             guests=True,
             signup="closed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from steadyd.errors import STATUS, SteadyError
-from steadyd.proxy.pages import OWNERS_BUSINESS, TITLES, error_page, redirect
+from steadyd.proxy.pages import OWNERS_BUSINESS, TITLES, Links, error_page, redirect
 
 NASTY = '<script>alert(1)</script> & "quotes" {braces}'
 
@@ -40,10 +40,18 @@ def test_html_for_browsers_with_everything_escaped() -> None:
 
 def test_an_owner_is_led_to_the_apps_page_and_nobody_is_told_more() -> None:
     page = 'http://localhost:8080/apps/hello"#death'
-    body = error_page(SteadyError("app_died", "It stopped."), True, b"rid", page)[1]
+    body = error_page(SteadyError("app_died", "It stopped."), True, b"rid", Links(page))[1]
     assert b'If this is your app, <a href="http://localhost:8080/apps/hello&quot;#death" rel="noreferrer">see' in body
     for code, wants_html, url in (("gate_full", True, page), ("app_died", True, ""), ("app_died", False, page)):
-        assert b"your app" not in error_page(SteadyError(code, "No."), wants_html, b"rid", url)[1]
+        assert b"your app" not in error_page(SteadyError(code, "No."), wants_html, b"rid", Links(url))[1]
+
+
+def test_the_abuse_contact_is_named_where_there_is_one() -> None:
+    error = SteadyError("suspended", "The operator suspended this app.")
+    named = error_page(error, True, b"rid", Links("", f"a{NASTY}@b.c", 'mailto:"a@b.c'))[1]
+    assert b'report abuse: <a href="mailto:&quot;a@b.c" rel="noreferrer">a&lt;script&gt;' in named
+    for body in (error_page(error, True, b"rid")[1], error_page(error, False, b"rid", Links("", "a@b.c", "x"))[1]):
+        assert b"abuse" not in body
 
 
 def test_every_title_belongs_to_a_code() -> None:

@@ -49,6 +49,21 @@ def test_every_page_says_what_the_machine_lacks(web: Web) -> None:
     web(body)
 
 
+def test_every_page_names_the_abuse_contact_where_there_is_one(web: Web) -> None:
+    """Those too that say what went wrong."""
+
+    async def body(stage: Stage) -> None:
+        paths = ("/", "/login", "/api/docs", "/nothing")
+        urls = replace(stage.rooms.urls, abuse_contact="abuse@steady.example")
+        async with stage.rebuilt(urls=urls).client(accept="text/html") as client:
+            for path in paths:
+                assert '<a href="mailto:abuse@steady.example"' in (await client.get(path)).text, path
+        async with stage.client(accept="text/html") as client:
+            assert not [path for path in paths if "abuse" in (await client.get(path)).text.lower()]
+
+    web(body)
+
+
 def test_every_input_has_a_label(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await stage.app("hello")

@@ -10,16 +10,12 @@ from starlette.responses import Response
 from steadyd import model
 from steadyd.errors import SteadyError
 from steadyd.records.requests import Request
-from steadyd.records.versions import LOCK
 from steadyd.runner.logs import LogLine
-from steadyd.variables import Variable
 from steadyd.web import frame
-from steadyd.web.launch import redeploy_line
 from steadyd.web.metrics import Metrics
 from steadyd.web.metrics import gather as gather_metrics
 from steadyd.web.page import Visit
 from steadyd.web.rooms import Rooms
-from steadyd.web.settings import Row, rows
 
 EDITOR_FILES_MAX = 40
 EDITOR_BYTES_MAX = 1 << 20
@@ -52,9 +48,6 @@ class Edit:
     error: SteadyError | None = None
     deploy: model.Deploy | None = None
     said: str = ""
-    settings: dict[str, str] = field(default_factory=dict)
-    env: str = field(default="", repr=False)
-    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +60,13 @@ class AppView:
     lines: list[LogLine]
     requests: list[Request]
     excerpt: list[tuple[int, str]]
-    settings: list[Row]
     metrics: Metrics
-    targets: list[str]
-    variables: dict[str, Variable]
     edit: Edit
 
     @property
     def since(self) -> float:
         """Where the live stream goes on."""
         return max([line.at for line in self.lines[-1:]] + [asked.at for asked in self.requests[-1:]], default=0.0)
-
-    def redeploy(self, control: str, token: str) -> str:
-        """The curl line that deploys all files again; a lock that one does not have here is no file of one's own."""
-        shipped = [file.path for file in self.files] + [file.path for file in self.other_files]
-        paths = [path for path in shipped if path != LOCK]
-        return redeploy_line(f"{control}/api/apps/{self.app.name}", token, paths)
 
 
 async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Response:
@@ -112,10 +96,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         lines=await rooms.logs.tail(app.id, LOG_LINES_SHOWN),
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),
-        settings=rows(app, edit.settings),
         metrics=await gather_metrics(rooms, app, METRICS_SECONDS),
-        targets=list(map(str, await rooms.targets.of(app.id))),
-        variables=await rooms.library.environment.shown(app.id),
         edit=edit,
     )
 

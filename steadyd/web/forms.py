@@ -1,4 +1,4 @@
-"""The pages' forms: run, deploy, start, stop, restart, delete, bring back, roll back, log in and out.
+"""The pages' forms: run, deploy, start, stop, restart, bring back, roll back, log in and out.
 
 Each answers with a redirect to a page (so that reloading sends nothing twice), or with the same page and the reason,
 and everything the person typed.
@@ -11,20 +11,15 @@ from urllib.parse import quote
 from starlette.responses import Response
 from starlette.routing import Route
 
-from steadyd.envfile import parse
 from steadyd.errors import SteadyError
 from steadyd.model import App, Deploy, Principal
-from steadyd.variables import CONTEXTS, PRODUCTION, Change, change_in
 from steadyd.web import appview, auth
 from steadyd.web.appview import Edit, excerpt, place_of
 from steadyd.web.body import Allowance
 from steadyd.web.entry import log_in
-from steadyd.web.env import apply, read
 from steadyd.web.launch import create, deploy
-from steadyd.web.notify import send_test
 from steadyd.web.page import Visit, form_route, local_path
 from steadyd.web.rooms import Rooms
-from steadyd.web.settings import LABELS, choose
 from steadyd.web.upload import SOURCE_PATH, Upload
 
 FILE_FIELD = "file:"
@@ -35,8 +30,7 @@ def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
     app = "/apps/{name}"
     forms = {
         "/apps": run, f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
-        f"{app}/delete": delete, f"{app}/undelete": undelete, f"{app}/rollback": rollback, f"{app}/token": make_token,
-        f"{app}/settings": change_settings, f"{app}/env": change_env, f"{app}/notify/test": test_notice,
+        f"{app}/undelete": undelete, f"{app}/rollback": rollback,
         "/login": login, "/login/{secret}": login_link, "/logout": logout,
     }  # fmt: skip
     return [form_route(path, handler, rooms, allowance) for path, handler in forms.items()]
@@ -103,12 +97,6 @@ async def restart(visit: Visit) -> Response:
     return visit.go(f"/apps/{app.name}?done=restarted")
 
 
-async def delete(visit: Visit) -> Response:
-    app = await visit.app()
-    await visit.rooms.removal.delete(visit.principal, app)
-    return visit.go("/apps")
-
-
 async def undelete(visit: Visit) -> Response:
     app = await visit.app()
     if app.deleted_at is not None:
@@ -127,52 +115,6 @@ async def rollback(visit: Visit) -> Response:
     except SteadyError as error:
         return await appview.show(visit, app, Edit(error=error))
     return visit.go(_after(deployed.app, deployed.deploy))
-
-
-async def change_settings(visit: Visit) -> Response:
-    """An empty field takes the owner's choice back."""
-    app = await visit.app()
-    typed = {name: visit.form[name].strip() for name in LABELS if name in visit.form}
-    try:
-        await choose(visit.rooms, visit.principal, app, {name: value or None for name, value in typed.items()})
-    except SteadyError as error:
-        return await appview.show(visit, app, Edit(error=error, settings=typed))
-    return visit.go(f"/apps/{app.name}?done=set")
-
-
-async def change_env(visit: Visit) -> Response:
-    """Lines of NAME=VALUE as in a .env file, set for one context; or one name, removed from all."""
-    app = await visit.app()
-    typed, gone = visit.form.get("env", ""), visit.form.get("remove", "")
-    try:
-        if gone:
-            change = Change({(context, gone): None for context in CONTEXTS})
-        else:
-            context = next((known for known in CONTEXTS if known == visit.form.get("context")), PRODUCTION)
-            change = change_in(context, read(parse(typed), visit.rooms.env_value_bytes))
-        await apply(visit.rooms, visit.principal, app, change)
-    except SteadyError as error:
-        return await appview.show(visit, app, Edit(error=error, env=typed))
-    return visit.go(f"/apps/{app.name}?done=env#env")
-
-
-async def test_notice(visit: Visit) -> Response:
-    """Whether notices about the app arrive."""
-    app = await visit.app()
-    assert visit.caller.principal is not None
-    try:
-        await send_test(visit.rooms, visit.caller.principal, app, auth.client_address(visit.request))
-    except SteadyError as error:
-        return await appview.show(visit, app, Edit(error=error))
-    return visit.go(f"/apps/{app.name}?done=notified")
-
-
-async def make_token(visit: Visit) -> Response:
-    """A token for a terminal, for this app only, shown once."""
-    app, rooms = await visit.app(), visit.rooms
-    assert visit.caller.principal is not None
-    token = await rooms.people.add_token(visit.caller.principal, f"curl for {app.name}", rooms.now(), app.id)
-    return await appview.show(visit, app, Edit(token=token))
 
 
 async def login(visit: Visit) -> Response:

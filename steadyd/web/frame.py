@@ -20,9 +20,10 @@ PLACES: Mapping[str, str] = {
     "": "Code",
     "databases": "Databases",
     "backups": "Backups",
+    "settings": "Settings",
 }
 """An app's pages, below its address, and what they are called."""
-OF_DELETED = frozenset({""})
+OF_DELETED = frozenset({"", "settings"})
 """Those that a deleted app still has."""
 
 SENTENCES: Mapping[AppState, str] = {

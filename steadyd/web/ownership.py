@@ -9,6 +9,7 @@ from steadyd.model import App, Kind, Principal, Scope
 from steadyd.web import auth, schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, absent, json_of
+from steadyd.web.rooms import Rooms
 
 
 class ClaimBody(schema.Strict):
@@ -50,6 +51,13 @@ def check_claim(app: App, by: Principal, holders: list[Principal]) -> None:
         raise SteadyError("forbidden", said, {"name": app.name})
 
 
+async def holder_of(rooms: Rooms, app: App, token: str) -> Principal | None:
+    """Who may edit the app by this token; None if it is for nobody, or not for that."""
+    grant = await rooms.library.tokens.find(token, rooms.now()) if token else None
+    edits = grant is not None and grant.scope.covers(Scope.DEPLOY) and grant.app_id in ("", app.id)
+    return grant.principal if grant is not None and edits else None
+
+
 ENDPOINTS = (
     Endpoint(
         method="POST", path="/api/apps/{name}/claim", handler=claim_app, access=Access.KNOWN, body=ClaimBody,
@@ -70,9 +78,7 @@ ENDPOINTS = (
 async def _holders(call: Call, app: App, token: str) -> list[Principal]:
     """Who may edit the app by the token in the body, and whose session came beside a token: a guest's browser."""
     rooms = call.rooms
-    grant = await rooms.library.tokens.find(token, rooms.now()) if token else None
-    edits = grant is not None and grant.scope.covers(Scope.DEPLOY) and grant.app_id in ("", app.id)
-    found = [grant.principal if grant is not None and edits else None]
+    found = [await holder_of(rooms, app, token)]
     secret = auth.session_secret(rooms.urls, call.request) if call.caller.via == "token" else ""
     found.append(await rooms.people.by_session(secret, rooms.now()) if secret else None)
     return [principal for principal in found if principal is not None]

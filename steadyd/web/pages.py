@@ -52,7 +52,8 @@ async def list_apps(visit: Visit) -> Response:
     apps = await rooms.apps.of_owner(principal.id)
     deleted = await rooms.apps.of_owner(principal.id, deleted=True)
     rows = [(app, shown.state(rooms, app), rooms.fleet.usage(app.id), rooms.urls.app(app.name)) for app in apps]
-    return visit.html("apps.html", rows=rows, deleted=deleted, sentences=SENTENCES)
+    gone = next((app for app in deleted if app.name == visit.request.query_params.get("deleted")), None)
+    return visit.html("apps.html", rows=rows, deleted=deleted, sentences=SENTENCES, gone=gone)
 
 
 async def show_app(visit: Visit) -> Response:
@@ -89,9 +90,6 @@ DONE = {
     "held": "It is held down until you start it.",
     "restarted": "It was restarted.",
     "undeleted": "It is back, asleep, with its data.",
-    "set": "The settings are in effect.",
-    "env": "The variables are in effect.",
-    "notified": "The test notice was taken. Look whether it has arrived.",
     "unchanged": "Nothing was changed, so nothing was deployed.",
 }
 

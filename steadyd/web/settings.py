@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
@@ -12,8 +10,7 @@ from msgspec.structs import asdict
 from starlette.responses import Response
 
 from steadyd.model import App, Choices, Durability, Event, Network, Principal, Visibility
-from steadyd.quantity import written_duration, written_size
-from steadyd.settings import ALSO, FIELDS, Source, change, sources
+from steadyd.settings import ALSO, Source, change, sources
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
@@ -127,45 +124,6 @@ async def choose(rooms: Rooms, by: Principal, app: App, wishes: Mapping[str, Any
     return app
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One setting on the app's page: `typed` is the owner's own choice, `now` is what is true without a new one."""
-
-    name: str
-    label: str
-    typed: str
-    now: str
-    source: Source
-    choices: tuple[str, ...] = ()
-
-
-LABELS = {
-    "memory": "Memory",
-    "cpus": "Processors",
-    "processes": "Processes",
-    "disk": "Disk",
-    "idle": "Sleeps after",
-    "network": "Network",
-    "notify": "Notify",
-    "visibility": "Source seen by",
-}
-CHOICES: Mapping[str, type[StrEnum]] = {"network": Network, "visibility": Visibility}
-
-
-def rows(app: App, typed: Mapping[str, str]) -> list[Row]:
-    """The settings form's fields. `typed` is what was sent and refused."""
-    said = sources(app.chosen, app.shipped)
-    found = []
-    for name, label in LABELS.items():
-        field = FIELDS[name]
-        now = getattr(app.settings, field) if hasattr(app.settings, field) else getattr(app.limits, field)
-        chosen = getattr(app.chosen, field)
-        own = "" if chosen is None else _written(name, chosen)
-        choices = tuple(CHOICES.get(name, ()))
-        found.append(Row(name, label, typed.get(name, own), _written(name, now), said[name], choices))
-    return found
-
-
 ONE = "/api/apps/{name}/settings"
 ENDPOINTS = (
     Endpoint(
@@ -216,9 +174,3 @@ def _shown(rooms: Rooms, app: App) -> SettingsAnswer:
             memory=ceiling.memory_bytes, cpus=ceiling.cpus, processes=ceiling.processes, disk=ceiling.disk_bytes
         ),
     )
-
-
-def _written(name: str, value: Any) -> str:
-    if name in ("memory", "disk"):
-        return written_size(value)
-    return written_duration(value) if name == "idle" else f"{value:g}" if name == "cpus" else str(value)

@@ -27,25 +27,6 @@ def test_the_editor_takes_what_a_textarea_can_hold(web: Web) -> None:
     web(body)
 
 
-def test_the_curl_line_takes_all_files_along(web: Web) -> None:
-    """Sent alone, the entry would be the whole next version."""
-
-    async def body(stage: Stage) -> None:
-        async with stage.client(stage.operator_token) as client:
-            for name, files in {"one": ["index.ts", "bun.lock"], "two": ["index.ts", "lib.ts"]}.items():
-                tree = {path: "{}" if path == "bun.lock" else HELLO.decode() for path in files}
-                await client.post("/api/apps", json={"name": name, "files": tree})
-        lines = {}
-        for name in ("one", "two"):
-            app = await stage.rooms.apps.by_name(name)
-            assert app is not None
-            lines[name] = (await gather(stage.rooms, app, Edit())).redeploy("http://here", "T")
-        assert lines["one"].endswith("--data-binary @index.ts http://here/api/apps/one")
-        assert lines["two"].startswith("tar -cz . | curl ")
-
-    web(body)
-
-
 def test_a_mistake_selects_its_file_and_shows_the_lines_around(web: Web) -> None:
     async def body(stage: Stage) -> None:
         async with stage.client(stage.operator_token) as client:

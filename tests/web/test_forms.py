@@ -169,20 +169,6 @@ def test_the_buttons(web: Web) -> None:
     web(body)
 
 
-def test_a_token_is_shown_once_and_works(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        await stage.app("hello")
-        async with await browser(stage) as client:
-            page = (await client.post("/apps/hello/token", data={"form_token": await token(client)})).text
-            found = re.search(r"steady_[\w-]+", page)
-            assert found
-            assert "steady_" not in (await client.get("/apps/hello")).text
-        async with stage.client(found[0]) as program:
-            assert (await program.put("/api/apps/hello", content=HELLO)).status_code == 201
-
-    web(body)
-
-
 def test_a_form_without_its_token_does_nothing(web: Web) -> None:
     async def body(stage: Stage) -> None:
         app = await stage.app("hello")
@@ -207,7 +193,8 @@ def test_somebody_elses_forms_do_nothing(web: Web) -> None:
         await stage.app("hello", await stage.guest())
         async with stage.client(accept="text/html") as client:
             form = {"form_token": await token(client), "version": "1", "file:index.ts": "x"}
-            for verb in ("deploy", "start", "stop", "restart", "delete", "undelete", "rollback", "token"):
+            verbs = "deploy start stop restart delete undelete rollback token settings env notify/test rename purge"
+            for verb in verbs.split():
                 refused = await client.post(f"/apps/hello/{verb}", data=form)
                 assert (refused.status_code, refused.headers["steady-error"]) == (404, "not_found"), verb
 
@@ -256,79 +243,5 @@ def test_log_ins_of_one_address_are_limited(web: Web) -> None:
             form = {"form_token": await token(client, "/login"), "token": stage.operator_token}
             assert (await client.post("/login", data=form)).status_code == 429
             assert (await client.post("/login/x", data=form)).status_code == 429
-
-    web(body)
-
-
-def test_settings_are_set_and_taken_back(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        await stage.app("hello")
-        async with await browser(stage) as client:
-            form = {"form_token": await token(client, "/apps/hello"), "memory": "64MiB", "idle": "", "network": "none"}
-            done = await client.post("/apps/hello/settings", data=form)
-            assert (done.status_code, done.headers["location"]) == (303, "/apps/hello?done=set")
-            page = await client.get(done.headers["location"])
-            assert "The settings are in effect." in page.text
-            assert 'value="64MiB"' in page.text
-            assert "<option selected>none</option>" in page.text
-            assert 'placeholder="15min"' in page.text
-            told = (await client.get("/api/apps/hello/settings")).json()["sources"]
-            assert (told["memory"], told["network"], told["idle"]) == ("owner", "owner", "host")
-            await client.post("/apps/hello/settings", data=form | {"memory": "", "network": ""})
-            assert "owner" not in (await client.get("/api/apps/hello/settings")).json()["sources"].values()
-
-    web(body)
-
-
-def test_refused_settings_are_shown_as_they_were_typed(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        await stage.app("hello")
-        async with await browser(stage) as client:
-            form = {"form_token": await token(client, "/apps/hello"), "memory": "lots", "cpus": "0.5"}
-            page = await client.post("/apps/hello/settings", data=form)
-            assert page.status_code == 422
-            assert "“lots” is not a size" in page.text
-            assert 'value="lots"' in page.text
-            assert 'value="0.5"' in page.text
-            assert 'id="settings" open' in page.text
-            assert "owner" not in (await client.get("/api/apps/hello/settings")).json()["sources"].values()
-
-    web(body)
-
-
-def test_variables_are_set_and_removed_and_never_shown(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        await stage.app("hello")
-        async with await browser(stage) as client:
-            form = {"form_token": await token(client, "/apps/hello")}
-            lines = {"env": "export API_KEY='hush 1'\r\nGREETING=hush\r\n", "context": "production"}
-            done = await client.post("/apps/hello/env", data=form | lines)
-            assert (done.status_code, done.headers["location"]) == (303, "/apps/hello?done=env#env")
-            page = await client.get("/apps/hello?done=env")
-            assert "The variables are in effect." in page.text
-            assert "hush" not in page.text
-            assert 'aria-label="Remove API_KEY"' in page.text
-            app = await stage.rooms.apps.by_name("hello")
-            assert app is not None
-            environment = stage.rooms.library.environment
-            assert await environment.values(app.id, "production") == {"API_KEY": "hush 1", "GREETING": "hush"}
-            await client.post("/apps/hello/env", data=form | {"env": "GREETING=trial's", "context": "trial"})
-            assert ", for production, trial" in (await client.get("/apps/hello")).text
-            await client.post("/apps/hello/env", data=form | {"remove": "GREETING", "env": "", "context": "trial"})
-            assert await environment.values(app.id, "trial") == {"API_KEY": "hush 1"}
-
-    web(body)
-
-
-def test_refused_variables_stay_as_they_were_typed(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        await stage.app("hello")
-        async with await browser(stage) as client:
-            form = {"form_token": await token(client, "/apps/hello")}
-            for lines, said in (("A=1\nnothing", "Line 2 "), ("PORT=1", "cannot be set")):
-                page = await client.post("/apps/hello/env", data=form | {"env": lines})
-                assert (page.status_code, said in page.text, lines in page.text) == (422, True, True)
-                assert 'id="env" open' in page.text
-            assert (await client.get("/api/apps/hello/env")).json() == {"env": {}}
 
     web(body)

@@ -46,7 +46,14 @@ class Subscription(Generic[T]):
             await self._wake.wait()
         return self._items.popleft()
 
-    def take(self, count: int) -> list[T]:
+    async def ready(self) -> bool:
+        """Wait until there is something to take; false once there will be no more."""
+        while not self._items and not self._closed:
+            self._wake.clear()
+            await self._wake.wait()
+        return bool(self._items)
+
+    def take(self, count: int = SUBSCRIBER_QUEUE_MAX) -> list[T]:
         """Up to `count` items that are there already; waits for none."""
         return [self._items.popleft() for _ in range(min(count, len(self._items)))]
 

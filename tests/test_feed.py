@@ -70,3 +70,20 @@ def test_what_is_there_can_be_taken_without_waiting() -> None:
     assert subscription.take(2) == [0, 1]
     assert subscription.take(9) == [2, 3, 4]
     assert subscription.take(9) == []
+
+
+def test_a_listener_that_reads_elsewhere_is_only_woken() -> None:
+    async def body() -> None:
+        feed: Feed[int] = Feed()
+        listener = feed.subscribe("a")
+        feed.publish("a", 1)
+        feed.publish("a", 2)
+        assert await listener.ready()
+        assert listener.take() == [1, 2]
+        waiting = asyncio.ensure_future(listener.ready())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        feed.close()
+        assert await waiting is False
+
+    asyncio.run(body())

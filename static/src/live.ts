@@ -1,15 +1,13 @@
-// An app's page as it happens: log, requests and state, from one stream.
+// An app's page as it happens: log and requests.
 
 import { all, make, one } from "./lib/dom";
 import { plain, span } from "./lib/shown";
+import { stream, type Asked } from "./lib/stream";
 import { localTime } from "./page/times";
+import type { Line } from "./watch/line";
 
 const LOG_LINES_MAX = 1000;
 const REQUESTS_MAX = 200;
-
-interface Line { at: string; source: string; text: string }
-interface Asked { at: string; method: string; path: string; status: number; error: string; total_us: number }
-interface State { state: string; sentence: string; version: number; memory_bytes: number; cpu_seconds: number }
 
 const live = (name: string) => one(`[data-live="${name}"]`);
 
@@ -19,10 +17,12 @@ function timeOf(at: string): HTMLTimeElement {
   return time;
 }
 
-function log(item: Line): void {
+function log(lines: Pick<Line, "at" | "source" | "text">[]): void {
   const box = live("log");
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-  box.append(make("p", { className: item.source === "app" ? "" : "ours" }, timeOf(item.at), plain(item.text)));
+  box.append(
+    ...lines.slice(-LOG_LINES_MAX).map((line) => make("p", { className: line.source === "app" ? "" : "ours" }, timeOf(line.at), plain(line.text))),
+  );
   while (box.childElementCount > LOG_LINES_MAX) box.firstElementChild?.remove();
   live("no-log").hidden = true;
   if (atEnd) box.scrollTop = box.scrollHeight;
@@ -44,62 +44,20 @@ function request(item: Asked): void {
   live("no-requests").hidden = true;
 }
 
-function state(item: State): void {
-  const pill = live("state");
-  pill.textContent = item.state;
-  pill.className = `pill ${item.state}`;
-  live("sentence").textContent = item.sentence;
-  live("memory").textContent = item.memory_bytes ? `${Math.round(item.memory_bytes / 1048576)} MiB` : "–";
-  live("cpu").textContent = `${item.cpu_seconds.toFixed(1)} s`;
-  for (const element of all('[data-live="version"]')) element.textContent = String(item.version);
-  for (const element of all('[data-live="newer"]')) element.hidden = String(item.version) === element.dataset.base;
-  for (const form of all("[data-when]")) form.hidden = !form.dataset.when!.split(" ").includes(item.state);
-}
-
-const show: Record<string, (item: never) => void> = {
-  log, request, state,
-  missed: (item: { missed: number }) =>
-    log({ at: new Date().toISOString(), source: "steadyd", text: `${item.missed} not shown here: they came too fast` }),
-};
-
 function follow(side: HTMLElement): void {
   const box = live("log");
   box.scrollTop = box.scrollHeight;
-  let source: EventSource | null = null;
-  let last = "";
-  const status = (on: boolean, words: string) => {
-    live("link").classList.toggle("on", on);
-    live("link-words").textContent = words;
-  };
-  const open = () => {
-    const url = new URL(side.dataset.stream!, location.href);
-    if (last) url.searchParams.set("since", last);
-    source = new EventSource(url);
-    source.onopen = () => status(true, "live");
-    source.onerror = () => status(false, "reconnecting");
-    for (const [name, handle] of Object.entries(show)) {
-      source.addEventListener(name, (event: MessageEvent<string>) => {
-        if (event.lastEventId) last = event.lastEventId;
-        handle(JSON.parse(event.data) as never);
-      });
-    }
-  };
-  const close = () => {
-    source?.close();
-    source = null;
-    status(false, "paused");
-  };
-  // A page nobody looks at needs no connection; browsers have only six for one host.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) close();
-    else if (!source) open();
+  const here = stream(one("[data-app]").dataset.app!);
+  here.from(Object.fromEntries(new URLSearchParams(side.dataset.cursor)));
+  here.on("log", ({ lines, missed }) => {
+    if (missed) log([{ at: new Date().toISOString(), source: "steadyd", text: `${missed} not shown here: they came too fast` }]);
+    log(lines);
   });
-  addEventListener("pagehide", close);
-  addEventListener("pageshow", () => {
-    if (!source && !document.hidden) open();
+  here.on("request", ({ requests }) => requests.forEach(request));
+  here.watch((link) => {
+    live("link").classList.toggle("on", link === "live");
+    live("link-words").textContent = link;
   });
-  if (!document.hidden) open();
 }
 
-const side = document.querySelector<HTMLElement>("[data-stream]");
-if (side) follow(side);
+for (const side of all("[data-cursor]")) follow(side);

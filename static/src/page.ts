@@ -3,6 +3,7 @@
 import { copyButtons } from "./page/copies";
 import { busyForms } from "./page/forms";
 import { imports } from "./page/imports";
+import { liveState } from "./page/state";
 import { textAreas } from "./page/textareas";
 import { localTimes } from "./page/times";
 
@@ -12,3 +13,4 @@ copyButtons(document);
 busyForms(document);
 textAreas(document);
 imports(document);
+liveState(document);

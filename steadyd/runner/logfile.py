@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from steadyd.runner.logparts import BLOCK_BYTES, Part, Parts
+
 PARTS = 10
 """The cap is kept by whole parts: each holds a tenth of it."""
-BLOCK_BYTES = 256 << 10
-RECORD = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d+ \w+ ")
 
 logger = logging.getLogger("steadyd.logs")
 
@@ -34,19 +33,16 @@ class LogFolder:
         for piece in self._pieces(content):
             self._append(piece)
 
-    def tail(self, count: int, since: bytes = b"", text: bytes = b"", until: bytes = b"") -> list[bytes]:
-        """The last `count` records, oldest first: stamped at or after `since` and before `until`, containing `text`."""
-        found: list[bytes] = []
-        for part in reversed(self._parts()):
-            with contextlib.suppress(FileNotFoundError), open(part, "rb") as file:
-                for record in _backwards(file.fileno()):
-                    if not RECORD.match(record):
-                        continue  # cut off by a crash
-                    if (since and record < since) or len(found) >= count:
-                        return found[::-1]
-                    if (not until or record < until) and text in record.split(b" ", 3)[3]:
-                        found.append(record)
-        return found[::-1][:count] if count else []
+    def open(self) -> Parts:
+        """All that is there now, to be read and closed. Called where nobody appends meanwhile."""
+        paths = self._parts()
+        numbers = [int(path.suffix[1:]) for path in paths[:-1]]
+        opened = []
+        for path, number in zip(paths, [*numbers, (numbers[-1] if numbers else 0) + 1], strict=True):
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                opened.append(Part(number, descriptor, os.fstat(descriptor).st_size))
+        return Parts(opened)
 
     # Private
 
@@ -101,22 +97,3 @@ class LogFolder:
         os.rename(self._current, self._folder / f"app.log.{number}")
         for path in older[: max(0, len(older) + 1 - self._parts_max)]:
             path.unlink(missing_ok=True)
-
-
-# Private
-
-
-def _backwards(descriptor: int) -> Iterator[bytes]:
-    """Every line of a file, last first, read in blocks."""
-    position = os.fstat(descriptor).st_size
-    rest = b""
-    while position > 0:
-        start = max(0, position - BLOCK_BYTES)
-        lines = (os.pread(descriptor, position - start, start) + rest).split(b"\n")
-        position = start
-        rest = lines[0]
-        for line in reversed(lines[1:]):
-            if line:
-                yield line
-    if rest:
-        yield rest

@@ -7,17 +7,22 @@ beyond the rate or the buffer is dropped and counted, never waited for. Files ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from steadyd.feed import Feed
 from steadyd.runner.logfile import LogFolder
+from steadyd.runner.logparts import Parts, Piece, Place, Wish
+
+T = TypeVar("T")
 
 LINE_BYTES_MAX = 16 << 10
 READ_BYTES_PER_TURN_MAX = 64 << 10
@@ -40,6 +45,8 @@ class LogLine:
     version: int
     source: str
     text: str
+    place: str = field(default="", compare=False)
+    """Where it lies in the log; "" of one that was heard before it was written down."""
 
 
 class Logs:
@@ -83,11 +90,29 @@ class Logs:
         self, app_id: str, count: int, since: float | None = None, q: str | None = None, until: float | None = None
     ) -> list[LogLine]:
         """The last `count` lines, oldest first; only those at or after `since`, before `until`, that contain `q`."""
-        await self.flush()
-        folder = LogFolder(self._folder_of(app_id), self._bytes_max)
-        first, end = (_stamp(moment) if moment else b"" for moment in (since, until))
-        records = await asyncio.to_thread(folder.tail, count, first, (q or "").encode(), end)
-        return [_parse(record) for record in records]
+        first, end = (stamp(moment) if moment else b"" for moment in (since, until))
+        wish = Wish((q or "").encode(), since=first)
+
+        def look(parts: Parts) -> list[LogLine]:
+            return lines_of(parts.backward(parts.find(end) if end else None, count, wish))
+
+        return await self.read(app_id, look) if count else []
+
+    async def read(self, app_id: str, look: Callable[[Parts], T]) -> T:
+        """What `look` finds in the app's log with all that was said so far. It runs in a thread."""
+        pending, folder = self._take(), LogFolder(self._folder_of(app_id), self._bytes_max)
+
+        def settled() -> Parts:
+            self._write(pending)
+            return folder.open()
+
+        opened = self._thread.submit(settled)  # where nobody appends meanwhile
+
+        def work() -> T:
+            with contextlib.closing(opened.result()) as parts:
+                return look(parts)
+
+        return await asyncio.to_thread(work)
 
     async def flush(self) -> None:
         """Return when everything said so far is in the files."""
@@ -211,6 +236,16 @@ class Pump:
         self.ended.set_result(None)
 
 
+def lines_of(piece: Piece) -> list[LogLine]:
+    """The lines that were found."""
+    return [_parse(place, record) for place, record in piece.records]
+
+
+def stamp(at: float) -> bytes:
+    """A time as the files have it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+
+
 # Private
 
 
@@ -221,16 +256,13 @@ def _cut(line: bytes) -> bytes:
     return line[:LINE_BYTES_MAX] + " … (line cut at 16 KiB)".encode()
 
 
-def _stamp(at: float) -> bytes:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
-
-
 def _record(at: float, version: int, source: str, line: bytes) -> bytes:
     """One line of the file: time, version, source, text."""
-    return b"%s %d %s %s\n" % (_stamp(at), version, source.encode(), line)
+    return b"%s %d %s %s\n" % (stamp(at), version, source.encode(), line)
 
 
-def _parse(record: bytes) -> LogLine:
+def _parse(place: Place, record: bytes) -> LogLine:
+    """A line as it lies in the file."""
     stamp, version, source, text = record.split(b" ", 3)
-    at = datetime.strptime(stamp.decode(), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
-    return LogLine(at, int(version), source.decode(), text.decode("utf-8", "replace"))
+    at = datetime.fromisoformat(stamp.decode()).timestamp()
+    return LogLine(at, int(version), source.decode(), text.decode("utf-8", "replace"), str(place))

@@ -145,6 +145,10 @@ class Operations:
             del self._open[operation.id]
             operation.over.set()
 
+    def present(self, number: int) -> Operation | None:
+        """One that is under way; None if it is not."""
+        return self._open.get(number)
+
     async def cancel(self, number: int) -> bool:
         """Cancel one that is under way, and wait until it is undone; false if it is not, or if it is too late."""
         operation = self._open.get(number)
@@ -176,6 +180,8 @@ class Operations:
     async def _finish(self, operation: Operation, outcome: str, error: SteadyError | None = None) -> None:
         said = error.body()["error"] if error is not None else None
         await self._journal.finish(operation.id, outcome, time.time(), operation.steps, said)
+        details = {"operation": operation.id, "operation_kind": operation.kind, "step": "", "state": "ended"}
+        self._tell(operation.app_id, Event(time.time(), STEP, f"{operation.kind}: {outcome}", details))
 
 
 # Private

@@ -12,6 +12,7 @@ from steadyd.errors import SteadyError
 from steadyd.records.requests import Request
 from steadyd.runner.logs import LogLine
 from steadyd.web import frame
+from steadyd.web.logpage import newest
 from steadyd.web.metrics import Metrics
 from steadyd.web.metrics import gather as gather_metrics
 from steadyd.web.page import Visit
@@ -58,15 +59,16 @@ class AppView:
     other_files: list[model.File]
     versions: list[model.Version]
     lines: list[LogLine]
+    lines_end: str
     requests: list[Request]
     excerpt: list[tuple[int, str]]
     metrics: Metrics
     edit: Edit
 
     @property
-    def since(self) -> float:
+    def cursor(self) -> str:
         """Where the live stream goes on."""
-        return max([line.at for line in self.lines[-1:]] + [asked.at for asked in self.requests[-1:]], default=0.0)
+        return f"log={self.lines_end}&requests={self.requests[-1].id if self.requests else 0}"
 
 
 async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Response:
@@ -84,6 +86,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
     place = place_of(edit.error)
     selected = edit.selected if edit.selected in texts else place[0] if place and place[0] in texts else ""
     selected = selected or (version.entry if version and version.entry in texts else next(iter(texts), ""))
+    log = await newest(rooms, app, LOG_LINES_SHOWN)
     return AppView(
         app=app,
         death=await rooms.fleet.last_death(app.id),
@@ -93,7 +96,8 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         ],
         other_files=others,
         versions=(await rooms.versions.all(app.id))[:VERSIONS_SHOWN],
-        lines=await rooms.logs.tail(app.id, LOG_LINES_SHOWN),
+        lines=log.lines,
+        lines_end=str(log.last),
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),
         metrics=await gather_metrics(rooms, app, METRICS_SECONDS),

@@ -1,34 +1,37 @@
-"""The app page's one live stream: log lines, requests and the state together, because a browser opens only six
-connections to one host over HTTP/1.1."""
+"""The one live stream of an app's page: log lines, requests, operations, events and the state together, because a
+browser opens only six connections to one host over HTTP/1.1."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Annotated, Literal
+from urllib.parse import parse_qs
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from steadyd.feed import Subscription
+from steadyd.errors import SteadyError
 from steadyd.model import App
-from steadyd.web import auth, shown
+from steadyd.runner.logparts import Wish, parse_place
+from steadyd.web import auth, schema, shown
+from steadyd.web.body import convert
 from steadyd.web.following import KEEP_ALIVE_SECONDS, Following, server_sent
 from steadyd.web.frame import SENTENCES
+from steadyd.web.news import Asked, Happenings, Log, Source
 from steadyd.web.page import absent
 from steadyd.web.rooms import Rooms
-from steadyd.web.schema import Missed
-from steadyd.web.streams import parse_since
 
-PAST_MAX = 500
+KINDS = ("state", "log", "request", "operation", "event")
 STATE_SECONDS = 1.0
-BATCH_MAX = 256
-"""Items that are sent at once. A browser is given no more than this each PACE_SECONDS: the feeds drop and count what
-comes faster, because drawing it would freeze the page."""
+HAPPENINGS = 0
+"""Which source of a stream is always there, and often tells of another state."""
 PACE_SECONDS = 0.1
+"""Between two pieces: a page that is told more often draws no better."""
 
 
 class StateNow(msgspec.Struct):
@@ -42,6 +45,26 @@ class StateNow(msgspec.Struct):
     requests: int
 
 
+class LiveQuery(schema.Strict):
+    """`only` names the kinds that are told. `log` and `requests` are where those begin: now, if nothing is said. `q`,
+    `version` and `source` say which log lines."""
+
+    only: Annotated[str, Meta(max_length=100)] = ",".join(KINDS)
+    log: Annotated[str, Meta(max_length=40)] = ""
+    requests: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    q: Annotated[str, Meta(max_length=200)] = ""
+    version: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    source: Literal["", "app", "steadyd"] = ""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset(self.only.split(","))
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.q.encode(), self.version, self.source.encode())
+
+
 def routes(rooms: Rooms) -> list[Route]:
     async def serve(request: Request) -> Response:
         caller = await auth.identify(rooms, request)
@@ -49,8 +72,8 @@ def routes(rooms: Rooms) -> list[Route]:
         app = await rooms.apps.by_name(name)
         if app is None or caller.is_limited or not caller.owns(app):
             raise absent(name)
-        since = parse_since(request.headers.get("last-event-id") or request.query_params.get("since", ""))
-        answer = await _live(rooms, app, since or rooms.now())
+        sources = _sources(rooms, app, _asked(request))
+        answer = Following(_told(rooms, app, sources), lambda: _close(sources), "text/event-stream")
         answer.still = partial(auth.check_still, rooms, request, caller, app)
         return answer
 
@@ -60,82 +83,67 @@ def routes(rooms: Rooms) -> list[Route]:
 # Private
 
 
-async def _live(rooms: Rooms, app: App, since: float) -> Following:
-    subscriptions: list[Subscription[Any]] = []
+def _asked(request: Request) -> LiveQuery:
+    """A browser that reconnects says in `Last-Event-ID` where it was, which its address does not know."""
+    said = {name: values[-1] for name, values in parse_qs(request.headers.get("last-event-id", "")).items()}
+    return convert({**request.query_params, **said}, LiveQuery, strict_names=False)
+
+
+def _sources(rooms: Rooms, app: App, asked: LiveQuery) -> list[Source]:
+    place = parse_place(asked.log)
+    if asked.log and place is None:
+        raise SteadyError("invalid", "“log” is a place in the log, as it was told.")
+    sources: list[Source] = []
     try:
-        for feed in (rooms.logs.feed, rooms.requests.feed):
-            subscriptions.append(feed.subscribe(app.id))
-        lines = [line for line in await rooms.logs.tail(app.id, PAST_MAX, since) if line.at > since]
-        asked = [item for item in await rooms.requests.tail(app.id, PAST_MAX) if item.at > since]
+        sources.append(Happenings(rooms, app, asked.kinds))
+        if "log" in asked.kinds:
+            sources.append(Log(rooms, app, place, asked.wish))
+        if "request" in asked.kinds:
+            sources.append(Asked(rooms, app, asked.requests))
     except BaseException:
-        _close(subscriptions)
+        _close(sources)
         raise
-    past: list[Any] = [*lines, *asked]
-    past.sort(key=lambda item: item.at)
-    return Following(_events(rooms, app, past, subscriptions), lambda: _close(subscriptions), "text/event-stream")
+    return sources
 
 
-def _close(subscriptions: list[Subscription[Any]]) -> None:
-    for subscription in subscriptions:
-        subscription.close()
+def _close(sources: list[Source]) -> None:
+    for source in sources:
+        source.subscription.close()
 
 
-async def _events(
-    rooms: Rooms, app: App, past: list[Any], subscriptions: list[Subscription[Any]]
-) -> AsyncIterator[bytes]:
-    """The past, then all feeds merged, and the state whenever it differs."""
+async def _told(rooms: Rooms, app: App, sources: list[Source]) -> AsyncIterator[bytes]:
+    """What each source tells as it is woken, and the state whenever it differs; until a feed ends."""
     state = await _state(rooms, app)
-    yield b"retry: 2000\n\n" + server_sent("state", state) + b"".join(_event(item) for item in past)
-    news: asyncio.Queue[Any] = asyncio.Queue(BATCH_MAX)
-    readers = [asyncio.create_task(_read(subscription, news)) for subscription in subscriptions]
-    loop = asyncio.get_running_loop()
-    looked = told = loop.time()
+    yield b"retry: 2000\n\n" + server_sent("state", state)
+    clock = asyncio.get_running_loop().time
+    due, looked, told, at = set(range(len(sources))), clock(), clock(), ""
+    waiting = [asyncio.ensure_future(source.subscription.ready()) for source in sources]
     try:
-        while not all(reader.done() for reader in readers):
-            chunk = b"".join([_event(item) for item in await _some(news) if item not in past])
-            now = loop.time()
-            if now - looked >= STATE_SECONDS:
-                looked, before = now, state
+        while True:
+            chunk = b"".join([await sources[number].news() for number in sorted(due)])
+            if HAPPENINGS in due or clock() - looked >= STATE_SECONDS:
+                looked, before = clock(), state
                 state = await _state(rooms, app)
                 chunk += server_sent("state", state) if state != before else b""
-            if not chunk and now - told >= KEEP_ALIVE_SECONDS:
-                chunk = b": still here\n\n"
-            if chunk:
-                told = now
-                yield chunk
+            before_at, at = at, "&".join(source.cursor for source in sources if source.cursor)
+            if chunk or at != before_at:
+                told = clock()
+                yield chunk + f"id: {at}\n\n".encode()  # last: who was told all of it goes on from here
                 await asyncio.sleep(PACE_SECONDS)
+            elif clock() - told >= KEEP_ALIVE_SECONDS:
+                told = clock()
+                yield b": still here\n\n"
+            behind = any(source.behind for source in sources)
+            await asyncio.wait(waiting, timeout=0 if behind else STATE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            due = {number for number, source in enumerate(sources) if waiting[number].done() or source.behind}
+            for number in due:
+                if waiting[number].done():
+                    if not waiting[number].result():
+                        return
+                    waiting[number] = asyncio.ensure_future(sources[number].subscription.ready())
     finally:
-        for reader in readers:
-            reader.cancel()
-
-
-async def _read(subscription: Subscription[Any], news: asyncio.Queue[Any]) -> None:
-    async for item in subscription:
-        if subscription.missed:
-            missed, subscription.missed = subscription.missed, 0
-            await news.put(Missed(missed=missed))
-        await news.put(item)
-
-
-async def _some(news: asyncio.Queue[Any]) -> list[Any]:
-    """Everything that is there, or the first that comes within STATE_SECONDS."""
-    try:
-        async with asyncio.timeout(STATE_SECONDS):
-            items = [await news.get()]
-    except TimeoutError:
-        return []
-    while not news.empty() and len(items) < BATCH_MAX:
-        items.append(news.get_nowait())
-    return items
-
-
-def _event(item: Any) -> bytes:
-    """A log line or a request; its time is the id from which a broken stream goes on."""
-    if isinstance(item, Missed):
-        return server_sent("missed", item)
-    kind = "log" if hasattr(item, "text") else "request"
-    struct = shown.log_line(item) if kind == "log" else shown.request(item)
-    return server_sent(kind, struct, f"{item.at:.6f}")
+        for task in waiting:
+            task.cancel()
 
 
 async def _state(rooms: Rooms, app: App) -> StateNow:

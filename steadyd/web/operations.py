@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from steadyd.records import journal
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.rooms import Rooms
 
 LISTED_MAX = 500
 
@@ -69,6 +71,14 @@ async def cancel_operation(call: Call) -> Response:
         message = f"Operation {found.id} is at “{found.step}”, where it is not cut: it ends in a moment."
         raise SteadyError("conflict", message, {"step": found.step}, retry_after=1)
     return json_answer(OperationAnswer(operation=operation(await _find(call))))
+
+
+async def as_of_now(rooms: Rooms, number: int) -> Operation | None:
+    """An operation with every step that has ended; the journal is told of the last one when the next begins."""
+    found, present = await rooms.journal.operation(number), rooms.workshop.operations.present(number)
+    if found is not None and present is not None and not found.outcome:
+        found = replace(found, step=present.current or found.step, steps=tuple(present.steps))
+    return None if found is None else operation(found)
 
 
 def operation(found: journal.Operation) -> Operation:

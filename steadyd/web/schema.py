@@ -346,12 +346,14 @@ class DeploysAnswer(Strict):
 
 
 class LogLine(Strict):
-    """`source` is `app`, or `steadyd` for the platform's own lines."""
+    """`source` is `app`, or `steadyd` for the platform's own lines. `id` is its place in the log, which one
+    that is told as it comes has not yet."""
 
     at: datetime
     version: int
     source: str
     text: str
+    id: str | UnsetType = UNSET
 
 
 class LogsAnswer(Strict):

@@ -114,7 +114,13 @@ def step(done: dict[str, Any]) -> schema.Step:
 
 
 def log_line(line: LogLine) -> schema.LogLine:
-    return schema.LogLine(at=moment(line.at), version=line.version, source=line.source, text=clean(line.text))
+    return schema.LogLine(
+        id=line.place or UNSET,
+        at=moment(line.at),
+        version=line.version,
+        source=line.source,
+        text=clean(line.text),
+    )
 
 
 def request(request: Request) -> schema.Request:

@@ -66,7 +66,7 @@ def test_a_step_is_in_the_journal_before_it_begins_and_is_told(run: Callable[[Bo
         assert all(step["ok"] and step["ms"] >= 0 for step in ended.steps)
         assert await desk.outcome() == ("done", "")
         told = [(event.details["step"], event.details["state"]) for event in desk.told]
-        assert told == [("drain", "begun"), ("drain", "done"), ("switch", "begun"), ("switch", "done")]
+        assert told == [("drain", "begun"), ("drain", "done"), ("switch", "begun"), ("switch", "done"), ("", "ended")]
 
     run(body)
 
@@ -77,7 +77,7 @@ def test_what_fails_is_recorded_with_its_reason(run: Callable[[Body], None]) -> 
             async with desk.operations.open(desk.app, "deploy", desk.owner) as work, work.step("trial"):
                 raise SteadyError("deploy_failed", "It is broken.")
         assert await desk.outcome() == ("failed", "deploy_failed")
-        assert [event.details["state"] for event in desk.told] == ["begun", "failed"]
+        assert [event.details["state"] for event in desk.told] == ["begun", "failed", "ended"]
         with pytest.raises(ZeroDivisionError):
             async with desk.operations.open(desk.app, "deploy", desk.owner):
                 raise ZeroDivisionError

@@ -87,7 +87,7 @@ def test_past_logs_in_every_form(web: Web) -> None:
                 json.loads(line)
                 for line in (await client.get(url, headers={"accept": "application/x-ndjson"})).text.splitlines()
             ]
-            assert {"at", "version", "source", "text"} == set(lines[0])
+            assert {"id", "at", "version", "source", "text"} == set(lines[0])
             assert lines[-2]["text"] == "\x1b]52;c;evil\x07 \ufffd"
             whole = (await client.get(url, headers={"accept": "application/json"})).json()
             assert whole["logs"] == lines

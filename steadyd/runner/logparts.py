@@ -1,0 +1,255 @@
+"""The parts of one app's log, opened together and read in pieces, in either direction, from exact places.
+
+A place is where a line begins: the number of its part, and the byte there. Parts are appended to, renamed without being
+renumbered, and removed; so a place means the same line for as long as that is kept, whatever its time says: many lines
+share a microsecond, and clocks are set back.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+BLOCK_BYTES = 256 << 10
+STEP_BYTES = 24 << 10
+"""Read at each step of a search by time: more than the longest line."""
+RECORD = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d+ \w+ ")
+PLACE = re.compile(r"([0-9]{1,9})-([0-9]{1,15})\Z")
+
+
+class Place(NamedTuple):
+    """The part's number, from 1, and the byte in it."""
+
+    part: int
+    byte: int
+
+    def __str__(self) -> str:
+        return f"{self.part}-{self.byte}"
+
+
+def parse_place(text: str) -> Place | None:
+    """A place as it was told; None if that is none."""
+    found = PLACE.match(text)
+    return Place(int(found[1]), int(found[2])) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which lines: that contain `text`, of one version (0: any), from one source (b"": any), stamped at or after
+    `since`."""
+
+    text: bytes = b""
+    version: int = 0
+    source: bytes = b""
+    since: bytes = b""
+
+    def takes(self, record: bytes) -> bool:
+        _, version, source, text = record.split(b" ", 3)
+        return (
+            self.text in text
+            and (not self.version or int(version) == self.version)
+            and (not self.source or source == self.source)
+            and record >= self.since
+        )
+
+
+@dataclass(slots=True)
+class Piece:
+    """What one look found, oldest first, each with its place. `first` and `last` bound what was looked at: there older
+    and newer lines go on. `more`: whether there may be any further that way."""
+
+    first: Place
+    last: Place
+    records: list[tuple[Place, bytes]] = field(default_factory=list)
+    looked_bytes: int = 0
+    more: bool = False
+
+
+class Part(NamedTuple):
+    """One file. `size` is what it held when it was opened, whole lines."""
+
+    number: int
+    descriptor: int
+    size: int
+
+
+class Parts:
+    """Oldest first; the last one is still written to. Made by `LogFolder.open`; `close` it."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = list(parts)
+
+    @property
+    def begin(self) -> Place:
+        return Place(self._parts[0].number if self._parts else 1, 0)
+
+    @property
+    def end(self) -> Place:
+        """Where the next line will be."""
+        return Place(self._parts[-1].number, self._parts[-1].size) if self._parts else Place(1, 0)
+
+    def close(self) -> None:
+        for part in self._parts:
+            os.close(part.descriptor)
+        self._parts = []
+
+    def backward(self, before: Place | None, count: int, wish: Wish, bytes_max: int = 0) -> Piece:
+        """The last `count` lines that begin before `before` (or the end). Looks at about `bytes_max` bytes, if any."""
+        place = self._sound(before or self.end)
+        piece = Piece(place, place)
+        for number, low, lines in self._blocks_before(place):
+            piece.looked_bytes += len(lines)
+            for at, record in _reversed(lines, low) if wish.text in lines or wish.since else ():
+                if piece.more or (wish.since and record < wish.since):
+                    break
+                piece.first = Place(number, at)
+                if wish.takes(record):
+                    piece.records.append((piece.first, record))
+                    piece.more = len(piece.records) >= count
+            else:
+                piece.first = Place(number, low)
+                piece.more = piece.more or bool(bytes_max and piece.looked_bytes >= bytes_max)
+                if not piece.more:
+                    continue
+            break
+        piece.records.reverse()
+        piece.more = piece.more and piece.first > self.begin
+        return piece
+
+    def forward(self, after: Place, count: int, wish: Wish, bytes_max: int = 0) -> Piece:
+        """The first `count` lines at or after `after`. Looks at about `bytes_max` bytes, if any."""
+        place = self._sound(after)
+        piece = Piece(place, place)
+        for number, low, lines in self._blocks_after(place):
+            piece.looked_bytes += len(lines)
+            for at, record in _records(lines, low) if wish.text in lines else ():
+                if piece.more:
+                    break
+                piece.last = Place(number, at + len(record) + 1)
+                if wish.takes(record):
+                    piece.records.append((Place(number, at), record))
+                    piece.more = len(piece.records) >= count
+            else:
+                piece.last = Place(number, low + len(lines))
+                piece.more = piece.more or bool(bytes_max and piece.looked_bytes >= bytes_max)
+                if not piece.more:
+                    continue
+            break
+        piece.more = piece.more and piece.last < self.end
+        return piece
+
+    def find(self, stamp: bytes) -> Place:
+        """Where the first line stamped at or after `stamp` begins. Lines are in the order of their times but where the
+        clock was set back; then it is one of the places that fit."""
+        for part in self._parts:
+            low, high = 0, part.size
+            while low < high:
+                middle = _line_at(part, (low + high) // 2, low)
+                found = next(_records(_block_after(part, middle, STEP_BYTES), middle), None)
+                if found is None or found[1] >= stamp:
+                    high = middle
+                else:
+                    low = found[0] + len(found[1]) + 1
+            if low < part.size:
+                return Place(part.number, low)
+        return self.end
+
+    def size_from(self, place: Place) -> int:
+        """Bytes from there to the end."""
+        later = sum(part.size for part in self._parts if part.number > place.part)
+        return later + sum(max(0, part.size - place.byte) for part in self._parts if part.number == place.part)
+
+    def count(self, begin: Place, end: Place) -> int:
+        """How many lines begin from `begin` on and before `end`."""
+        found = 0
+        for part in self._parts:
+            low = begin.byte if part.number == begin.part else 0
+            high = end.byte if part.number == end.part else part.size
+            if begin.part <= part.number <= end.part:
+                for at in range(low, high, BLOCK_BYTES):
+                    found += os.pread(part.descriptor, min(BLOCK_BYTES, high - at), at).count(b"\n")
+        return found
+
+    # Private
+
+    def _sound(self, place: Place) -> Place:
+        """The place, or what is nearest: its part may be gone, and who names it may have made it up."""
+        if not self._parts or place < self.begin:
+            return self.begin
+        for part in self._parts:
+            if part.number == place.part and place.byte <= part.size:
+                return Place(part.number, _line_at(part, place.byte, 0, down=False))
+        return min(place, self.end)
+
+    def _blocks_before(self, place: Place) -> Iterator[tuple[int, int, bytes]]:
+        """Part, byte and whole lines, the last first."""
+        for part in reversed(self._parts):
+            high = min(part.size, place.byte) if part.number == place.part else part.size
+            while high > 0 and part.number <= place.part:
+                low, lines = _block_before(part, high)
+                yield part.number, low, lines
+                high = low
+
+    def _blocks_after(self, place: Place) -> Iterator[tuple[int, int, bytes]]:
+        """The same, the first first."""
+        for part in self._parts:
+            low = place.byte if part.number == place.part else 0
+            while low < part.size and part.number >= place.part:
+                lines = _block_after(part, low)
+                yield part.number, low, lines
+                low += len(lines)
+
+
+# Private
+
+
+def _block_before(part: Part, high: int) -> tuple[int, bytes]:
+    """Whole lines that end at `high`, about BLOCK_BYTES of them, and where they begin."""
+    low = high
+    while True:
+        low = max(0, low - BLOCK_BYTES)
+        lines = os.pread(part.descriptor, high - low, low)
+        begin = lines.find(b"\n", 0, -1) + 1 if low else 0
+        if begin or not low:
+            return low + begin, lines[begin:]
+
+
+def _block_after(part: Part, low: int, size: int = BLOCK_BYTES) -> bytes:
+    """Whole lines from `low` on, about `size` bytes of them; at least one. What has no end is the last of its file."""
+    while True:
+        lines = os.pread(part.descriptor, min(size, part.size - low), low)
+        end = lines.rfind(b"\n") + 1
+        if end or low + len(lines) >= part.size:
+            return lines[:end] if end and low + len(lines) < part.size else lines
+        size *= 2
+
+
+def _line_at(part: Part, byte: int, low: int, down: bool = True) -> int:
+    """Where the line begins that this byte is in, not before `low`; without `down`, where the next one does."""
+    if byte <= low or byte >= part.size or os.pread(part.descriptor, 1, byte - 1) == b"\n":
+        return min(max(byte, low), part.size)
+    if not down:
+        return byte + len(_block_after(part, byte).partition(b"\n")[0]) + 1
+    while byte > low:
+        begin = max(low, byte - BLOCK_BYTES)
+        found = os.pread(part.descriptor, byte - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        byte = begin
+    return low
+
+
+def _records(lines: bytes, low: int) -> Iterator[tuple[int, bytes]]:
+    """Each whole record of a block that begins at `low`, with where it begins. What a crash cut off is none."""
+    at = low
+    for line in lines.split(b"\n"):
+        if RECORD.match(line):
+            yield at, line
+        at += len(line) + 1
+
+
+def _reversed(lines: bytes, low: int) -> Iterator[tuple[int, bytes]]:
+    return reversed(list(_records(lines, low)))

@@ -22,7 +22,7 @@ def build() -> None:
 
 def sources() -> Iterator[Path]:
     """Everything that the bundles are made from."""
-    yield from (STATIC / name for name in ("package.json", "bun.lock", "build.ts"))
+    yield from (STATIC / name for name in ("package.json", "bun.lock", "build.ts", "types.ts"))
     for folder in ("src", "style"):
         yield from (path for path in (STATIC / folder).rglob("*") if path.is_file())
 

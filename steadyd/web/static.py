@@ -5,6 +5,8 @@ They are made from static/src and static/style by static/build.ts, and lie compr
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
 from functools import cache
 
@@ -37,8 +39,10 @@ def link(name: str) -> str:
     return f"/static/{name}?v={fingerprint(name)}"
 
 
+@cache
 def fingerprint(name: str) -> str:
-    return hashlib.sha256(_files()[name]).hexdigest()[:12]
+    files = _files()
+    return hashlib.sha256(files[name] if name in files else files[f"{name}.gz"]).hexdigest()[:12]
 
 
 # Private
@@ -46,7 +50,7 @@ def fingerprint(name: str) -> str:
 
 @cache
 def _files() -> dict[str, bytes]:
-    """Name → content; `NAME.gz` is the compressed form of NAME.
+    """Name → content; `NAME.gz` is the compressed form of NAME, for a large one the only form.
 
     Raises:
         RuntimeError: nobody has built them.
@@ -59,17 +63,20 @@ def _files() -> dict[str, bytes]:
 
 async def _serve(request: Request) -> Response:
     name = request.path_params["name"]
-    content, kind = _files().get(name), TYPES.get("." + name.rpartition(".")[2])
-    if content is None or kind is None:
+    content, smaller = _files().get(name), _files().get(f"{name}.gz")
+    kind = TYPES.get("." + name.rpartition(".")[2])
+    if (content is None and smaller is None) or kind is None:
         raise SteadyError("not_found", "There is no such file.")
     tag = f'"{fingerprint(name)}"'
     fresh = name.startswith(SHARED) or request.query_params.get("v") == fingerprint(name)
     headers = {"etag": tag, "cache-control": FOREVER if fresh else "no-cache", "vary": "accept-encoding"}
     if request.headers.get("if-none-match") == tag:
         return Response(None, 304, headers)
-    smaller = _files().get(f"{name}.gz")
     if smaller is not None and takes_gzip(request.headers.get("accept-encoding", "")):
         return Response(smaller, 200, {**headers, "content-encoding": "gzip"}, kind)
+    if content is None:
+        assert smaller is not None
+        content = await asyncio.to_thread(gzip.decompress, smaller)
     return Response(content, 200, headers, kind)
 
 

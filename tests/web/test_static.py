@@ -65,5 +65,18 @@ def test_a_browser_that_takes_gzip_gets_the_compressed_file(web: Web) -> None:
     web(body)
 
 
+def test_what_is_kept_compressed_only_is_for_everybody(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client() as client:
+            small = await client.get(link("types.json"))
+            large = await client.get(link("types.json"), headers={"accept-encoding": "identity"})
+            assert (small.headers["content-encoding"], small.headers["cache-control"]) == ("gzip", FOREVER)
+            assert "content-encoding" not in large.headers
+            assert small.json() == large.json()
+            assert int(small.headers["content-length"]) < 1_300_000
+
+    web(body)
+
+
 def test_a_link_names_the_content() -> None:
     assert re.fullmatch(r"/static/steady\.css\?v=[0-9a-f]{12}", link("steady.css"))

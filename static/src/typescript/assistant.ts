@@ -15,7 +15,7 @@ export interface Draft {
   /** The app's name, "" where there is none yet, and the version whose installed packages count. */
   readonly app: string;
   version(): number;
-  /** Every text file of the draft as it is now. */
+  /** Every file of the draft as it is now, "" for one that is no text. */
   texts(): Record<string, string>;
   /** Open a file of the draft there; lines and columns from 1. */
   show(path: string, line: number, column: number): void;

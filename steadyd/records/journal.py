@@ -196,6 +196,21 @@ class Journal:
         )
         return await self._database.read(lambda db: [float(row[0]) for row in db.execute(sql, (app_id, WAKE, since))])
 
+    async def woken(self, app_id: str, start: float, end: float) -> tuple[list[tuple[float, float]], bool]:
+        """When it woke and how long each start took, in ms, the first first; and whether all events since `start` are
+        kept."""
+        sql = (
+            "SELECT at, json_extract(details, '$.ms') AS ms FROM events WHERE app_id = ? AND kind = ? AND at >= ? "
+            "AND at < ? AND ms IS NOT NULL ORDER BY id"
+        )
+
+        def query(db: Connection) -> tuple[list[tuple[float, float]], bool]:
+            row = one(db, "SELECT count(*), min(at) FROM events WHERE app_id = ?", (app_id,))
+            complete = row is None or row[0] < EVENTS_PER_APP_MAX or row[1] < start
+            return [(float(row[0]), float(row[1])) for row in db.execute(sql, (app_id, WAKE, start, end))], complete
+
+        return await self._database.read(query)
+
 
 # Private
 

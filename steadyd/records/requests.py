@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from steadyd.feed import Feed
+from steadyd.records import tallies
 from steadyd.records.schema import TELEMETRY
 from steadyd.store import Connection, Database, one
 
@@ -141,6 +142,8 @@ def _insert(db: Connection, rows: Iterable[Request]) -> list[Request]:
     last = int(row[0]) if row else 0
     stored = [replace(request, id=last + number) for number, request in enumerate(rows, 1)]
     db.executemany(INSERT, [astuple(request) for request in stored])
+    tallies.count(db, last)
     if stored and stored[-1].id // TRIM_EVERY_ROWS > last // TRIM_EVERY_ROWS:
         db.execute("DELETE FROM requests WHERE id <= ?", (stored[-1].id - ROWS_PER_APP_MAX,))
+        tallies.forget(db, stored[-1].at)
     return stored

@@ -296,4 +296,10 @@ TELEMETRY = (
     ) STRICT;
     """,
     "ALTER TABLE requests ADD COLUMN repeatable INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE tallies (
+        level INTEGER NOT NULL, at INTEGER NOT NULL, class INTEGER NOT NULL, requests INTEGER NOT NULL,
+        errors INTEGER NOT NULL, PRIMARY KEY (level, at, class)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

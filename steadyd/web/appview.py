@@ -13,8 +13,6 @@ from steadyd.records.requests import Request
 from steadyd.runner.logs import LogLine
 from steadyd.web import frame
 from steadyd.web.logpage import newest
-from steadyd.web.metrics import Metrics
-from steadyd.web.metrics import gather as gather_metrics
 from steadyd.web.page import Visit
 from steadyd.web.rooms import Rooms
 
@@ -24,7 +22,6 @@ EDITOR_BYTES_MAX = 1 << 20
 LOG_LINES_SHOWN = 200
 REQUESTS_SHOWN = 50
 VERSIONS_SHOWN = 20
-METRICS_SECONDS = 3_600.0
 EXCERPT_LINES_AROUND = 3
 
 
@@ -62,7 +59,6 @@ class AppView:
     lines_end: str
     requests: list[Request]
     excerpt: list[tuple[int, str]]
-    metrics: Metrics
     edit: Edit
 
     @property
@@ -100,7 +96,6 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         lines_end=str(log.last),
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),
-        metrics=await gather_metrics(rooms, app, METRICS_SECONDS),
         edit=edit,
     )
 

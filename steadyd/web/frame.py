@@ -18,6 +18,7 @@ from steadyd.web.page import Visit
 
 PLACES: Mapping[str, str] = {
     "": "Code",
+    "metrics": "Metrics",
     "databases": "Databases",
     "backups": "Backups",
     "settings": "Settings",

@@ -13,18 +13,15 @@ from typing import Annotated
 from msgspec import Meta
 from starlette.responses import Response
 
-from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Scope
-from steadyd.quantity import duration
 from steadyd.records.metrics import percentiles, total
 from steadyd.web import shown
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.period import parse_window
 from steadyd.web.rooms import Rooms
 from steadyd.web.schema import Strict
 
-WINDOW_SECONDS_MIN = 300.0
-WINDOW_SECONDS_MAX = 30 * 86_400.0
 PROMETHEUS_APPS_MAX = 2_000
 PROMETHEUS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FAMILIES = (
@@ -121,18 +118,6 @@ async def prometheus(call: Call) -> Response:
     return Response(exposition(call.rooms, apps), 200, NO_STORE, PROMETHEUS_TYPE)
 
 
-def parse_window(text: str) -> float:
-    """`5m`, `1h`, `30d` as seconds.
-
-    Raises:
-        SteadyError: `invalid`.
-    """
-    seconds = duration(text)
-    if not WINDOW_SECONDS_MIN <= seconds <= WINDOW_SECONDS_MAX:
-        raise SteadyError("invalid", f"“window” is from 5m to 30d, not “{text[:40]}”.", {"field": "window"})
-    return seconds
-
-
 async def gather(rooms: Rooms, app: App, seconds: float) -> Metrics:
     """All that is known of the last `seconds`."""
     since = rooms.now() - seconds
@@ -147,7 +132,7 @@ async def gather(rooms: Rooms, app: App, seconds: float) -> Metrics:
         complete=traffic.complete,
         requests=traffic.requests,
         errors=traffic.errors,
-        latency_ms=_shown(traffic.latency_ms),
+        latency_ms=percentiles_shown(traffic.latency_ms),
         memory=MemoryUse(
             now_bytes=reading.memory_bytes if reading else 0,
             mean_bytes=used.memory_bytes,
@@ -165,8 +150,13 @@ async def gather(rooms: Rooms, app: App, seconds: float) -> Metrics:
             request_bytes=traffic.request_bytes, answer_bytes=traffic.answer_bytes, sent_bytes=used.sent_bytes
         ),
         wakes=len(wakes),
-        cold_start_ms=_shown(percentiles(wakes)),
+        cold_start_ms=percentiles_shown(percentiles(wakes)),
     )
+
+
+def percentiles_shown(ranks: Sequence[float]) -> Percentiles:
+    p50, p95, p99 = [round(ms, 2) for ms in ranks] or (None, None, None)
+    return Percentiles(p50=p50, p95=p95, p99=p99)
 
 
 def exposition(rooms: Rooms, apps: Sequence[App]) -> str:
@@ -211,11 +201,3 @@ ENDPOINTS = (
         scope=Scope.READ,
     ),
 )  # fmt: skip
-
-
-# Private
-
-
-def _shown(ranks: Sequence[float]) -> Percentiles:
-    p50, p95, p99 = [round(ms, 2) for ms in ranks] or (None, None, None)
-    return Percentiles(p50=p50, p95=p95, p99=p99)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from steadyd.records import metrics as module
 from steadyd.records.metrics import SAMPLE_SECONDS, Metrics, Reading, Sample, Traffic, percentiles, total
 from steadyd.records.requests import Request, Requests
+from steadyd.records.tallies import PERCENTS
 
 NOW = 1_000_000.0
 MIB = 1 << 20
@@ -122,7 +123,7 @@ def test_a_log_that_was_cut_says_so(metrics: Metrics) -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))
 def test_at_least_so_many_percent_are_no_slower(values: list[float]) -> None:
-    for percent, rank in zip(module.PERCENTS, percentiles(sorted(values)), strict=True):
+    for percent, rank in zip(PERCENTS, percentiles(sorted(values)), strict=True):
         assert sum(value <= rank for value in values) * 100 >= percent * len(values)
         assert sum(value < rank for value in values) * 100 < percent * len(values)
     assert percentiles([]) == ()

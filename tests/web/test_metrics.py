@@ -11,7 +11,7 @@ from steadyd.errors import SteadyError
 from steadyd.records.requests import Request
 from steadyd.sampler import Sampler
 from steadyd.web import metrics as module
-from steadyd.web.metrics import parse_window
+from steadyd.web.period import parse_window
 from tests.web.conftest import HELLO, Stage, Web, code
 
 BUSY = b"const end = Date.now() + 60; while (Date.now() < end);\n" + HELLO
@@ -130,17 +130,5 @@ def test_prometheus_gets_so_many_apps(web: Web, monkeypatch: pytest.MonkeyPatch)
         await stage.app("other")
         async with stage.client(stage.operator_token) as client:
             assert not any("other" in line for line in await scrape(client))
-
-    web(body)
-
-
-def test_the_page_shows_the_last_hour(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        await used(stage)
-        async with stage.client(stage.operator_token, accept="text/html") as client:
-            page = (await client.get("/apps/hello")).text
-            assert "Last hour" in page
-            assert "2.0 ms median, 2.0 ms p95" in page
-            assert "<b>1</b> with an error" in page
 
     web(body)

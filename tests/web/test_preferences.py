@@ -64,10 +64,10 @@ def test_variables_are_set_and_marked_and_removed_and_never_shown(web: Web) -> N
             page = await client.get(f"{PAGE}?done=env")
             assert "The variables are in effect." in page.text
             assert "hush" not in page.text
-            for words in ("Mark API_KEY as plain", "Mark GREETING as secret", "Mark HUSHED as plain"):
+            for words in ("Not secret: API_KEY", "Secret: GREETING", "Not secret: HUSHED"):
                 assert words in page.text
             await client.post("/apps/hello/env", data=form | {"plain": "API_KEY", "env": ""})
-            assert "Mark API_KEY as secret" in (await client.get(PAGE)).text
+            assert "Secret: API_KEY" in (await client.get(PAGE)).text
             assert (await environment.values(app.id, "production"))["API_KEY"] == "hush 1"
             await client.post("/apps/hello/env", data=form | {"env": "GREETING=trial's", "context": "trial"})
             assert "<td>production, trial</td>" in (await client.get(PAGE)).text

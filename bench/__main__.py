@@ -16,6 +16,7 @@ BENCHMARKS = (
     "bench.restore",
     "bench.durability",
     "bench.replication",
+    "bench.pages",
 )
 
 

@@ -24,6 +24,7 @@ RESERVED_NAMES = frozenset(
     "ssl staging static stats status steady steadyd support system test token user users web webmail wildcard "
     "www".split()
 )
+NICKNAME_CHARACTERS_MAX = 40
 ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 ID_CHARACTERS = 12
 ADJECTIVES = (
@@ -442,6 +443,19 @@ def check_username(username: str) -> str:
     if not NAME.match(name) or name[2:4] == "--" or name in RESERVED_NAMES:
         rule = "3 to 40 letters, digits or hyphens, beginning with a letter, no hyphen at the end, and no reserved word"
         raise SteadyError("invalid_name", f"“{username[:60]}” cannot be a user name. Use {rule}.")
+    return name
+
+
+def check_nickname(text: str) -> str:
+    """What a guest wants to be called, without spaces around it.
+
+    Raises:
+        SteadyError: `invalid` if nothing is left, or more than NICKNAME_CHARACTERS_MAX, or what cannot be seen.
+    """
+    name = " ".join(text.split())
+    if not 0 < len(name) <= NICKNAME_CHARACTERS_MAX or not name.isprintable():
+        said = f"A nickname has 1 to {NICKNAME_CHARACTERS_MAX} characters that can be seen."
+        raise SteadyError("invalid", said, {"field": "nickname"})
     return name
 
 

@@ -78,6 +78,16 @@ class Accounts:
         sql = f"SELECT {COLUMNS} {FROM} WHERE c.username = ?"
         return await self._database.read(lambda db: _account(one(db, sql, (username,))))
 
+    async def of(self, principal_id: str) -> Account | None:
+        """One person's; None for somebody without one."""
+        sql = f"SELECT {COLUMNS} {FROM} WHERE c.principal_id = ?"
+        return await self._database.read(lambda db: _account(one(db, sql, (principal_id,))))
+
+    async def set_email(self, principal_id: str, email: str) -> None:
+        """Where its owner is reached; "" for nowhere."""
+        sql = "UPDATE accounts SET email = ? WHERE principal_id = ?"
+        await self._database.write(lambda db: db.execute(sql, (email, principal_id)))
+
     async def everyone(self) -> list[Account]:
         """All users, oldest first."""
         sql = f"SELECT {COLUMNS} {FROM} ORDER BY p.created_at, c.username"

@@ -18,6 +18,8 @@ from steadyd.store import Connection, Database, Row, one
 SESSION_SECONDS_MAX = 90 * 86_400.0
 SESSIONS_PER_PERSON_MAX = 100
 AGENT_CHARACTERS_MAX = 200
+ADDRESS_CHARACTERS_MAX = 45
+"""An IPv6 address with an IPv4 one in it (INET6_ADDRSTRLEN less its NUL)."""
 USED_SECONDS = 60.0
 """A session's last use is written at most once in this time."""
 COLUMNS = "p.id, p.kind, p.name, p.created_at, p.notify"
@@ -25,10 +27,12 @@ COLUMNS = "p.id, p.kind, p.name, p.created_at, p.notify"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One browser that is logged in. `id` tells it from others, and is no secret; `agent` is what it calls itself."""
+    """One browser that is logged in. `id` tells it from others, and is no secret; `agent` is what it calls itself,
+    `address` where it logged in from; "" for what nobody noted."""
 
     id: str
     agent: str
+    address: str
     created_at: float
     expires_at: float
     last_used_at: float | None
@@ -62,6 +66,11 @@ class People:
         sql = "UPDATE principals SET notify = ? WHERE id = ?"
         await self._database.write(lambda db: db.execute(sql, (url, principal.id)))
 
+    async def set_nickname(self, guest: Principal, name: str) -> None:
+        """What a guest is called from now on."""
+        sql = "UPDATE principals SET name = ? WHERE id = ? AND kind = 'guest'"
+        await self._database.write(lambda db: db.execute(sql, (name, guest.id)))
+
     async def add_guest(self, now: float) -> Principal:
         """A new guest with a random nickname."""
         return await self._database.write(lambda db: insert(db, Kind.GUEST, random_nickname(), now))
@@ -77,10 +86,11 @@ class People:
         wish = Wish(label) if app_id is None else Wish(label, Scope.DEPLOY, app_id, asked=False)
         return await self._database.write(lambda db: tokens.insert(db, principal.id, wish, now))
 
-    async def add_session(self, principal: Principal, now: float, agent: str = "") -> str:
+    async def add_session(self, principal: Principal, now: float, agent: str = "", address: str = "") -> str:
         """A new session secret for a cookie. Above SESSIONS_PER_PERSON_MAX the oldest one ends."""
         secret = secrets.token_urlsafe(32)
-        values = (hash_secret(secret), principal.id, now, now + SESSION_SECONDS_MAX, agent[:AGENT_CHARACTERS_MAX])
+        said = (agent[:AGENT_CHARACTERS_MAX], address[:ADDRESS_CHARACTERS_MAX])
+        values = (hash_secret(secret), principal.id, now, now + SESSION_SECONDS_MAX, *said)
 
         def write(db: Connection) -> None:
             old = (
@@ -88,8 +98,8 @@ class People:
                 "WHERE principal_id = ? ORDER BY created_at DESC LIMIT -1 OFFSET ?)"
             )
             db.execute(old, (now, principal.id, SESSIONS_PER_PERSON_MAX - 1))
-            columns = "hash, principal_id, created_at, expires_at, agent"
-            db.execute(f"INSERT INTO sessions ({columns}) VALUES (?, ?, ?, ?, ?)", values)
+            columns = "hash, principal_id, created_at, expires_at, agent, address"
+            db.execute(f"INSERT INTO sessions ({columns}) VALUES (?, ?, ?, ?, ?, ?)", values)
 
         await self._database.write(write)
         return secret
@@ -127,7 +137,7 @@ class People:
     async def sessions(self, principal_id: str, now: float) -> list[Session]:
         """One person's, newest first."""
         sql = (
-            "SELECT hash, agent, created_at, expires_at, last_used_at FROM sessions "
+            "SELECT hash, agent, address, created_at, expires_at, last_used_at FROM sessions "
             "WHERE principal_id = ? AND expires_at >= ? ORDER BY created_at DESC, hash"
         )
 
@@ -149,6 +159,16 @@ class People:
                 raise SteadyError("not_found", "You have no such session. GET /api/sessions lists yours.")
 
         await self._database.write(write)
+
+    async def end_other_sessions(self, principal_id: str, secret: str) -> int:
+        """Log every browser out but the one with the session `secret`. How many those were."""
+
+        def write(db: Connection) -> int:
+            sql = "DELETE FROM sessions WHERE principal_id = ? AND hash != ?"
+            db.execute(sql, (principal_id, hash_secret(secret)))
+            return int(db.changes())
+
+        return await self._database.write(write)
 
     async def end_session(self, secret: str) -> None:
         """Log out: the secret is worthless from now on."""

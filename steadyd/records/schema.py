@@ -278,6 +278,9 @@ STEADY = (
     """
     CREATE TABLE remains (app_id TEXT PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE sessions ADD COLUMN address TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 TELEMETRY = (

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from steadyd.errors import SteadyError
 from steadyd.web import (
+    account,
     apps,
     archives,
     backups,
@@ -30,6 +31,7 @@ from steadyd.web import (
     gauges,
     host,
     live,
+    me,
     metrics,
     moments,
     names,
@@ -83,6 +85,7 @@ def build(rooms: Rooms) -> Starlette:
             *moments.routes(rooms, allowance),
             *gauges.routes(rooms),
             *entrance.routes(rooms, allowance),
+            *account.routes(rooms, allowance),
         ],
         # Outermost first.
         middleware=[
@@ -127,6 +130,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *crons.ENDPOINTS,
         *operations.ENDPOINTS,
         *host.ENDPOINTS,
+        *me.ENDPOINTS,
         *people.ENDPOINTS,
         *tokens.ENDPOINTS,
         *users.ENDPOINTS,

@@ -97,7 +97,8 @@ async def begin_session(rooms: Rooms, request: Request, response: Response, prin
     before = session_secret(rooms.urls, request)
     if before:
         await rooms.people.end_session(before)
-    secret = await rooms.people.add_session(principal, rooms.now(), request.headers.get("user-agent", ""))
+    agent, address = request.headers.get("user-agent", ""), client_address(request)
+    secret = await rooms.people.add_session(principal, rooms.now(), agent, address)
     set_session(response, rooms.urls, secret)
 
 

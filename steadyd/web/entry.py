@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
 from steadyd.model import Kind, Principal, check_username
-from steadyd.passwords import check_password
+from steadyd.passwords import check_password as well_formed
 from steadyd.records.accounts import NewAccount
 from steadyd.web.auth import Caller
 from steadyd.web.rate import bucket
@@ -43,8 +43,8 @@ async def sign_up(rooms: Rooms, caller: Caller, address: str, new: Newcomer) -> 
     by_operator = caller.principal is not None and caller.principal.is_operator
     if not by_operator:
         _refuse_uninvited(rooms.signup, new.invitation)
-    username, password = check_username(new.username), check_password(new.password)
-    email = _checked_email(new.email)
+    username, password = check_username(new.username), well_formed(new.password)
+    email = checked_email(new.email)
     if not by_operator:
         rooms.signups.take(address, rooms.now())
     invitation = new.invitation if rooms.signup == "invite" and not by_operator else None
@@ -108,17 +108,43 @@ async def change_password(rooms: Rooms, caller: Caller, address: str, current: s
     principal = caller.principal
     if principal is None or principal.kind is not Kind.USER:
         raise SteadyError("unauthorized", "Only who has an account has a password: log in first, or use a reset link.")
-    check_password(password)
-    await log_in(rooms, Caller(), address, principal.name, current)
+    well_formed(password)
+    await check_password(rooms, address, principal, current)
     kept = caller.secret if caller.via == "session" else ""
     await rooms.library.accounts.change_password(principal.id, await rooms.passwords.hash(password), kept)
     return principal
+
+
+async def check_password(rooms: Rooms, address: str, user: Principal, password: str) -> None:
+    """Whether somebody who is logged in knows their password, too.
+
+    Raises:
+        SteadyError: `unauthorized`, `rate_limited`, `overloaded`.
+    """
+    try:
+        await log_in(rooms, Caller(), address, user.name, password)
+    except SteadyError as error:
+        wrong = SteadyError("unauthorized", "That is not your present password.", {"field": "password"})
+        raise (wrong if error.code == "unauthorized" else error) from None
 
 
 def guest_of(caller: Caller) -> Principal | None:
     """The guest who becomes a user, if one asks with all that they may."""
     principal = caller.principal
     return principal if principal is not None and principal.kind is Kind.GUEST and not caller.is_limited else None
+
+
+def checked_email(email: str) -> str:
+    """`email` if it is an address, or "".
+
+    Raises:
+        SteadyError: `invalid`.
+    """
+    if email and (len(email) > EMAIL_CHARACTERS_MAX or not EMAIL.match(email)):
+        raise SteadyError(
+            "invalid", "This is no e-mail address. Write NAME@DOMAIN, or leave it out.", {"field": "email"}
+        )
+    return email
 
 
 # Private
@@ -129,14 +155,6 @@ def _refuse_uninvited(signup: str, invitation: str) -> None:
         raise SteadyError("forbidden", CLOSED)
     if signup == "invite" and not invitation:
         raise SteadyError("forbidden", INVITED_ONLY)
-
-
-def _checked_email(email: str) -> str:
-    if email and (len(email) > EMAIL_CHARACTERS_MAX or not EMAIL.match(email)):
-        raise SteadyError(
-            "invalid", "This is no e-mail address. Write NAME@DOMAIN, or leave it out.", {"field": "email"}
-        )
-    return email
 
 
 async def _settle(rooms: Rooms, owner: Principal) -> None:

@@ -1,4 +1,4 @@
-"""API calls that are about no app: health, who am I, this host, and the description of the API itself."""
+"""API calls that are about no app: health, and this host."""
 
 from __future__ import annotations
 
@@ -78,12 +78,6 @@ async def health(call: Call) -> Response:
     return json_answer(Health(status="ok"))
 
 
-async def me(call: Call) -> Response:
-    principal = call.caller.principal
-    assert principal is not None
-    return json_answer(schema.MeAnswer(user=shown.me(principal)))
-
-
 async def host(call: Call) -> Response:
     rooms = call.rooms
     apps = await rooms.apps.everything()
@@ -152,10 +146,6 @@ ENDPOINTS = (
     Endpoint(
         method="GET", path="/healthz", handler=health, access=Access.ANYONE, answers=json_of(Health),
         summary="200 while requests are answered.", errors=("superseded",),
-    ),
-    Endpoint(
-        method="GET", path="/api/me", handler=me, access=Access.KNOWN, answers=json_of(schema.MeAnswer),
-        summary="Whose token or session this is.", errors=("unauthorized",), harmless=True,
     ),
     Endpoint(
         method="GET", path="/api/host", handler=host, access=Access.OPERATOR, answers=json_of(HostAnswer),

@@ -1,21 +1,15 @@
-"""API calls about notices: where they go, and whether they arrive."""
+"""API calls about notices: whether they arrive."""
 
 from __future__ import annotations
 
-from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from steadyd.model import App, Principal
 from steadyd.notices import Sent
-from steadyd.settings import read
-from steadyd.web import auth, schema, shown
+from steadyd.web import auth, schema
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 from steadyd.web.rooms import Rooms
-
-
-class MeBody(schema.Strict):
-    notify: str | UnsetType | None = UNSET
 
 
 class SentNotice(schema.Strict):
@@ -27,16 +21,6 @@ class SentNotice(schema.Strict):
 
 class SentAnswer(schema.Strict):
     sent: SentNotice
-
-
-async def change_me(call: Call) -> Response:
-    body = await call.body(MeBody)
-    principal = call.caller.principal
-    assert principal is not None
-    if body.notify is not UNSET:
-        await call.rooms.people.set_notify(principal, read("notify", body.notify or ""))
-    changed = await call.rooms.people.by_id(principal.id)
-    return json_answer(schema.MeAnswer(user=shown.me(changed or principal)))
 
 
 async def test_mine(call: Call) -> Response:
@@ -70,11 +54,6 @@ async def _test(call: Call, app: App | None) -> Response:
 
 SENDING = tuple("unauthorized invalid notify_failed rate_limited unsupported_media_type too_large".split())
 ENDPOINTS = (
-    Endpoint(
-        method="PATCH", path="/api/me", handler=change_me, access=Access.KNOWN, body=MeBody,
-        answers=json_of(schema.MeAnswer), summary="Set where notices about your apps go; `null` is nowhere.",
-        errors=tuple("bad_request unauthorized invalid unsupported_media_type too_large".split()),
-    ),
     Endpoint(
         method="POST", path="/api/me/notify/test", handler=test_mine, access=Access.KNOWN, body=schema.Nothing,
         answers=json_of(SentAnswer), summary="Send a test notice to your address; says what became of it.",

@@ -41,10 +41,12 @@ class PasswordBody(schema.Strict):
 
 
 class Session(schema.Strict):
-    """A browser that is logged in. `current` is the one that asks."""
+    """A browser that is logged in. `current` is the one that asks; `address` is where it logged in from, "" where
+    nobody noted that."""
 
     id: str
     agent: str
+    address: str
     current: bool
     created_at: datetime
     expires_at: datetime
@@ -55,11 +57,17 @@ class SessionsAnswer(schema.Strict):
     sessions: list[Session]
 
 
+class EndedAnswer(schema.Strict):
+    """How many sessions ended."""
+
+    ended: int
+
+
 async def make_user(call: Call) -> Response:
     body = await call.body(UserBody)
     new = Newcomer(body.username, body.password, body.email, body.invitation)
     made = await sign_up(call.rooms, call.caller, auth.client_address(call.request), new)
-    response = json_answer(schema.MeAnswer(user=shown.me(made)), 201)
+    response = json_answer(await shown.me(call.rooms, made), 201)
     if call.caller.principal is None or not call.caller.principal.is_operator:
         await auth.begin_session(call.rooms, call.request, response, made)
     return response
@@ -69,7 +77,7 @@ async def make_session(call: Call) -> Response:
     body = await call.body(SessionBody)
     address = auth.client_address(call.request)
     principal = await log_in(call.rooms, call.caller, address, body.username, body.password)
-    response = json_answer(schema.MeAnswer(user=shown.me(principal)), 201)
+    response = json_answer(await shown.me(call.rooms, principal), 201)
     await auth.begin_session(call.rooms, call.request, response, principal)
     return response
 
@@ -81,6 +89,7 @@ async def list_sessions(call: Call) -> Response:
         Session(
             id=session.id,
             agent=shown.clean(session.agent),
+            address=shown.clean(session.address),
             current=session.is_of(current),
             created_at=shown.moment(session.created_at),
             expires_at=shown.moment(session.expires_at),
@@ -104,6 +113,12 @@ async def end_session(call: Call) -> Response:
     return Response(status_code=204, headers=NO_STORE)
 
 
+async def end_other_sessions(call: Call) -> Response:
+    kept = call.caller.secret if call.caller.via == "session" else ""
+    ended = await call.rooms.people.end_other_sessions(call.principal.id, kept)
+    return json_answer(EndedAnswer(ended=ended))
+
+
 async def set_password(call: Call) -> Response:
     rooms, body, address = call.rooms, await call.body(PasswordBody), auth.client_address(call.request)
     if (body.reset is None) == (body.current is None):
@@ -112,7 +127,7 @@ async def set_password(call: Call) -> Response:
         principal = await reset(rooms, address, body.reset, body.password)
     else:
         principal = await change_password(rooms, call.caller, address, body.current or "", body.password)
-    return json_answer(schema.MeAnswer(user=shown.me(principal)))
+    return json_answer(await shown.me(rooms, principal))
 
 
 BODY_ERRORS = tuple("bad_request invalid unsupported_media_type too_large unauthorized".split())
@@ -134,6 +149,11 @@ ENDPOINTS = (
     Endpoint(
         method="GET", path="/api/sessions", handler=list_sessions, access=Access.KNOWN, scope=Scope.ALL,
         answers=json_of(SessionsAnswer), summary="Where you are logged in.", errors=("unauthorized", "forbidden"),
+    ),
+    Endpoint(
+        method="DELETE", path="/api/sessions", handler=end_other_sessions, access=Access.KNOWN,
+        answers=json_of(EndedAnswer), summary="Log every browser out but the one that asks.",
+        errors=("unauthorized", "forbidden"),
     ),
     Endpoint(
         method="DELETE", path="/api/sessions/{id}", handler=end_session, access=Access.KNOWN, status=204,

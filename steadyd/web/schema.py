@@ -403,6 +403,8 @@ class Me(Strict):
     created_at: datetime
     notify: str
     """Where notices about your apps go; "" is nowhere."""
+    email: str | UnsetType = UNSET
+    """Of somebody with an account; "" is none."""
 
 
 class MeAnswer(Strict):

@@ -29,13 +29,17 @@ def state(rooms: Rooms, app: model.App) -> model.AppState:
     return model.AppState.DELETED if app.deleted_at is not None else rooms.fleet.state(app)
 
 
-def me(principal: model.Principal) -> schema.Me:
+async def me(rooms: Rooms, principal: model.Principal) -> schema.MeAnswer:
     """Somebody as they see themselves."""
-    return schema.Me(
-        name=principal.name,
-        kind=principal.kind.value,
-        created_at=moment(principal.created_at),
-        notify=principal.notify,
+    account = await rooms.library.accounts.of(principal.id) if principal.kind is model.Kind.USER else None
+    return schema.MeAnswer(
+        user=schema.Me(
+            name=principal.name,
+            kind=principal.kind.value,
+            created_at=moment(principal.created_at),
+            notify=principal.notify,
+            email=clean(account.email) if account else UNSET,
+        )
     )
 
 

@@ -13,7 +13,9 @@ from steadyd.records import tokens
 from steadyd.records.tokens import LABEL_CHARACTERS_MAX, Wish
 from steadyd.web import schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
+from steadyd.web.auth import Caller
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of, no_such_app
+from steadyd.web.rooms import Rooms
 
 EXPIRY_DAYS_MAX = 3_650
 
@@ -57,12 +59,21 @@ async def list_tokens(call: Call) -> Response:
 
 
 async def make_token(call: Call) -> Response:
-    rooms, body = call.rooms, await call.body(TokenBody)
+    secret, token = await grant(call.rooms, call.caller, await call.body(TokenBody))
+    return json_answer(NewToken(token=_shown(token), secret=secret), 201)
+
+
+async def grant(rooms: Rooms, caller: Caller, body: TokenBody) -> tuple[str, tokens.Token]:
+    """A new token of the caller's: its secret, and what is known of it.
+
+    Raises:
+        SteadyError: `not_found` for an app that is not theirs, `conflict` for one token too many.
+    """
+    assert caller.principal is not None
     now = rooms.now()
     expires_at = None if body.expires_in_days is None else now + body.expires_in_days * 86_400.0
-    wish = Wish(shown.clean(body.label), body.scope, await _app_id(call, body.app), expires_at)
-    secret, token = await rooms.library.tokens.add(call.principal, wish, now)
-    return json_answer(NewToken(token=_shown(token), secret=secret), 201)
+    wish = Wish(shown.clean(body.label), body.scope, await _app_id(rooms, caller, body.app), expires_at)
+    return await rooms.library.tokens.add(caller.principal, wish, now)
 
 
 async def revoke_token(call: Call) -> Response:
@@ -93,12 +104,12 @@ ENDPOINTS = (
 # Private
 
 
-async def _app_id(call: Call, name: str | None) -> str | None:
+async def _app_id(rooms: Rooms, caller: Caller, name: str | None) -> str | None:
     if name is None:
         return None
-    app = await call.rooms.apps.by_name(name)
-    if app is None or not call.caller.owns(app):
-        raise no_such_app(name, call.caller)
+    app = await rooms.apps.by_name(name)
+    if app is None or not caller.owns(app):
+        raise no_such_app(name, caller)
     return app.id
 
 

@@ -6,7 +6,13 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.records.links import LOGIN_LINK_SECONDS_MAX
-from steadyd.records.people import AGENT_CHARACTERS_MAX, SESSION_SECONDS_MAX, SESSIONS_PER_PERSON_MAX, People
+from steadyd.records.people import (
+    ADDRESS_CHARACTERS_MAX,
+    AGENT_CHARACTERS_MAX,
+    SESSION_SECONDS_MAX,
+    SESSIONS_PER_PERSON_MAX,
+    People,
+)
 from steadyd.store import Database
 
 NOW = 1_000_000.0
@@ -81,6 +87,18 @@ def test_a_person_has_so_many_sessions(people: People) -> None:
         assert await people.by_session(secrets[0], NOW) is None
         assert await people.by_session(secrets[1], NOW) == guest
         assert len(await people.sessions(guest.id, NOW)) == SESSIONS_PER_PERSON_MAX
+
+    asyncio.run(body())
+
+
+def test_where_a_session_came_from_is_kept(people: People) -> None:
+    async def body() -> None:
+        guest = await people.add_guest(NOW)
+        secret = await people.add_session(guest, NOW, "Firefox", "x" * (ADDRESS_CHARACTERS_MAX + 1))
+        await people.add_session(guest, NOW + 1)
+        assert [session.address for session in await people.sessions(guest.id, NOW)] == ["", "x" * 45]
+        assert await people.end_other_sessions(guest.id, secret) == 1
+        assert [session.is_of(secret) for session in await people.sessions(guest.id, NOW)] == [True]
 
     asyncio.run(body())
 

@@ -213,6 +213,7 @@ CALLS: Mapping[str, Row] = {
     "POST /api/users/{username}/resume": Row(OPERATOR, {}, path={"username": "forgetful"}),
     "POST /api/users/{username}/reset": Row(OPERATOR, {}, path={"username": "forgetful"}),
     "GET /api/sessions": Row(ONESELF),
+    "DELETE /api/sessions": Row(ONESELF),
     "POST /api/sessions": Row(EVERYBODY_DOES, {"username": "other", "password": PASSWORD}),
     "DELETE /api/sessions/current": Row(EVERYBODY),
     "DELETE /api/sessions/{id}": Row(ONES_OWN, prepare=a_session),

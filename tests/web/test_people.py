@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from steadyd.web.rate import RateLimit
-from tests.web.conftest import CONTROL, HELLO, Stage, Web, code
+from tests.web.conftest import CLIENT, CONTROL, HELLO, Stage, Web, code
 
 ADA = {"username": "ada", "password": "correct horse"}
 
@@ -77,6 +77,11 @@ def test_sessions_are_ones_own_to_list_and_to_end(web: Web) -> None:
             assert (await two.delete(f"/api/sessions/{other}")).status_code == 204
             assert code(await one.get("/api/me")) == "unauthorized"
             assert code(await two.delete(f"/api/sessions/{other}")) == "not_found"
+            await one.post("/api/sessions", json=ADA)
+            assert {session["address"] for session in (await two.get("/api/sessions")).json()["sessions"]} == {CLIENT}
+            assert [(await two.delete("/api/sessions")).json() for _ in range(2)] == [{"ended": 1}, {"ended": 0}]
+            assert code(await one.get("/api/me")) == "unauthorized"
+            assert (await two.get("/api/me")).status_code == 200
 
     web(body)
 

@@ -70,6 +70,15 @@ def resolved(lock: bytes, name: str) -> str:
     return match[1] if match else ""
 
 
+def asked(lock: bytes) -> list[str]:
+    """The packages that a lock was made for, not those that they need in turn; [] of one that cannot be read."""
+    with contextlib.suppress(SteadyError):
+        match _read(lock).get("workspaces"):
+            case {"": {"dependencies": dict(names)}}:
+                return list(names)
+    return []
+
+
 def trusted_packages(lock: bytes, trusted: Collection[str]) -> list[Package]:
     """Those that a lock pins under a name of `trusted`, each after what it needs.
 

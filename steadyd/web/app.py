@@ -52,6 +52,7 @@ from steadyd.web import (
     targets,
     tokens,
     transfers,
+    types,
     users,
     versions,
 )
@@ -115,6 +116,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *archives.ENDPOINTS,
         *backups.ENDPOINTS,
         *diffs.ENDPOINTS,
+        *types.ENDPOINTS,
         *streams.ENDPOINTS,
         *settings.ENDPOINTS,
         *env.ENDPOINTS,

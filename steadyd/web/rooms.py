@@ -56,6 +56,9 @@ TRANSFERS_AT_ONCE_MAX = 8
 TRANSFERS_WAITING_MAX = 8
 DIFFS_AT_ONCE_MAX = 1
 DIFFS_WAITING_MAX = 16
+TYPES_AT_ONCE_MAX = 1
+"""Answers with the types of an app's packages, each of which reads thousands of files."""
+TYPES_WAITING_MAX = 16
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Rooms:
     attempts: Attempts = field(default_factory=Attempts)
     passwords: Passwords = field(default_factory=Passwords)
     comparisons: Turns = field(default_factory=lambda: Turns(DIFFS_AT_ONCE_MAX, DIFFS_WAITING_MAX, "diffs"))
+    types: Turns = field(default_factory=lambda: Turns(TYPES_AT_ONCE_MAX, TYPES_WAITING_MAX, "types"))
     queries: Turns = field(default_factory=lambda: Turns(QUERIES_AT_ONCE_MAX, QUERIES_WAITING_MAX, "queries"))
     long_queries: Turns = field(
         default_factory=lambda: Turns(LONG_QUERIES_AT_ONCE_MAX, LONG_QUERIES_WAITING_MAX, "exports and imports")

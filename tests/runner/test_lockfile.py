@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steadyd.errors import SteadyError
-from steadyd.runner.lockfile import SCRIPTED, Package, canonical, modules_key, pins, resolved, trusted_packages
+from steadyd.runner.lockfile import SCRIPTED, Package, asked, canonical, modules_key, pins, resolved, trusted_packages
 
 SHA = f"sha512-{'a' * 86}=="
 LOCKED = b"""{
@@ -47,6 +47,11 @@ def test_the_lock_says_what_was_resolved() -> None:
     assert resolved(LOCKED.replace(b'["hono@', b'["other@'), "hono") == "", "another package under that name"
     assert pins(LOCKED)["hono"] == f'["hono@4.9.2", "", {{}}, "{SHA}"]'
     assert (list(pins(LOCKED)), pins(b"{"), pins(b'{"packages": 1}')) == (["hono", "@scope/a.b"], {}, {})
+
+
+def test_the_lock_says_what_was_asked_for() -> None:
+    assert asked(LOCKED) == ["hono"]
+    assert [asked(lock) for lock in (b"", b"{", b"{}", b'{"workspaces": {"": {"dependencies": 1}}}')] == [[]] * 4
 
 
 def test_the_key_is_all_that_decides_what_is_installed() -> None:

@@ -193,6 +193,7 @@ CALLS: Mapping[str, Row] = {
     f"PATCH {APP}/versions/{{n}}": Row(OWNER_DOES, {"pinned": True}),
     f"GET {APP}/versions/{{n}}/diff/{{m}}": Row(OWNER_LOOKS),
     f"GET {APP}/versions/{{n}}/archive": Row(OWNER_LOOKS),
+    f"GET {APP}/versions/{{n}}/types": Row(OWNER_LOOKS),
     f"GET {APP}/versions/{{n}}/files": Row(OWNER_LOOKS),
     f"GET {APP}/versions/{{n}}/files/{{path}}": Row(OWNER_LOOKS),
     f"GET {APP}/archive": Row(OWNER_DOES, query="data=1"),

@@ -151,6 +151,15 @@ class Journal:
         sql = f"SELECT {DEPLOY_COLUMNS} FROM deploys WHERE app_id = ? ORDER BY id DESC LIMIT ?"
         return await self._database.read(lambda db: [_deploy(row) for row in db.execute(sql, (app_id, limit))])
 
+    async def live_deploys(self, app_id: str, first: int, last: int) -> dict[int, Deploy]:
+        """Version → the deploy by which it went live last, of those from `first` to `last`."""
+        sql = (
+            f"SELECT {DEPLOY_COLUMNS} FROM deploys WHERE app_id = ? AND version BETWEEN ? AND ? AND status = 'live' "
+            "ORDER BY id"
+        )
+        values = (app_id, first, last)
+        return await self._database.read(lambda db: {int(row[2]): _deploy(row) for row in db.execute(sql, values)})
+
     async def made_live(self, app_id: str, version: int) -> list[int]:
         """The operations that made `version` live, the oldest first."""
         sql = (

@@ -43,6 +43,15 @@ class Brought:
     pinned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version without its file list, but with how many files and bytes those are."""
+
+    version: Version
+    files: int
+    bytes: int
+
+
 class Versions:
     """What each app's code was and is. Every method is one transaction."""
 
@@ -82,6 +91,24 @@ class Versions:
         """All versions, newest first, without their file lists."""
         sql = f"SELECT {COLUMNS} {FROM} WHERE v.app_id = ? ORDER BY v.number DESC"
         return await self._database.read(lambda db: [_from_row(row, ()) for row in db.execute(sql, (app_id,))])
+
+    async def page(self, app_id: str, below: int, limit: int) -> list[Listed]:
+        """The newest versions whose numbers lie below `below`."""
+        of = "FROM version_files f WHERE f.app_id = v.app_id AND f.number = v.number"
+        sql = (
+            f"SELECT {COLUMNS}, (SELECT count(*) {of}), (SELECT coalesce(sum(f.size), 0) {of}) {FROM} "
+            "WHERE v.app_id = ? AND v.number < ? ORDER BY v.number DESC LIMIT ?"
+        )
+        values = (app_id, below, limit)
+        return await self._database.read(
+            lambda db: [Listed(_from_row(row, ()), row[-2], row[-1]) for row in db.execute(sql, values)]
+        )
+
+    async def before(self, app_id: str, number: int) -> int:
+        """The number of the version that is kept and came before `number`; 0 if there is none."""
+        sql = "SELECT max(number) FROM versions WHERE app_id = ? AND number < ?"
+        found = await self._database.read(lambda db: one(db, sql, (app_id, number)))
+        return int(found[0] or 0) if found else 0
 
     async def drop_never_live(self, app_id: str) -> None:
         """A version exists only if it went live: what failed or was interrupted leaves none."""

@@ -21,7 +21,6 @@ EDITOR_BYTES_MAX = 1 << 20
 """All text in the page's editor; files beyond it are listed, and edited elsewhere."""
 LOG_LINES_SHOWN = 200
 REQUESTS_SHOWN = 50
-VERSIONS_SHOWN = 20
 EXCERPT_LINES_AROUND = 3
 
 
@@ -54,7 +53,6 @@ class AppView:
     death: model.Death | None
     files: list[Editable]
     other_files: list[model.File]
-    versions: list[model.Version]
     lines: list[LogLine]
     lines_end: str
     requests: list[Request]
@@ -91,7 +89,6 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
             for path, text in texts.items()
         ],
         other_files=others,
-        versions=(await rooms.versions.all(app.id))[:VERSIONS_SHOWN],
         lines=log.lines,
         lines_end=str(log.last),
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],

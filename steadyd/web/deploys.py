@@ -15,6 +15,7 @@ from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 from steadyd.web.launch import Launched, deploy, next_steps
 from steadyd.web.remix import remixed
+from steadyd.web.rooms import Rooms
 from steadyd.web.upload import Upload
 
 TOKEN_PLACEHOLDER = "TOKEN"
@@ -37,8 +38,26 @@ async def list_deploys(call: Call) -> Response:
 
 async def roll_back(call: Call) -> Response:
     body = await call.body(schema.RollbackBody)
-    deployed = await call.rooms.deployer.rollback(call.principal, call.app, body.version, body.env, _data(call, body))
+    deployed = await call.rooms.deployer.rollback(
+        call.principal, call.app, body.version, body.env, data_for(call.rooms, body.data, body.version)
+    )
     return await _deployed(call, Launched(deployed, Upload({}, "archive")))
+
+
+def data_for(rooms: Rooms, data: str, version: int) -> Preparing | None:
+    """Which data a version finds that one goes back to: the app's as it is (`keep`), as when the version was live last
+    (`version`), or of a moment.
+
+    Raises:
+        SteadyError: `invalid` for what is no moment.
+    """
+    if data == "keep":
+        return None
+    backups = rooms.backups
+    if data == "version":
+        return backups.restores.preparing(lambda app: backups.aims.last_of(app, version))
+    when = read_when(data, datetime.fromtimestamp(rooms.now(), UTC))
+    return backups.restores.preparing(lambda app: backups.aims.at(app, when))
 
 
 APP = "/api/apps/{name}"
@@ -72,17 +91,6 @@ ENDPOINTS = (
 
 
 # Private
-
-
-def _data(call: Call, body: schema.RollbackBody) -> Preparing | None:
-    """Which data the version finds: its app's as it is, as when that version was live last, or of a moment."""
-    if body.data == "keep":
-        return None
-    backups = call.rooms.backups
-    if body.data == "version":
-        return backups.restores.preparing(lambda app: backups.aims.last_of(app, body.version))
-    when = read_when(body.data, datetime.fromtimestamp(call.rooms.now(), UTC))
-    return backups.restores.preparing(lambda app: backups.aims.at(app, when))
 
 
 async def _deployed(call: Call, launched: Launched) -> Response:

@@ -16,6 +16,7 @@ from steadyd.patch import Change, FilePatch, compare, patch
 from steadyd.web import schema
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint
+from steadyd.web.rooms import Rooms
 from steadyd.web.versions import APP, ERRORS, wanted
 
 COMPARED_BYTES_MAX = 8 << 20
@@ -51,15 +52,33 @@ class DiffAnswer(schema.Strict):
 async def show_diff(call: Call) -> Response:
     before, after = await wanted(call, "n"), await wanted(call, "m")
     changes = compare(before.files, after.files)
-    async with call.rooms.comparisons():
-        files = await _compared(call, changes)
+    files = await compared(call.rooms, changes)
     accept = call.request.headers.get("accept", "")
     kind = next((kind for kind in TEXT_TYPES if kind in accept), None)
     if kind is None:
         return json_answer(DiffAnswer(diff=Diff(from_=before.number, to=after.number, files=files)))
+    return Response(joined(files), 200, NO_STORE, f"{kind}; charset=utf-8")
+
+
+async def compared(rooms: Rooms, changes: Sequence[Change]) -> list[FileDiff]:
+    """Each with its patch; so many comparisons go on at a time.
+
+    Raises:
+        SteadyError: `overloaded`.
+    """
+    async with rooms.comparisons():
+        return await _compared(rooms, changes)
+
+
+def joined(files: Sequence[FileDiff]) -> str:
+    """All of it as one patch.
+
+    Raises:
+        SteadyError: `too_large` where a part is missing.
+    """
     if any(file.note == TOO_LARGE for file in files):
         raise SteadyError("too_large", f"These versions differ by too much for one patch. {TOO_LARGE}")
-    return Response("".join(file.patch for file in files), 200, NO_STORE, f"{kind}; charset=utf-8")
+    return "".join(file.patch for file in files)
 
 
 ENDPOINTS = (
@@ -75,14 +94,14 @@ ENDPOINTS = (
 # Private
 
 
-async def _compared(call: Call, changes: Sequence[Change]) -> list[FileDiff]:
+async def _compared(rooms: Rooms, changes: Sequence[Change]) -> list[FileDiff]:
     work, left, found = Work(STEPS_MAX), COMPARED_BYTES_MAX, []
     for change in changes:
         size = sum(file.size for file in (change.before, change.after) if file is not None)
         made = FilePatch("", note=TOO_LARGE)
         if size <= left:
             left -= size
-            before, after = [await _content(call, file) for file in (change.before, change.after)]
+            before, after = [await _content(rooms, file) for file in (change.before, change.after)]
             made = await asyncio.to_thread(patch, change.path, before, after, work)
         found.append(
             FileDiff(
@@ -93,5 +112,5 @@ async def _compared(call: Call, changes: Sequence[Change]) -> list[FileDiff]:
     return found
 
 
-async def _content(call: Call, file: model.File | None) -> bytes | None:
-    return None if file is None else await call.rooms.deployer.content(file)
+async def _content(rooms: Rooms, file: model.File | None) -> bytes | None:
+    return None if file is None else await rooms.deployer.content(file)

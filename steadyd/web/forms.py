@@ -1,4 +1,4 @@
-"""The pages' forms: run, deploy, start, stop, restart, bring back, roll back, log in and out.
+"""The pages' forms: run, deploy, start, stop, restart, bring back, log in and out.
 
 Each answers with a redirect to a page (so that reloading sends nothing twice), or with the same page and the reason,
 and everything the person typed.
@@ -30,7 +30,7 @@ def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
     app = "/apps/{name}"
     forms = {
         "/apps": run, f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
-        f"{app}/undelete": undelete, f"{app}/rollback": rollback,
+        f"{app}/undelete": undelete,
         "/login": login, "/login/{secret}": login_link, "/logout": logout,
     }  # fmt: skip
     return [form_route(path, handler, rooms, allowance) for path, handler in forms.items()]
@@ -102,19 +102,6 @@ async def undelete(visit: Visit) -> Response:
     if app.deleted_at is not None:
         await visit.rooms.removal.undelete(visit.principal, app)
     return visit.go(f"/apps/{app.name}?done=undeleted")
-
-
-async def rollback(visit: Visit) -> Response:
-    app = await visit.app()
-    assert visit.caller.principal is not None
-    number = visit.form.get("version", "")
-    try:
-        if not number.isdecimal() or len(number) > 9:
-            raise SteadyError("invalid", "That is no version.")
-        deployed = await visit.rooms.deployer.rollback(visit.caller.principal, app, int(number))
-    except SteadyError as error:
-        return await appview.show(visit, app, Edit(error=error))
-    return visit.go(_after(deployed.app, deployed.deploy))
 
 
 async def login(visit: Visit) -> Response:

@@ -19,12 +19,13 @@ from steadyd.web.page import Visit
 PLACES: Mapping[str, str] = {
     "": "Code",
     "metrics": "Metrics",
+    "versions": "Versions",
     "databases": "Databases",
     "backups": "Backups",
     "settings": "Settings",
 }
 """An app's pages, below its address, and what they are called."""
-OF_DELETED = frozenset({"", "settings"})
+OF_DELETED = frozenset({"", "versions", "settings"})
 """Those that a deleted app still has."""
 
 SENTENCES: Mapping[AppState, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.routing import Route
 
-from steadyd.web import appview, shown
+from steadyd.web import appview, history, shown
 from steadyd.web.appview import Edit
 from steadyd.web.endpoint import renamed
 from steadyd.web.frame import SENTENCES
@@ -66,6 +66,8 @@ async def show_app(visit: Visit) -> Response:
         return visit.go(f"/apps/{renamed_to}")
     if app is None or app.deleted_at is not None or app.version == 0:
         raise absent(name)
+    if app.is_open_source and (live := await rooms.versions.one(app.id, app.version)):
+        return await history.source(visit, app, live)
     state = shown.state(rooms, app)
     return visit.html(
         "seen.html", name=name, url=rooms.urls.app(name), state=state, sentence=SENTENCES[state], next=f"/apps/{name}"

@@ -8,6 +8,15 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
+def text_of(content: bytes) -> str | None:
+    """A file's text; None where it is none, or could not come back unchanged from where text is typed."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
 def visible(text: str) -> str:
     """Text for a terminal: control characters, line breaks and direction marks are shown, not obeyed."""
     if text.isprintable():

@@ -160,7 +160,7 @@ def test_the_buttons(web: Web) -> None:
             await press("start")
             async with stage.client(stage.operator_token) as program:
                 await program.put("/api/apps/hello", content=HELLO + b"// two\n")
-            assert "is live again after" in await press("rollback", version="1")
+            assert "Version 1 is live again after" in await press("rollback", version="1")
             assert "Bring back" in await press("delete")
             assert "It is back" in await press("undelete")
             wrong = await client.post("/apps/hello/rollback", data={**form, "version": "99"})

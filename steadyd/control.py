@@ -19,6 +19,18 @@ KEEP_ALIVE_SECONDS = 24 * 3600.0
 GRACEFUL_SECONDS = 2.0
 BACKLOG = 1_024
 SERVICE_ID = "control"
+SECRET_PATHS = ("/login/", "/signup/", "/reset/")
+"""What follows is a secret that works once."""
+OWN_PATHS = ("/apps/steady/", "/api/apps/steady/")
+"""Who looks at the control plane's own log, requests and metrics."""
+
+
+def recorded(path: str) -> str | None:
+    """A path as the request log may have it: links that work once lose their secret. None for what is not recorded:
+    who watches the log would else find nothing in it but that."""
+    if path.startswith(OWN_PATHS):
+        return None
+    return next((f"{secret}…" for secret in SECRET_PATHS if path.startswith(secret)), path)
 
 
 class ControlUpstream:
@@ -51,11 +63,14 @@ class ControlPlane:
 
     def __init__(self, address: Path, body_bytes_max: int) -> None:
         self.body_bytes_max: int | None = body_bytes_max
+        self.asked = 0
+        """Requests since the start."""
         self._upstream = ControlUpstream(str(address))
         self._stop = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
 
     def claim(self, holder: Holder) -> None:
+        self.asked += 1
         holder.granted(self._upstream)
 
     def forget(self, holder: Holder) -> None:

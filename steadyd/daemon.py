@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import uvloop
 
-from steadyd import hostdisk
+from steadyd import diary, hostdisk
 from steadyd.backup.arrival import Arrival, arrive
 from steadyd.backup.epochs import Epochs, farewell
 from steadyd.backup.litestream import Means
@@ -25,7 +26,7 @@ from steadyd.backup.recovery import recover
 from steadyd.backup.room import Backups, Replica, Whither, open_backups, open_replica, settle
 from steadyd.backup.target import parse_target
 from steadyd.config import Address, Config
-from steadyd.control import SERVICE_ID, ControlPlane
+from steadyd.control import SERVICE_ID, ControlPlane, recorded
 from steadyd.errors import SteadyError
 from steadyd.linux.cgroup import Cgroups, Tier, open_cgroups
 from steadyd.model import Choices, Event, Kind, Principal
@@ -51,6 +52,7 @@ from steadyd.runner.app import Timing
 from steadyd.runner.blobs import Blobs
 from steadyd.runner.candidate import Trials
 from steadyd.runner.collection import Collection
+from steadyd.runner.core import Core
 from steadyd.runner.crons import Scheduler
 from steadyd.runner.errand import Errands, Told
 from steadyd.runner.fleet import Fleet, Routes
@@ -105,8 +107,10 @@ async def _serve(config: Config) -> int:
             sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
             settle_collector()
             print(ready_line, flush=True)
+            logger.info(ready_line)
             await stopping.wait()
             print("steadyd stopping", flush=True)
+            logger.info("steadyd stopping")
     return 0
 
 
@@ -130,8 +134,8 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         port, said = sockets[0].getsockname()[1], (config.public_url, config.abuse_contact)
         urls = Urls(config.app_domain, config.control_domain, port, *said)
         control, private = ControlPlane(corner.control, config.request_body_bytes), Listener(RouteTable(), ring, limits)
-        requests = Requests(lambda app_id: config.data / SERVICE_ID if app_id == SERVICE_ID else config.apps / app_id)
-        telemetry, metrics = Telemetry(ring, requests), Metrics(requests)
+        requests = Requests(partial(_folder, config))
+        telemetry, metrics = Telemetry(ring, requests, {SERVICE_ID: recorded}), Metrics(requests)
         stack.push_async_callback(telemetry.close)
 
         starter = Starter(built, corner.instances, logs, sandboxed, spawn, _cgroups(stack, corner))
@@ -157,6 +161,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         notices = _notices(stack, config, ground)
         routing = partial(_set_routes, listener, private, neighbours, control, urls)
         fleet, crons = _fleet(stack, config, ground, notices, ring, routing)
+        fleet.core = Core(SERVICE_ID, operator, time.time(), lambda: control.asked)
         workshop = open_workshop(fleet, installer, Trials(fleet, tools), spawn)
         stack.push_async_callback(workshop.close)
         backups = await _recovered(stack, replica, workshop, tools)
@@ -211,9 +216,16 @@ async def _recovered(stack: contextlib.AsyncExitStack, replica: Replica, worksho
 
 
 def _logs(stack: contextlib.AsyncExitStack, config: Config) -> Logs:
-    logs = Logs(lambda app_id: config.apps / app_id / "logs", config.log_bytes)
+    """Everybody's, the daemon's own among them."""
+    logs = Logs(lambda app_id: _folder(config, app_id) / "logs", config.log_bytes)
     stack.push_async_callback(logs.close)
+    stack.enter_context(diary.kept(logs, SERVICE_ID))
     return logs
+
+
+def _folder(config: Config, app_id: str) -> Path:
+    """Where what is said, asked and measured of an app lies, and of the control plane."""
+    return config.data / SERVICE_ID if app_id == SERVICE_ID else config.apps / app_id
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ STATUS: Mapping[str, int] = {
     "method_not_allowed": 405,
     "request_timeout": 408,
     "conflict": 409,
+    "core_service": 409,
     "name_taken": 409,
     "version_conflict": 409,
     "row_changed": 409,

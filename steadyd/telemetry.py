@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from steadyd.errors import SteadyError
@@ -11,15 +12,20 @@ from steadyd.proxy.ring import RECORD_PATH_BYTES_MAX, RequestRecord, RequestRing
 from steadyd.records.requests import Request, Requests
 
 FLUSH_SECONDS = 0.05
+EVERYTHING: Mapping[str, Callable[[str], str | None]] = {}
 
 logger = logging.getLogger("steadyd.telemetry")
 
 
 class Telemetry:
-    """Drains the ring every 50 ms, which is at most what a crash loses, and before anybody reads the newest."""
+    """Drains the ring every 50 ms, which is at most what a crash loses, and before anybody reads the newest.
+    `recorded` says for some services, by their id, how a path is kept; None: not at all."""
 
-    def __init__(self, ring: RequestRing, requests: Requests) -> None:
+    def __init__(
+        self, ring: RequestRing, requests: Requests, recorded: Mapping[str, Callable[[str], str | None]] = EVERYTHING
+    ) -> None:
         self._ring = ring
+        self._recorded = recorded
         self._requests = requests
         requests.flush = self.flush
         self._thread = ThreadPoolExecutor(1, "telemetry")
@@ -54,8 +60,9 @@ class Telemetry:
 
     def _store(self) -> list[tuple[str, list[Request]]]:
         batches: dict[str, list[Request]] = {}
-        for record in self._ring.drain():
-            if record.service:
+        for drained in self._ring.drain():
+            record = self._told(drained)
+            if record is not None:
                 batches.setdefault(record.service, []).append(_request(record))
         stored = []
         for app_id, rows in batches.items():
@@ -64,6 +71,12 @@ class Telemetry:
             except SteadyError as error:
                 logger.warning("%d request records of %s lost: %s", len(rows), app_id, error.message)
         return stored
+
+    def _told(self, record: RequestRecord) -> RequestRecord | None:
+        """A record as it is kept."""
+        recorded = self._recorded.get(record.service)
+        path = recorded(record.path) if recorded is not None else record.path
+        return None if path is None or not record.service else record._replace(path=path)
 
 
 # Private

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from steadyd.control import ControlPlane
+from steadyd.control import ControlPlane, recorded
 from steadyd.errors import SteadyError
 from steadyd.proxy.service import Upstream
 
@@ -46,13 +46,21 @@ async def ask(address: str) -> bytes:
     return answer
 
 
+def test_the_log_has_no_secret_and_nothing_of_whoever_looks_at_it() -> None:
+    secrets = {"/login/s3cret": "/login/…", "/signup/s3cret/x": "/signup/…", "/reset/s": "/reset/…"}
+    plain = {path: path for path in ("/", "/login", "/apps/steadyd/logs", "/api/apps/steady", "/healthz")}
+    own = dict.fromkeys(("/apps/steady/live", "/apps/steady/logs", "/api/apps/steady/requests"))
+    for path, kept in {**secrets, **plain, **own}.items():
+        assert recorded(path) == kept
+
+
 def test_the_control_plane_is_a_service_that_is_always_granted(tmp_path: Path) -> None:
     async def body() -> None:
         control, asker = ControlPlane(tmp_path / "control.sock", 123), Asker()
         await control.open(hello)
         control.claim(asker)
         assert asker.upstream
-        assert (control.body_bytes_max, asker.upstream.retired) == (123, False)
+        assert (control.body_bytes_max, asker.upstream.retired, control.asked) == (123, False, 1)
         async with asyncio.timeout(SECONDS_MAX):
             answer = await ask(asker.upstream.address)
             assert answer.startswith(b"HTTP/1.1 200")

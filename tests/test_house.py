@@ -64,10 +64,11 @@ ALLOWED: Mapping[str, str] = {
     "feed store records runner variables envfile passwords",
     "control": "errors",
     "hostdisk": "",
+    "diary": "runner",
     "telemetry": "errors feed proxy records",
     "sampler": "errors records",
     "premises": "errors config runner control linux",
-    "daemon": "errors model tree urls feed config store records proxy runner web control telemetry sampler "
+    "daemon": "diary errors model tree urls feed config store records proxy runner web control telemetry sampler "
     "premises passwords stopping linux reach neighbours notices post hostdisk backup moment",
     "trial": "errors linux manifest model records runner store tree urls variables",
     "changes": "errors runner",

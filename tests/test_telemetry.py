@@ -48,6 +48,22 @@ def test_records_reach_the_log_and_the_followers(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+def test_a_service_may_say_how_its_paths_are_kept(tmp_path: Path) -> None:
+    async def body() -> None:
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+        ring, requests = RequestRing(), Requests(lambda app_id: tmp_path / app_id)
+        telemetry = Telemetry(ring, requests, {"a": {"/x": "/y", "/keep": "/keep"}.get})
+        for service in (b"a", b"b"):
+            for path in (b"/x", b"/gone", b"/keep"):
+                write(ring, service, path)
+        kept = [[row.path for row in await requests.tail(service, 9)] for service in ("a", "b")]
+        assert kept == [["/y", "/keep"], ["/x", "/gone", "/keep"]]
+        await telemetry.close()
+
+    asyncio.run(body())
+
+
 def test_who_reads_finds_what_has_just_finished(tmp_path: Path) -> None:
     async def body() -> None:
         (tmp_path / "a").mkdir()

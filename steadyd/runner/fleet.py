@@ -20,6 +20,7 @@ from steadyd.model import App, AppState, Death, Durability, Event
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AppRuntime, Tell, settle
+from steadyd.runner.core import Core
 from steadyd.runner.folder import Place
 from steadyd.runner.ground import Ground, nothing_live
 from steadyd.runner.instance import Instance
@@ -76,6 +77,8 @@ class Fleet:
         """What goes before any operation on an app: its data is on this host."""
         self.keeper: Keeper = NoKeeper()
         """Whoever keeps what apps write. Assigned before any app is known."""
+        self.core: Core | None = None
+        """The daemon itself, which runs as long as anybody can ask."""
         self._runtimes: dict[str, AppRuntime] = {}
         self._places: dict[str, Place] = {}
         self._notes: set[asyncio.Task[None]] = set()
@@ -140,11 +143,16 @@ class Fleet:
             return AppState.DELETED
         if app.suspended:
             return AppState.SUSPENDED
+        if self.core is not None and app.id == self.core.app.id:
+            return AppState.RUNNING
         runtime = self._runtimes.get(app.id)
         return runtime.state if runtime else AppState.STOPPED
 
     def usage(self, app_id: str) -> Usage:
         """Memory and CPU of the running instance, and requests."""
+        if self.core is not None and app_id == self.core.app.id:
+            now = self.core.reading()
+            return Usage(now.memory_bytes if now else 0, now.cpu_seconds if now else 0.0, self.core.asked())
         runtime = self._runtimes.get(app_id)
         if runtime is None or runtime.instance is None:
             return Usage(0, 0.0, runtime.requests if runtime else 0)
@@ -157,7 +165,8 @@ class Fleet:
         states = (AppState.RUNNING, AppState.FROZEN) if frozen else (AppState.RUNNING,)
         running = (runtime for runtime in self._runtimes.values() if runtime.state in states)
         networks = self.ground.starter.networks
-        return {
+        own = {self.core.app.id: self.core.reading} if self.core is not None else {}
+        return own | {
             runtime.id: functools.partial(_reading, runtime.id, runtime.instance, networks)
             for runtime in running
             if runtime.instance is not None

@@ -55,7 +55,7 @@ async def list_apps(call: Call) -> Response:
 
 async def show_app(call: Call) -> Response:
     name = call.request.path_params["name"]
-    app = await call.rooms.apps.by_name(name)
+    app = call.found or await call.rooms.apps.by_name(name)
     if app is not None and call.caller.owns(app):
         return json_answer(schema.AppAnswer(app=await shown.app(call.rooms, app)))
     if app is None or app.deleted_at is not None or app.version == 0:

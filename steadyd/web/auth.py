@@ -75,7 +75,7 @@ async def check_still(rooms: Rooms, request: Request, caller: Caller, app: App |
     now = await identify(rooms, request)
     if now.principal is None and caller.principal is not None:
         raise SteadyError("unauthorized", "You were logged out.")
-    found = await rooms.apps.by_id(app.id) if app is not None else None
+    found = app if app is None or app is rooms.core else await rooms.apps.by_id(app.id)
     if app is not None and (found is None or not now.owns(found)):
         raise SteadyError("not_found", f"“{app.name}” is not yours any more.")
 

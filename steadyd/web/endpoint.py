@@ -17,7 +17,7 @@ from starlette.routing import Route
 from steadyd.errors import SteadyError
 from steadyd.model import App, Durability, Principal, Scope
 from steadyd.runner.controller import suspended
-from steadyd.web import auth
+from steadyd.web import auth, core
 from steadyd.web.auth import Caller
 from steadyd.web.body import CALL_BYTES_MAX, Allowance, Holding, convert, decode, whole
 from steadyd.web.following import Following
@@ -164,6 +164,8 @@ class Endpoint:
             found.add("invalid")
         if self.changes:
             found |= {"cross_site", "unsupported_media_type"}
+        if self.about_app and f"{self.method} {self.path}" not in core.OPEN:
+            found.add("core_service")
         if self.changes and self.about_app:
             found.add("not_replicated")
         if self.changes and self.about_app and self.method != "DELETE":
@@ -250,6 +252,10 @@ async def _find(endpoint: Endpoint, rooms: Rooms, request: Request, caller: Call
     if endpoint.access is Access.KNOWN and caller.principal is None:
         raise SteadyError("unauthorized", "Send “Authorization: Bearer TOKEN”, or log in first.")
     _check_scope(endpoint, caller)
+    if endpoint.about_app:
+        ours = core.core_of(rooms, caller, request.path_params["name"], endpoint.method, endpoint.path)
+        if ours is not None:
+            return ours
     if endpoint.access not in (Access.OWNER, Access.READER, Access.OWNER_OF_DELETED):
         return None
     name = request.path_params["name"]

@@ -13,7 +13,7 @@ from steadyd.backup.truth import Truth
 from steadyd.errors import SteadyError
 from steadyd.model import AppState
 from steadyd.runner.fleet import Usage
-from steadyd.web import shown
+from steadyd.web import core, shown
 from steadyd.web.page import Visit
 
 PLACES: Mapping[str, str] = {
@@ -53,6 +53,7 @@ class Frame:
     backup: Truth
     place: str
     places: Mapping[str, str]
+    is_core: bool
 
 
 async def show(
@@ -63,10 +64,19 @@ async def show(
     frame = Frame(
         state,
         f"Suspended by the operator: {app.suspended}" if app.suspended else SENTENCES[state],
-        rooms.urls.app(app.name),
+        rooms.url_of(app),
         rooms.fleet.usage(app.id),
         await rooms.backups.reports.truth(app),
         place,
-        {path: title for path, title in PLACES.items() if app.deleted_at is None or path in OF_DELETED},
+        _places(app, app is rooms.core),
+        app is rooms.core,
     )
     return visit.html(template, error.status if error else 200, app=app, frame=frame, error=error, **values)
+
+
+# Private
+
+
+def _places(app: model.App, is_core: bool) -> dict[str, str]:
+    has = core.PLACES if is_core else PLACES.keys() if app.deleted_at is None else OF_DELETED
+    return {path: title for path, title in PLACES.items() if path in has}

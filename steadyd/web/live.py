@@ -20,6 +20,7 @@ from steadyd.model import App
 from steadyd.runner.logparts import Wish, parse_place
 from steadyd.web import auth, schema, shown
 from steadyd.web.body import convert
+from steadyd.web.core import core_of
 from steadyd.web.following import KEEP_ALIVE_SECONDS, Following, server_sent
 from steadyd.web.frame import SENTENCES
 from steadyd.web.news import Asked, Happenings, Log, Source
@@ -69,7 +70,7 @@ def routes(rooms: Rooms) -> list[Route]:
     async def serve(request: Request) -> Response:
         caller = await auth.identify(rooms, request)
         name = request.path_params["name"]
-        app = await rooms.apps.by_name(name)
+        app = core_of(rooms, caller, name, "GET", "/apps/{name}/live") or await rooms.apps.by_name(name)
         if app is None or caller.is_limited or not caller.owns(app):
             raise absent(name)
         sources = _sources(rooms, app, _asked(request))

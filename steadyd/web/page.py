@@ -17,6 +17,7 @@ from steadyd.model import App, Principal
 from steadyd.web import auth
 from steadyd.web.auth import Caller
 from steadyd.web.body import Allowance, whole
+from steadyd.web.core import core_of
 from steadyd.web.policy import app_frames, policy
 from steadyd.web.rooms import Rooms
 from steadyd.web.templates import FORM_TOKEN_FIELD, render
@@ -35,6 +36,8 @@ class Visit:
     request: Request
     caller: Caller
     form: dict[str, str] = field(default_factory=dict)
+    core: App | None = None
+    """The control plane, where the page is about it."""
 
     @property
     def principal(self) -> Principal:
@@ -59,6 +62,8 @@ class Visit:
         Raises:
             SteadyError: `not_found`.
         """
+        if self.core is not None:
+            return self.core
         name = self.request.path_params["name"]
         app = await self.rooms.apps.by_name(name)
         if app is None or not self.caller.owns(app):
@@ -73,7 +78,7 @@ def page_route(path: str, handler: Handler, rooms: Rooms) -> Route:
     """A page that is looked at."""
 
     async def serve(request: Request) -> Response:
-        return await _visit(request, rooms, handler, {})
+        return await _visit(request, rooms, handler, {}, path)
 
     return Route(path, serve, methods=["GET"], name=path)
 
@@ -86,7 +91,7 @@ def form_route(path: str, handler: Handler, rooms: Rooms, allowance: Allowance) 
             raise SteadyError("unsupported_media_type", "This address takes a form. Programs use /api.")
         form = parse_form(await whole(request, FORM_BYTES_MAX, allowance))
         auth.check_form_token(request, rooms.urls, form.get(FORM_TOKEN_FIELD, ""))
-        return await _visit(request, rooms, handler, form)
+        return await _visit(request, rooms, handler, form, path)
 
     return Route(path, serve, methods=["POST"], name=f"form {path}")
 
@@ -120,14 +125,16 @@ def absent(name: str) -> SteadyError:
 # Private
 
 
-async def _visit(request: Request, rooms: Rooms, handler: Handler, form: dict[str, str]) -> Response:
+async def _visit(request: Request, rooms: Rooms, handler: Handler, form: dict[str, str], path: str) -> Response:
     caller = await auth.identify(rooms, request)
     if caller.is_limited:
         raise SteadyError("forbidden", "This token is not for everything, and pages are. Use it with /api.")
     token, fresh = auth.form_token(request, rooms.urls)
     request.state.principal = caller.principal
     request.state.form_token = token
-    response = await handler(Visit(rooms, request, caller, form))
+    name = request.path_params.get("name", "") if path.startswith("/apps/{name}") else ""
+    ours = core_of(rooms, caller, name, request.method, path)
+    response = await handler(Visit(rooms, request, caller, form, ours))
     if fresh:
         auth.set_visitor(response, rooms.urls, fresh)
     return response

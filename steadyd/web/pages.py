@@ -7,8 +7,9 @@ from starlette.routing import Route
 
 from steadyd.web import appview, history, shown
 from steadyd.web.appview import Edit
+from steadyd.web.core import PLACES as CORE_PLACES
 from steadyd.web.endpoint import renamed
-from steadyd.web.frame import SENTENCES
+from steadyd.web.frame import PLACES, SENTENCES
 from steadyd.web.page import Visit, absent, local_path, page_route
 from steadyd.web.rooms import Rooms
 
@@ -59,6 +60,8 @@ async def list_apps(visit: Visit) -> Response:
 async def show_app(visit: Visit) -> Response:
     """The owner's desk; to anybody else what everybody may know, and the way in."""
     rooms, name = visit.rooms, visit.request.path_params["name"]
+    if visit.core is not None:
+        return visit.go(f"/apps/{name}/{next(place for place in PLACES if place in CORE_PLACES)}")
     app = await rooms.apps.by_name(name)
     if app is not None and visit.caller.owns(app):
         return await appview.show(visit, app, await _outcome(visit, app.id))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from steadyd.backup.changed import Changed
 from steadyd.backup.room import Backups
 from steadyd.errors import SteadyError
+from steadyd.model import App
 from steadyd.notices import Notices
 from steadyd.passwords import Passwords
 from steadyd.records.apps import Apps
@@ -106,6 +107,15 @@ class Rooms:
     transfers: Turns = field(
         default_factory=lambda: Turns(TRANSFERS_AT_ONCE_MAX, TRANSFERS_WAITING_MAX, "exports and imports")
     )
+
+    @property
+    def core(self) -> App | None:
+        """The control plane, as an app of the operator's."""
+        return self.fleet.core.app if self.fleet.core is not None else None
+
+    def url_of(self, app: App) -> str:
+        """Where an app answers."""
+        return self.urls.control if app is self.core else self.urls.app(app.name)
 
     @property
     def apps(self) -> Apps:

@@ -49,7 +49,7 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
     limits, usage = app.limits, rooms.fleet.usage(app.id)
     return schema.App(
         name=app.name,
-        url=rooms.urls.app(app.name),
+        url=rooms.url_of(app),
         state=state(rooms, app),
         version=app.version,
         owner=app.owner_name,

@@ -32,15 +32,44 @@ async def remixed(
     Raises:
         SteadyError: `not_found` where the caller may not read the one that is named; everything `launch` raises.
     """
-    if not upload.remix_of:
-        return await launch()
     rooms = call.rooms
-    original = await _open(rooms, call.caller, upload, over)
-    version = await rooms.versions.one(original.app.id, original.app.version)
-    for file in version.files if version is not None else ():
-        call.holding.take(file.size)
-        upload.files[file.path] = await rooms.deployer.content(file)
-    missing = ", ".join(original.variables)
+    original = await original_of(rooms, call.caller, upload, over)
+    if upload.remix_of and original is not None:
+        version = await rooms.versions.one(original.app.id, original.app.version)
+        for file in version.files if version is not None else ():
+            call.holding.take(file.size)
+            upload.files[file.path] = await rooms.deployer.content(file)
+    return await named(rooms, original, upload, launch)
+
+
+async def original_of(rooms: Rooms, caller: Caller, upload: Upload, over: App | None = None) -> Original | None:
+    """The app that `upload` names; None if it names none. What was made from an app that can be read no more goes on
+    without it, and says so.
+
+    Raises:
+        SteadyError: `not_found` where it takes code that the caller may not read.
+    """
+    if not upload.remix_of and not upload.based_on:
+        return None
+    try:
+        return await _open(rooms, caller, upload, over)
+    except SteadyError as error:
+        if upload.remix_of:
+            raise
+        upload.notes.append(f"{error.message} So no names of variables were taken from it.")
+        upload.based_on = ""
+        return None
+
+
+async def named(
+    rooms: Rooms, original: Original | None, upload: Upload, launch: Callable[[], Awaitable[Launched]]
+) -> Launched:
+    """What `launch` makes, with the names of the original's variables.
+
+    Raises:
+        SteadyError: everything `launch` raises; `deploy_failed` says which variables it may lack.
+    """
+    missing = ", ".join(original.variables) if original is not None else ""
     try:
         launched = await launch()
     except SteadyError as error:
@@ -50,7 +79,7 @@ async def remixed(
             )
         raise
     app = launched.deployed.app
-    if missing:
+    if original is not None and missing:
         await rooms.library.blanks.leave(app.id, original.variables, rooms.now())
         upload.notes.append(
             f"These variables have no value yet: {missing}. Set them: steadyd env {app.name} set NAME=…"
@@ -62,7 +91,7 @@ async def remixed(
 
 
 async def _open(rooms: Rooms, caller: Caller, upload: Upload, over: App | None) -> Original:
-    name = upload.remix_of
+    name = upload.remix_of or upload.based_on
     app = await rooms.apps.by_name(await renamed(rooms, name, caller) or name)
     readable = app is not None and (app.is_open_source or (caller.owns(app) and app.deleted_at is None))
     if app is None or not readable or app.version == 0:

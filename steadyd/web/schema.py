@@ -63,13 +63,15 @@ class AboutBody(Strict):
 
 
 class CreateBody(AboutBody):
-    """Files by path; a text, or `{"base64": …}` for a binary one."""
+    """Files by path; a text, or `{"base64": …}` for a binary one. `from` takes another app's code; `remix_of` says that
+    these files were made from it, so that the names of its variables come along."""
 
     name: str | UnsetType | None = UNSET
     files: dict[str, str | Base64] | UnsetType = UNSET
     env: dict[str, str | EnvValue | None] | UnsetType = UNSET
     temporary: bool = False
     from_: str | UnsetType = field(name="from", default=UNSET)
+    remix_of: str | UnsetType = UNSET
 
 
 class DeployBody(AboutBody, kw_only=True):

@@ -1,4 +1,4 @@
-"""Where the templates and the page's own files lie."""
+"""Where the templates, the pages' own files and the examples lie."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def folder(name: str) -> Path:
-    """`templates` or `static`: in an installed package beside the code, in a checkout at the root."""
+    """`templates`, `static` or `examples`: in an installed package beside the code, in a checkout at the root."""
     installed = PACKAGE / name
     return installed if installed.is_dir() else PACKAGE.parent / name

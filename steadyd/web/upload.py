@@ -64,14 +64,16 @@ class Upload:
     commit: Commit | None = None
     remix_of: str = ""
     """The app whose code it is."""
+    based_on: str = ""
+    """The app whose code it was, before somebody changed it."""
     carried: Carried | None = None
     """The archive of an app, of whose live version the files are."""
 
     @property
     def origin(self) -> Origin:
         """What the version will say of itself."""
-        if self.remix_of:
-            return Origin("remix", self.message.strip(), of=self.remix_of)
+        if of := self.remix_of or self.based_on:
+            return Origin("remix", self.message.strip(), of=of)
         source = "merge" if self.merge else self.claim or self.source
         return Origin(source, self.message.strip(), self.commit)
 
@@ -145,6 +147,11 @@ def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     upload.remix_of = _original(body)
     if body.git:
         upload.commit = Commit(body.git.commit, without_credentials(body.git.remote), body.git.dirty)
+    if isinstance(body, CreateBody) and body.remix_of:
+        if upload.remix_of:
+            said = "“remix_of” says what your own “files” were made from; “from” takes the other app's as they are."
+            raise SteadyError("invalid", said, {"field": "remix_of"})
+        upload.based_on = check_name(body.remix_of)
     if isinstance(body, DeployBody):
         upload.merge = body.merge
         upload.base_version = body.base_version or None

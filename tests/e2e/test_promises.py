@@ -226,15 +226,45 @@ def test_failed_deploy_changes_nothing(daemon: Daemon) -> None:
     assert sorted(path.name for path in (daemon.data / "blobs").glob("??/*")) == kept
 
 
-@pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir()))
+EXAMPLES = {
+    "chat": "<h1>Chat</h1>",
+    "counter": '{"visits":0}',
+    "crons": "The last ticks:",
+    "guestbook": "<h1>Guestbook</h1>",
+    "hello": "Hello from example-hello.localhost",
+    "hono": "Hello from Hono",
+    "htmx": "<h1>Things to do</h1>",
+    "multi-file": "What time is it?",
+    "static-site": "A page and no code",
+    "visitors": "You are visitor number 1.",
+}
+INSTALLED = ("hono", "htmx")
+
+
+def test_every_example_is_named_here() -> None:
+    assert sorted(path.name for path in (ROOT / "examples").iterdir() if path.is_dir()) == sorted(EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    "folder", [pytest.param(name, marks=[pytest.mark.network] * (name in INSTALLED)) for name in EXAMPLES]
+)
 def test_every_example_runs(daemon: Daemon, folder: str) -> None:
-    """The examples are what a newcomer tries first."""
+    """The examples are what a newcomer tries first: each deploys and says what it is for."""
     files = {}
     for path in sorted((ROOT / "examples" / folder).rglob("*")):
         if path.is_file() and "node_modules" not in path.parts:
             files[str(path.relative_to(ROOT / "examples" / folder))] = path.read_text()
     daemon.create(f"example-{folder}", files)
-    assert daemon.ask(f"example-{folder}").status_code == 200
+    answer = daemon.ask(f"example-{folder}")
+    assert (answer.status_code, EXAMPLES[folder] in answer.text) == (200, True), answer.text
+
+
+def test_what_is_written_into_the_guestbook_is_text(daemon: Daemon) -> None:
+    daemon.create("signed", {"index.ts": (ROOT / "examples" / "guestbook" / "index.ts").read_text()})
+    signed = daemon.ask("signed", method="POST", data={"name": "<b>Ada", "words": "<script>"})
+    assert (signed.status_code, signed.headers["location"]) == (303, "/")
+    assert "&lt;b&gt;Ada</b> &lt;script&gt;" in daemon.ask("signed").text
+    assert daemon.ask("signed", method="POST", data={"name": "", "words": "x"}).status_code == 400
 
 
 def test_event_stream_ends_complete_at_a_swap(daemon: Daemon) -> None:

@@ -18,8 +18,10 @@ SAYS = {
     "chat": "<h1>Chat</h1>",
     "static-site": "A page and no code",
     "crons": "The last ticks:",
+    "visitors": "You are visitor number 1.",
+    "guestbook": "<h1>Guestbook</h1>",
 }
-INSTALLED = {"hono"}
+INSTALLED = {"hono", "htmx"}
 
 
 def test_all_are_named_here() -> None:

@@ -136,3 +136,32 @@ def test_what_does_not_fit_together_is_refused_and_a_failure_names_the_variables
             assert (await remix(client, env={"API_KEY": "k"})).status_code == 201
 
     web(body)
+
+
+def test_code_that_was_changed_before_its_first_run_is_a_remix_too(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        owner = await original(stage)
+        files = {"index.ts": SAYS.decode() + "// mine\n"}
+        async with stage.client(await stage.guest()) as client:
+            made = await client.post("/api/apps", json={"name": "second", "files": files, "remix_of": "first"})
+            assert made.status_code == 201, made.text
+            version = (await client.get("/api/apps/second/versions/1")).json()
+            assert (version["version"]["remix_of"], len(version["files"])) == ("first", 1)
+            env = (await client.get("/api/apps/second/env")).json()["env"]
+            assert {name: one["contexts"] for name, one in env.items()} == {"API_KEY": [], "PLAIN": []}
+            for more in ({"from": "first"}, {"files": files, "from": "first"}, {"files": files, "remix_of": "No Name"}):
+                refused = await client.post("/api/apps", json={"remix_of": "first", **more})
+                assert (refused.status_code, code(refused)[:7]) == (422, "invalid")
+        async with stage.client(owner) as client:
+            await client.patch("/api/apps/first/settings", json={"visibility": "private-source"})
+        async with stage.client(await stage.guest()) as client:
+            for gone in ("first", "nothing"):
+                made = await client.post("/api/apps", json={"files": files, "remix_of": gone})
+                assert made.status_code == 201
+                assert f"no app called “{gone}” whose source you may read" in made.json()["notes"][0]
+                name = made.json()["app"]["name"]
+                told = (await client.get(f"/api/apps/{name}/versions/1")).json()["version"]
+                assert (told["source"], told["remix_of"]) == ("json", "")
+                assert (await client.get(f"/api/apps/{name}/env")).json()["env"] == {}
+
+    web(body)

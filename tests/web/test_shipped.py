@@ -7,7 +7,8 @@ import tomllib
 from steadyd.web.shipped import PACKAGE, folder
 
 
-def test_both_folders_are_found() -> None:
+def test_all_folders_are_found() -> None:
+    assert (folder("examples") / "hello" / "index.ts").is_file()
     assert (folder("templates") / "layout.html").is_file()
     assert (folder("static") / "style" / "steady.css").is_file()
 
@@ -17,5 +18,6 @@ def test_the_wheel_carries_them_where_an_installed_package_looks() -> None:
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert carried == {
         "templates": "steadyd/templates",
+        "examples": "steadyd/examples",
         "static/icon.svg": "steadyd/static/icon.svg",
     }

@@ -47,6 +47,7 @@ class App:
     id = "abcdefghijkl"
     name = "hello"
     owned_by_steadyd = False
+    hidden = False
     barrier = None
     body_bytes_max: int | None = None
 

@@ -59,6 +59,7 @@ class ControlPlane:
     id = SERVICE_ID
     name = SERVICE_ID
     owned_by_steadyd = True
+    hidden = False
     barrier = None
 
     def __init__(self, address: Path, body_bytes_max: int) -> None:

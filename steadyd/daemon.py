@@ -169,6 +169,7 @@ async def _running(config: Config, corner: Corner) -> AsyncIterator[str]:
         _nurse(stack, launcher, starter, config)
 
         told = _rooms(stack, config, metrics, backups, (notices, crons), workshop)
+        told = replace(told, record=partial(_log_errand, ring))
         rooms = replace(told, missing=(problem,) * bool(problem), superseded=lambda: arrival.epochs.superseded)
         await control.open(build(rooms))
         stack.push_async_callback(control.close)
@@ -339,6 +340,7 @@ async def _start_work(
     fleet, quota, collection = workshop.fleet, workshop.quota, Collection(workshop.fleet, workshop.removal)
     stopping: set[asyncio.Task[None]] = set()
     epochs.on_superseded.append(lambda error: stopping.add(asyncio.create_task(fleet.close(farewell()))))
+    epochs.on_superseded.append(lambda error: stopping.add(asyncio.create_task(workshop.previews.close())))
     if epochs.superseded is not None:
         await fleet.close(farewell())
     stack.push_async_callback(sampler.close)
@@ -386,10 +388,10 @@ def _rooms(
 
 
 def _log_errand(ring: RequestRing, told: Told) -> None:
-    """A request of our own stands in the app's request log, as from the client “cron”."""
+    """A request of our own stands in the app's request log, as from a client with a word for its address."""
     times = (told.began, told.gate_seconds, told.total_seconds - told.gate_seconds, told.total_seconds)
     began, gate, upstream, total = (int(seconds * 1e6) for seconds in times)
-    words = (told.app_id, told.method, told.path, "cron", told.request_id, told.error)
+    words = (told.app_id, told.method, told.path, told.client, told.request_id, told.error)
     app_id, method, path, client, request_id, error = (word.encode() for word in words)
     sizes, names = (0, told.answer_bytes), (app_id, method, path, client, request_id, error)
     ring.write((began, gate, upstream, total), sizes, told.version, told.status, names)
@@ -411,7 +413,7 @@ def _set_routes(
 ) -> None:
     """New tables, whole."""
     neighbours.set_routes((app.owner_id, app.name, app) for app in routes.apps.values())
-    services: dict[str, Service] = {**routes.apps, urls.control_domain: control}
+    services: dict[str, Service] = {**routes.apps, **routes.previews, urls.control_domain: control}
     is_local = urls.control_domain == "localhost"
     told = urls.abuse_contact, urls.abuse
     listener.routes = RouteTable(services, control, urls.control, is_local, moved=routes.moved, abuse=told)

@@ -23,6 +23,7 @@ class Saying:
     """A service that answers every request with an error that bears its name."""
 
     owned_by_steadyd = False
+    hidden = False
     barrier = None
     body_bytes_max: int | None = None
 

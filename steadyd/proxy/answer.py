@@ -101,10 +101,12 @@ class AnswerHead:
 class AnswerCache:
     """Head bytes -> AnswerHead. A busy app's heads differ only by their date, so each second brings one new entry."""
 
-    __slots__ = ("_heads", "_trusted")
+    __slots__ = ("_added", "_heads", "_trusted")
 
-    def __init__(self, trusted: bool) -> None:
+    def __init__(self, trusted: bool, added: bytes = b"") -> None:
+        """`added` are lines of ours that every head gets."""
         self._trusted = trusted
+        self._added = added
         self._heads: dict[bytes, AnswerHead] = {}
 
     def __len__(self) -> int:
@@ -114,7 +116,7 @@ class AnswerCache:
         """The answer for `head` (up to and with the empty line). Raises BadAnswer."""
         answer = self._heads.get(head)
         if answer is None:
-            answer = read_answer(head, self._trusted)
+            answer = read_answer(head, self._trusted, self._added)
             if len(head) <= CACHED_HEAD_BYTES_MAX and not answer.wide_cookies:
                 if len(self._heads) >= CACHE_ENTRIES_MAX:
                     self._heads.clear()
@@ -122,8 +124,9 @@ class AnswerCache:
         return answer
 
 
-def read_answer(head: bytes, trusted: bool = False) -> AnswerHead:
-    """Read one head. `trusted` is the control plane, which may send `Steady-*` headers and any cookie."""
+def read_answer(head: bytes, trusted: bool = False, added: bytes = b"") -> AnswerHead:
+    """Read one head. `trusted` is the control plane, which may send `Steady-*` headers and any cookie. What is `added`
+    comes last."""
     match = _LINE.match(head)
     if match is None:
         raise BadAnswer("malformed status line")
@@ -141,7 +144,7 @@ def read_answer(head: bytes, trusted: bool = False) -> AnswerHead:
             continue
         kept.append(b"%b: %b\r\n" % (name, value))
     line = b"HTTP/1.1 %b %b\r\n" % (status_text, reason or b"")
-    answer = AnswerHead(int(status_text), line, b"".join(kept), length)
+    answer = AnswerHead(int(status_text), line, b"".join(kept) + added, length)
     persistent = b"close" not in connection and (minor == b"1" or b"keep-alive" in connection)
     answer.reusable = persistent and (answer.bodiless or length != UNTIL_CLOSE)
     _note(answer, fields, trusted)

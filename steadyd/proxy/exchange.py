@@ -204,8 +204,7 @@ class Exchange(Answering):
     def _connect(self) -> None:
         self._phase = CONNECTING
         plane = self._plane
-        trusted = cast(Service, self._service).owned_by_steadyd
-        dial(plane, self, cast(Upstream, self._upstream), plane.trusted_answers if trusted else plane.answers)
+        dial(plane, self, cast(Upstream, self._upstream), plane.answers_of(cast(Service, self._service)))
 
     def _too_large(self, service: Service, size: int) -> bool:
         limit = service.body_bytes_max

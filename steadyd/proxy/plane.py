@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from steadyd.proxy.dialer import Dialer
 
 
+NO_ROBOTS = b"X-Robots-Tag: noindex, nofollow\r\n"
+"""https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag."""
+
+
 class Door(Protocol):
     """A client's side of one exchange. Bodies come without any framing; the door adds its own."""
 
@@ -91,6 +95,7 @@ class Plane:
         "dialers",
         "empty",
         "heads",
+        "hidden_answers",
         "limits",
         "loop",
         "on_cookie_narrowed",
@@ -115,6 +120,7 @@ class Plane:
         self.heads = HeadCache(limits)
         self.answers = AnswerCache(trusted=False)
         self.trusted_answers = AnswerCache(trusted=True)
+        self.hidden_answers = AnswerCache(trusted=False, added=NO_ROBOTS)
         self.clients: set[Client] = set()
         self.upstreams: set[Swept] = set()
         self.connecting: set[asyncio.Task[None]] = set()
@@ -126,9 +132,15 @@ class Plane:
         self.wall_offset = 0.0
         """Wall clock minus monotonic clock, in seconds, as of the last sweep."""
         self.set_clock()
-        self._narrowed: set[str] = set()
+        self._narrowed = {""}  # what keeps no log is not told either
         self._prefix = secrets.token_hex(6).encode()
         self._count = 0
+
+    def answers_of(self, service: Service) -> AnswerCache:
+        """How answers of an instance of `service` are read."""
+        if service.owned_by_steadyd:
+            return self.trusted_answers
+        return self.hidden_answers if service.hidden else self.answers
 
     def next_request_id(self) -> bytes:
         """Unique in this process, and with its random prefix between processes."""

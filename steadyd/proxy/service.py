@@ -102,10 +102,14 @@ class Service(Protocol):
     """What a host name leads to: an app, or the control plane."""
 
     id: str
+    """"" for what keeps no request log."""
     name: str
 
     owned_by_steadyd: bool
     """True for the control plane: its answers may carry `Steady-*` headers and cookies for its own host."""
+
+    hidden: bool
+    """True where every answer tells search engines to leave it alone."""
 
     body_bytes_max: int | None
     """Largest request body in bytes; 0 is no limit, None the listener's own."""

@@ -62,6 +62,7 @@ class AppRuntime:
     tells_everybody = False
     """Whether who asks an app that does not run is told why."""
     owned_by_steadyd = False
+    hidden = False
     body_bytes_max: int | None = None
     barrier: Barrier | None = None
 

@@ -66,6 +66,19 @@ class Trials:
         finally:
             await candidate.close()
 
+    async def check(self, app: App, live: Version | None, version: Version, keep: bool) -> None:
+        """See that what the entry reaches parses and hangs together; bytecode is made of what one `keep`s.
+
+        Raises:
+            SteadyError: `deploy_failed` with file, line, column and source line.
+        """
+        place = self.ground.place(app)
+        faults = await self.bundler.make(place, version, keep)
+        if live is not None and any(fault.specifier for fault in faults):
+            faults = await asyncio.to_thread(_not_written, Folder(place, self.ground.blobs), faults)
+        if faults:
+            raise refusal(faults)
+
     async def settled(self) -> None:
         """Wait until nothing of any candidate is left."""
         while self._leaving:
@@ -153,12 +166,7 @@ class Candidate:
         Raises:
             SteadyError: `deploy_failed` with file, line, column and source line.
         """
-        place = self._ground.place(self._app)
-        faults = await self._trials.bundler.make(place, self._version, keep=self.tried)
-        if self._live is not None and any(fault.specifier for fault in faults):
-            faults = await asyncio.to_thread(_not_written, Folder(place, self._ground.blobs), faults)
-        if faults:
-            raise refusal(faults)
+        await self._trials.check(self._app, self._live, self._version, keep=self.tried)
 
     async def run(self) -> tuple[str, ...]:
         """Start it on a copy of the data (a new app has none); it must listen and answer its health request below 500.

@@ -17,23 +17,21 @@ from functools import partial
 from typing import Any
 
 from steadyd.errors import SteadyError
-from steadyd.manifest import read_manifest
-from steadyd.model import App, AppState, Deploy, Draft, Event, File, Origin, Principal, Version
+from steadyd.model import App, AppState, Deploy, Event, File, Origin, Principal, Version
 from steadyd.records.apps import going_live
 from steadyd.records.versions import went_live
 from steadyd.runner.app import settle
 from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller, Turn
+from steadyd.runner.drafts import Drafts
 from steadyd.runner.failure import Failure
-from steadyd.runner.install import Installed, Installer
 from steadyd.runner.keeper import Exchange
-from steadyd.runner.lockfile import LOCK
 from steadyd.runner.pack import pack
 from steadyd.runner.positions import databases, positions
 from steadyd.runner.rehearsal import NO_REHEARSAL, Wish, rehearsed
 from steadyd.runner.removal import Removal
 from steadyd.runner.reserve import is_full
-from steadyd.tree import Tree, check_tree, find_entry
+from steadyd.tree import Tree, check_tree
 from steadyd.variables import UNCHANGED, Change
 
 MERGE = Origin("merge")
@@ -100,11 +98,11 @@ class Made:
 class Deployer:
     """Creates, deploys and rolls back apps."""
 
-    def __init__(self, controller: Controller, installer: Installer, trials: Trials, removal: Removal) -> None:
+    def __init__(self, controller: Controller, drafts: Drafts, trials: Trials, removal: Removal) -> None:
+        self.drafts = drafts
         self._controller = controller
         self._fleet = controller.fleet
         self._ground = controller.fleet.ground
-        self._installer = installer
         self._trials = trials
         self._removal = removal
         self._shelf = removal.shelf
@@ -186,14 +184,7 @@ class Deployer:
         self._ground.check_room()
 
         async def merged(live: Version) -> Request:
-            tree = {file.path: await self.content(file) for file in live.files if file.path not in changes}
-            for path, content in changes.items():
-                if content is None and path not in {file.path for file in live.files}:
-                    said = f"“{path}” cannot be deleted: version {live.number} has no such file."
-                    raise SteadyError("invalid_path", said, {"path": path})
-                if content is not None:
-                    tree[path] = content
-            return Request(by, "deploy", origin, check_tree(tree, self._ground.apps.policy.tree), manner=manner)
+            return Request(by, "deploy", origin, await self.drafts.merged(live, changes), manner=manner)
 
         return await self._finish(self._change(app, "deploy", by, base_version, merged))
 
@@ -235,7 +226,7 @@ class Deployer:
 
     async def content(self, file: File) -> bytes:
         """One file of a version."""
-        return await asyncio.to_thread(self._ground.blobs.get, file.sha256)
+        return await self.drafts.content(file)
 
     async def archive(self, version: Version) -> AsyncIterator[bytes]:
         """A version's files as a tar.gz, in pieces."""
@@ -349,25 +340,14 @@ class Deployer:
                 await self._ground.restore(app, request.version)
             return request.version, ()
         assert request.tree is not None
-        tree = dict(request.tree)
-        manifest = read_manifest(tree, self._ground.apps.policy, app.owner_kind)
+        manifest, drafts = self.drafts.read(app, request.tree), self.drafts
         async with operation.step("install"):
-            pinned = b"" if turn.live is None or request.origin.source == "merge" else await self._lock(turn.live)
-            installed = await self._installer.install(self._ground.place(app), tree, pinned, operation.tell)
-        _add_lock(tree, installed)
+            pinned = b"" if turn.live is None or request.origin.source == "merge" else await drafts.lock(turn.live)
+            prepared = await drafts.prepare(app, request.tree, manifest, pinned, operation.tell)
         async with operation.step("stage"), self._shelf.kept():
-            files = await asyncio.to_thread(self._ground.blobs.put, tree)
-            entry = find_entry(tree)
-            bun = self._ground.starter.engine.bun_version
-            wishes = (manifest.choices, bun, manifest.crons)
-            draft = Draft(entry, request.origin, tuple(files), installed.modules, *wishes)
+            draft = await drafts.keep(prepared, request.origin)
             version = await self._ground.versions.add(app, request.by, draft, time.time())
-        return version, (*manifest.notes, *installed.notes)
-
-    async def _lock(self, live: Version) -> bytes:
-        """What pins the live version's dependencies: a whole tree without a lock keeps them, a merge can remove it."""
-        found = [file for file in live.files if file.path == LOCK]
-        return await self.content(found[0]) if found else b""
+        return version, prepared.notes
 
 
 # Private
@@ -385,12 +365,6 @@ async def _ready_data(turn: Turn, request: Request) -> AsyncIterator[Exchange | 
         return
     async with request.data(turn) as data:
         yield data
-
-
-def _add_lock(tree: dict[str, bytes], installed: Installed) -> None:
-    """The lock travels with the version, so that it installs the same for ever."""
-    if installed.lock is not None:
-        tree[LOCK] = installed.lock
 
 
 def _put_aside(path: str) -> str:

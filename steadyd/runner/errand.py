@@ -8,32 +8,24 @@ which the harness opens and no request from outside can reach.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from steadyd.errors import SteadyError
 from steadyd.model import Cron
-from steadyd.proxy.service import Service, Upstream
+from steadyd.proxy.service import Service
 from steadyd.records.crons import Result
-from steadyd.runner.start import CALLS
+from steadyd.runner.visit import Question, Visit
 
-HEAD_BYTES_MAX = 64 << 10
-ANSWER_BYTES_MAX = 1 << 20
-"""Of an answer's body; the attempt is over there."""
 TOLD_CHARACTERS_MAX = 500
 """Of what a failed answer said."""
 CRON_KEY = "STEADY_CRON_KEY"
 """The variable in which an app finds the key of its crons' signatures."""
-CLAIMS_MAX = 3
-"""Claims for one attempt: an instance may be gone the moment that it is asked."""
-NO_BODY = (204, 205, 304)
 NOT_NOW = ("held", "suspended", "forbidden")
 """Refusals that are no failure of the app's: its moment is skipped."""
 
@@ -64,6 +56,8 @@ class Told:
     answer_bytes: int
     request_id: str
     error: str
+    client: str = "cron"
+    """Who asked, where no address did."""
 
 
 class Errands:
@@ -92,166 +86,29 @@ class Errands:
         service = self._find(errand.app_id)
         if service is None:
             return Result("skipped", error="The app has no live version.")
-        began, claim = time.monotonic(), _Claim(errand, await self._key(errand.app_id))
+        began, origin, request_id = time.monotonic(), self._origin(service.name), f"cron-{secrets.token_hex(6)}"
+        content = _request(errand, origin, request_id, await self._key(errand.app_id))
+        visit = Visit(Question(*_told_as(errand.cron), content, bool(errand.cron.export)), 4 * TOLD_CHARACTERS_MAX)
         error = ""
         try:
             async with asyncio.timeout(self._seconds or None):
-                await claim.ask(service, self._origin(service.name))
-            outcome, said = _judge(errand, claim)
+                await visit.ask(service)
+            outcome, said = _judge(errand, visit)
         except TimeoutError:
             error, outcome, said = "app_timeout", "failed", f"It was not answered within {self._seconds:g} s."
         except SteadyError as refused:
             error, said = refused.code, refused.message
             outcome = "skipped" if refused.code in NOT_NOW else "failed"
         total = time.monotonic() - began
-        status = claim.status if not error else SteadyError(error, "").status
-        gate = min(total, claim.granted_at - began) if claim.granted_at else total
+        status = visit.status if not error else SteadyError(error, "").status
+        gate = min(total, visit.granted_at - began) if visit.granted_at else total
         told = Told(
-            errand.app_id, *claim.describe(), time.time() - total, gate, total, status, claim.version,
-            claim.answer_bytes, claim.request_id, error,
+            errand.app_id, *_told_as(errand.cron), time.time() - total, gate, total, status, visit.version,
+            visit.answer_bytes, request_id, error,
         )  # fmt: skip
         self._log(told)
-        self._say(errand.app_id, claim.version, f"Cron “{errand.cron.id}”: {said or f'done in {total * 1000:.0f} ms.'}")
-        return Result(outcome, 0 if error else claim.status, said, claim.version, round(total * 1000, 1))
-
-
-class _Claim:
-    """A claim's holder, and the exchange under it."""
-
-    def __init__(self, errand: Errand, key: str) -> None:
-        self.status = self.version = self.answer_bytes = 0
-        self.granted_at = 0.0
-        self.request_id = f"cron-{secrets.token_hex(6)}"
-        self.answer = b""
-        self._errand = errand
-        self._key = key
-        self._turn: asyncio.Future[Upstream] = asyncio.get_running_loop().create_future()
-        self._work: asyncio.Task[None] | None = None
-        self._cut = False
-
-    async def ask(self, service: Service, origin: str) -> None:
-        """Claim, ask, release; again if the instance proves to be gone before it was asked. What the app's visitors
-        would wait for, this waits for.
-
-        Raises:
-            SteadyError: there is no instance, or it ended or was replaced before it had answered; or `not_replicated`.
-        """
-        for _ in range(CLAIMS_MAX):
-            if service.barrier is not None and (refusal := service.barrier.refusal()) is not None:
-                raise refusal
-            upstream = await self._claim(service)
-            try:
-                self._work = asyncio.ensure_future(self._exchange(service, upstream, origin))
-                await self._work
-                return
-            except ConnectionRefusedError:
-                upstream.unreachable()
-            except asyncio.CancelledError:
-                if not self._cut:
-                    raise
-                if self.status and service.barrier is not None:
-                    raise service.barrier.late() from None
-                said = "The app was replaced and had not answered in time."
-                raise SteadyError("app_timeout", said) from None
-            except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
-                upstream.broke_off(self)
-                said = f"It did not answer with HTTP, or ended before its answer did ({error or type(error).__name__})."
-                raise SteadyError("app_died", said) from None
-            finally:
-                if self._work is not None:
-                    self._work.cancel()
-                upstream.release(self)
-        raise SteadyError("app_died", "The app stopped before it could be asked.")
-
-    # Holder
-
-    def granted(self, upstream: Upstream) -> None:
-        if self._turn.done():  # whoever waited has gone
-            upstream.release(self)
-            return
-        self._turn.set_result(upstream)
-
-    def refused(self, error: SteadyError) -> None:
-        if not self._turn.done():
-            self._turn.set_exception(error)
-
-    def describe(self) -> tuple[str, str]:
-        cron = self._errand.cron
-        return ("CALL", f"{cron.export}()") if cron.export else (cron.method, cron.path.partition("?")[0])
-
-    def wind_down(self) -> None:
-        """It is no event stream; it has the drain's time like any answer."""
-
-    def cut(self) -> None:
-        self._cut = True
-        if self._work is not None:
-            self._work.cancel()
-
-    # Private
-
-    async def _claim(self, service: Service) -> Upstream:
-        self._turn = asyncio.get_running_loop().create_future()
-        service.claim(self)
-        try:
-            upstream = await asyncio.shield(self._turn)
-        except asyncio.CancelledError:
-            service.forget(self)
-            if self._turn.done() and not self._turn.cancelled() and self._turn.exception() is None:
-                self._turn.result().release(self)
-            self._turn.cancel()
-            raise
-        self.granted_at, self.version = time.monotonic(), upstream.version
-        return upstream
-
-    async def _exchange(self, service: Service, upstream: Upstream, origin: str) -> None:
-        address = str(Path(upstream.address).with_name(CALLS)) if self._errand.cron.export else upstream.address
-        reader, writer = await asyncio.open_unix_connection(address, limit=HEAD_BYTES_MAX)
-        try:
-            writer.write(_request(self._errand, origin, self.request_id, self._key))
-            await self._read(reader)
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-        if service.barrier is not None:
-            await service.barrier.settle()
-
-    async def _read(self, reader: asyncio.StreamReader) -> None:
-        status, headers = 100, {}
-        while status < 200:
-            lines = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-            status = int(lines[0].split(b" ", 2)[1])
-            headers = {
-                name.strip().lower(): value.strip() for name, _, value in (ln.partition(b":") for ln in lines[1:])
-            }
-        if status not in NO_BODY:
-            await self._read_body(reader, headers)
-        self.status = status
-
-    async def _read_body(self, reader: asyncio.StreamReader, headers: Mapping[bytes, bytes]) -> None:
-        if headers.get(b"transfer-encoding", b"").lower() == b"chunked":
-            while (size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)) and not self._is_full:
-                await self._take(reader, size)
-                await reader.readexactly(2)
-        elif b"content-length" in headers:
-            await self._take(reader, int(headers[b"content-length"]))
-        else:
-            await self._take(reader, ANSWER_BYTES_MAX, to_the_end=True)
-
-    async def _take(self, reader: asyncio.StreamReader, size: int, to_the_end: bool = False) -> None:
-        while size > 0 and not self._is_full:
-            piece = await reader.read(min(size, HEAD_BYTES_MAX))
-            if not piece and not to_the_end:
-                raise EOFError("the answer ends in its middle")
-            if not piece:
-                return
-            size -= len(piece)
-            self.answer_bytes += len(piece)
-            self.answer = (self.answer + piece)[: 4 * TOLD_CHARACTERS_MAX]
-
-    @property
-    def _is_full(self) -> bool:
-        return self.answer_bytes >= ANSWER_BYTES_MAX
+        self._say(errand.app_id, visit.version, f"Cron “{errand.cron.id}”: {said or f'done in {total * 1000:.0f} ms.'}")
+        return Result(outcome, 0 if error else visit.status, said, visit.version, round(total * 1000, 1))
 
 
 # Private
@@ -297,10 +154,15 @@ def _sign(errand: Errand, at: str, key: str) -> str:
     return hmac.new(key.encode(), told.encode(), "sha256").hexdigest()
 
 
-def _judge(errand: Errand, claim: _Claim) -> tuple[str, str]:
+def _told_as(cron: Cron) -> tuple[str, str]:
+    """Method and path, as the request log has them."""
+    return ("CALL", f"{cron.export}()") if cron.export else (cron.method, cron.path.partition("?")[0])
+
+
+def _judge(errand: Errand, visit: Visit) -> tuple[str, str]:
     """Outcome and why. A redirect is not followed, so nothing was done."""
-    if 200 <= claim.status < 300:
+    if 200 <= visit.status < 300:
         return "ok", ""
-    said = claim.answer.decode("utf-8", "replace").strip()[:TOLD_CHARACTERS_MAX]
-    hint = " A redirect is not followed." if 300 <= claim.status < 400 else ""
-    return "failed", f"It answered {claim.status}.{hint}" + (f" {said}" if said else "")
+    said = visit.answer.decode("utf-8", "replace").strip()[:TOLD_CHARACTERS_MAX]
+    hint = " A redirect is not followed." if 300 <= visit.status < 400 else ""
+    return "failed", f"It answered {visit.status}.{hint}" + (f" {said}" if said else "")

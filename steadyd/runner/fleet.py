@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
@@ -17,6 +17,7 @@ import psutil
 from steadyd.errors import SteadyError, plain
 from steadyd.feed import Feed
 from steadyd.model import App, AppState, Death, Durability, Event
+from steadyd.proxy.service import Service
 from steadyd.records.journal import WAKE
 from steadyd.records.metrics import Reading
 from steadyd.runner.app import AppRuntime, Tell, settle
@@ -42,6 +43,8 @@ class Routes:
     apps: Mapping[str, AppRuntime]
     moved: Mapping[str, str]
     """Host name that an app gave up → the app's origin now."""
+    previews: Mapping[str, Service] = field(default_factory=dict)
+    """Those of drafts, which are no app's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,15 @@ class Fleet:
         """What goes before an app's first start."""
         self.present: Callable[[str], Awaitable[None]] = _present
         """What goes before any operation on an app: its data is on this host."""
+        self.part: Callable[[str], Awaitable[None]] = _present
+        """What goes with an app that is deleted, before it is stopped."""
+        self.on_note: Callable[[str, Event], None] = lambda app_id, event: None
+        """Told what `note` is."""
         self.keeper: Keeper = NoKeeper()
         """Whoever keeps what apps write. Assigned before any app is known."""
         self.core: Core | None = None
         """The daemon itself, which runs as long as anybody can ask."""
+        self._routes = Routes({}, {})
         self._runtimes: dict[str, AppRuntime] = {}
         self._places: dict[str, Place] = {}
         self._notes: set[asyncio.Task[None]] = set()
@@ -118,10 +126,17 @@ class Fleet:
                 runtime.name = hostname if "." not in hostname else runtime.name
                 table[urls.host(hostname)] = runtime
         moved = {urls.host(name): urls.app(now) for name, now in (await names.redirects(time.time())).items()}
-        self._on_routes(Routes(table, moved))
+        self._routes = replace(self._routes, apps=table, moved=moved)
+        self._on_routes(self._routes)
+
+    def show(self, previews: Mapping[str, Service]) -> None:
+        """These are all host names that drafts have."""
+        self._routes = replace(self._routes, previews=previews)
+        self._on_routes(self._routes)
 
     async def remove(self, app_id: str) -> None:
         """Stop an app and forget it; its routes are the caller's to publish."""
+        await self.part(app_id)
         self._places.pop(app_id, None)
         runtime = self._runtimes.pop(app_id, None)
         if runtime is not None:
@@ -219,6 +234,7 @@ class Fleet:
         self.ground.logs.say(app_id, version, event.message)
         self.events.publish(app_id, event)
         self._on_event(app_id, event)
+        self.on_note(app_id, event)
         self.keeper.happened(app_id, event)
         self._later(self.ground.journal.add_event(app_id, event))
 
@@ -246,12 +262,13 @@ class Fleet:
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._notes.add(task)
-        task.add_done_callback(self._noted)
+        task.add_done_callback(self._notes.discard)
+        task.add_done_callback(_warn)
 
-    def _noted(self, task: asyncio.Task[None]) -> None:
-        self._notes.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("an event was not recorded: %s", error)
+
+def _warn(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.warning("an event was not recorded: %s", error)
 
 
 async def _present(app_id: str) -> None:

@@ -118,6 +118,10 @@ class Installer:
         notes += [f"{name} {resolved(lock, name)} was added for an import." for name in wish.found]
         return Installed(key, lock or None, tuple(notes))
 
+    async def lend(self, place: Place, key: str) -> None:
+        """Have the set at `key`, which is there, stay as long as the folder `place` does."""
+        await asyncio.to_thread(self._modules.link, place, key)
+
     async def key_of(self, place: Place, tree: Tree) -> str:
         """The key of the set that a version which is brought here needs, with its own lock; "" for none. Nothing is
         installed before that version is to run.

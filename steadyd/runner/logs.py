@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from steadyd.feed import Feed
 from steadyd.runner.logfile import LogFolder
@@ -49,6 +49,16 @@ class LogLine:
     """Where it lies in the log; "" of one that was heard before it was written down."""
 
 
+class Sink(Protocol):
+    """Who takes lines, as whole ones without their newlines."""
+
+    def say(self, app_id: str, version: int, text: str) -> None:
+        """Take what the platform says."""
+
+    def add(self, app_id: str, version: int, source: str, lines: list[bytes]) -> None:
+        """Take what `source` said."""
+
+
 class Logs:
     """The logs of every app on this host."""
 
@@ -64,8 +74,7 @@ class Logs:
     def say(self, app_id: str, version: int, text: str) -> None:
         """Add a line of the platform's own. What it quotes of the app may hold newlines: each line is stamped, so that
         nobody can forge one."""
-        lines = text.encode("utf-8", "replace").split(b"\n")
-        self.add(app_id, version, "steadyd", [_cut(line) for line in lines])
+        self.add(app_id, version, "steadyd", spoken(text))
 
     def add(self, app_id: str, version: int, source: str, lines: list[bytes]) -> None:
         """Add whole lines, without their newlines."""
@@ -144,7 +153,7 @@ class Logs:
 class Pump:
     """Reads one instance's combined stdout and stderr until its end. `ended` resolves at the end of the pipe."""
 
-    def __init__(self, logs: Logs, app_id: str, version: int, descriptor: int) -> None:
+    def __init__(self, logs: Sink, app_id: str, version: int, descriptor: int) -> None:
         self.recent: deque[str] = deque(maxlen=RECENT_LINES_MAX)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._logs = logs
@@ -244,6 +253,11 @@ def lines_of(piece: Piece) -> list[LogLine]:
 def stamp(at: float) -> bytes:
     """A time as the files have it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
+
+
+def spoken(text: str) -> list[bytes]:
+    """What the platform says as lines of a log."""
+    return [_cut(line) for line in text.encode("utf-8", "replace").split(b"\n")]
 
 
 # Private

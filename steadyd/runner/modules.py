@@ -1,7 +1,8 @@
 """Installed dependencies of this host: each set once, read-only, linked from every app that needs it.
 
 A set has the key of what decides its content (lockfile.py), so two apps with one lock have one folder, one copy in the
-page cache, and one installation. An app's own folder of links says which sets it needs; a set without links can go.
+page cache, and one installation. An app's own folder of links says which sets it needs, and so does a folder in which
+something of it runs for a while; a set without links can go.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Modules:
     def unlinked(self) -> list[Path]:
         """What no app needs, renamed so that nobody finds it again; the caller removes it."""
         with self._changing:
-            needed = {link.name for link in self._apps.glob("*/modules/*")}
+            links = (self._apps.glob(where) for where in ("*/modules/*", "*/scratch/*/modules/*"))
+            needed = {link.name for inside in links for link in inside}
             found = (
                 [path for path in self._folder.iterdir() if path.name not in needed] if self._folder.is_dir() else []
             )

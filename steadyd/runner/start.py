@@ -23,7 +23,7 @@ from steadyd.runner.confined import ENVIRON, STATUS_FD, caps, file_limits, limit
 from steadyd.runner.engine import ENTRY, Engine, bun_words
 from steadyd.runner.failure import Failure
 from steadyd.runner.instance import Instance
-from steadyd.runner.logs import Logs, Pump
+from steadyd.runner.logs import Logs, Pump, Sink
 from steadyd.runner.networks import Attachment, Networks
 from steadyd.runner.process import Confinement, Exit, Process, Spawn, spawn
 from steadyd.runner.sightings import Sightings
@@ -73,6 +73,8 @@ class Plan:
     """Functions that it exports may be called: some cron names one."""
     local: bool = False
     """A developer's own folder: no sandbox, Bun may install what is missing."""
+    sink: Sink | None = field(default=None, compare=False)
+    """Who takes what it says; None: the app's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,7 @@ class Starter:
         limit_files(zygote.group.pids(), plan.limits.disk_bytes)
         if not await self.nursery.settle(zygote, plan.uid, folders, self._environ(plan, sandbox.RUNTIME)):
             return None
-        pump = Pump(self._logs, plan.app_id, plan.version, zygote.confined.output)
+        pump = Pump(plan.sink or self._logs, plan.app_id, plan.version, zygote.confined.output)
         process, status = zygote.confined.process, zygote.status
         launched = Launched(process, pump, status, zygote.runtime, zygote.group, zygote.network)
         instance = self._instance(plan, launched)
@@ -267,7 +269,7 @@ class Starter:
             limited = sys.platform == "linux" and not plan.local
             confinement = Confinement(None, join, (), file_limits(plan.limits.disk_bytes) if limited else ())
             process, output = await self._spawn_bare(plan, place.runtime, place.theirs, confinement)
-        pump = Pump(self._logs, plan.app_id, plan.version, output)
+        pump = Pump(plan.sink or self._logs, plan.app_id, plan.version, output)
         status = StatusReader(process, place.ours, info)
         return Launched(process, pump, status, place.runtime, place.group, place.network)
 

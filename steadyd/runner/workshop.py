@@ -10,12 +10,14 @@ from steadyd.runner.blobs import Shelf
 from steadyd.runner.candidate import Trials
 from steadyd.runner.controller import Controller
 from steadyd.runner.deploy import Deployer
+from steadyd.runner.drafts import Drafts
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.forks import Forks
 from steadyd.runner.household import Household, watched
 from steadyd.runner.identity import Identity
 from steadyd.runner.install import Installer
 from steadyd.runner.operation import Operations
+from steadyd.runner.previews import Previews
 from steadyd.runner.process import Spawn, spawn
 from steadyd.runner.quota import Quota
 from steadyd.runner.recovery import recover
@@ -42,16 +44,19 @@ class Workshop:
     forks: Forks
     archives: Archives
     arrivals: Arrivals
+    previews: Previews
 
     async def recover(self) -> None:
         """After a start, before anything runs: settle what the last daemon left half done."""
         await recover(self.fleet.ground, self.removal)
         await self.trials.copies.clear(self.fleet.ground.folder)
         await self.archives.clear()
+        await self.previews.clear()
 
     async def close(self) -> None:
-        """Wait for the operations under way."""
+        """Wait for the operations under way, and end what runs beside the apps."""
         await self.operations.close()
+        await self.previews.close()
         await self.trials.close()
         await self.fleet.ground.trash.close()
 
@@ -62,12 +67,15 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
     operations = Operations(ground.journal, fleet.events.publish)
     controller = Controller(fleet, operations)
     removal = Removal(fleet, operations, Shelf(ground.blobs, ground.versions.contents_in_use))
-    deployer = Deployer(controller, installer, trials, removal)
+    drafts = Drafts(ground, installer)
+    deployer = Deployer(controller, drafts, trials, removal)
     fleet.prepare = Upgrades(fleet, trials).prepare
     fleet.on_failed = Retreats(fleet, operations, deployer).failed
     repls = Repls(fleet, spawn)
     quota = Quota(ground.folder, spawn, lambda: repls.watched(watched(fleet)))
     household = Household(ground, quota)
+    previews = Previews(fleet, trials, drafts, removal.shelf)
+    fleet.on_note, fleet.part = previews.heard, lambda app_id: previews.end(app_id, "The app was deleted.")
     return Workshop(
         fleet=fleet,
         operations=operations,
@@ -81,5 +89,6 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
         household=household,
         archives=Archives(controller, trials.copies),
         arrivals=Arrivals(ground, deployer, installer, removal, household),
+        previews=previews,
         forks=Forks(controller, trials.copies, removal, household),
     )

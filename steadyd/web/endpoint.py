@@ -70,11 +70,11 @@ class Call:
         number = int(said) if said.isascii() and said.isdigit() else 0
         return number if number < 2**53 else 0, said.encode("utf-8", "replace").decode()
 
-    async def body(self, kind: type[T]) -> T:
+    async def body(self, kind: type[T], bytes_max: int = CALL_BYTES_MAX) -> T:
         """The JSON body as `kind`; an empty body is `{}`."""
         if content_type(self.request) not in (*JSON_TYPES, "", "application/x-www-form-urlencoded"):
             raise SteadyError("unsupported_media_type", "This call takes application/json.")
-        return decode(await whole(self.request, CALL_BYTES_MAX, self.holding.allowance), kind)
+        return decode(await whole(self.request, bytes_max, self.holding.allowance), kind)
 
     def query(self, kind: type[S]) -> S:
         strict = self.request.method not in SAFE_METHODS

@@ -130,7 +130,7 @@ async def serves(call: Call) -> Response:
 
 async def _serves(call: Call, domain: str) -> bool:
     urls = call.rooms.urls
-    if domain == urls.control_domain:
+    if domain == urls.control_domain or call.rooms.previews.serves(domain):
         return True
     suffix = f".{urls.app_domain}"
     if domain.endswith(suffix):

@@ -26,11 +26,13 @@ from steadyd.runner.arrivals import Arrivals
 from steadyd.runner.controller import Controller
 from steadyd.runner.crons import Scheduler
 from steadyd.runner.deploy import Deployer
+from steadyd.runner.errand import Told
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.forks import Forks
 from steadyd.runner.household import Household
 from steadyd.runner.identity import Identity
 from steadyd.runner.logs import Logs
+from steadyd.runner.previews import Previews
 from steadyd.runner.query import Databases
 from steadyd.runner.removal import Removal
 from steadyd.runner.workshop import Workshop
@@ -55,6 +57,9 @@ LONG_QUERIES_WAITING_MAX = 8
 TRANSFERS_AT_ONCE_MAX = 8
 """Files that are sent to databases or from them, each of which takes room on the disk meanwhile."""
 TRANSFERS_WAITING_MAX = 8
+TRIES_AT_ONCE_MAX = 16
+"""Requests that are built by hand, to all apps."""
+TRIES_WAITING_MAX = 16
 DIFFS_AT_ONCE_MAX = 1
 DIFFS_WAITING_MAX = 16
 TYPES_AT_ONCE_MAX = 1
@@ -102,6 +107,9 @@ class Rooms:
     long_queries: Turns = field(
         default_factory=lambda: Turns(LONG_QUERIES_AT_ONCE_MAX, LONG_QUERIES_WAITING_MAX, "exports and imports")
     )
+    record: Callable[[Told], None] = lambda told: None
+    """The request log, of what we ask apps ourselves."""
+    tries: Turns = field(default_factory=lambda: Turns(TRIES_AT_ONCE_MAX, TRIES_WAITING_MAX, "requests"))
     changed: Changed | None = None
     """What changed between two moments of a database; None where nothing is kept elsewhere."""
     transfers: Turns = field(
@@ -156,6 +164,10 @@ class Rooms:
     @property
     def removal(self) -> Removal:
         return self.workshop.removal
+
+    @property
+    def previews(self) -> Previews:
+        return self.workshop.previews
 
     @property
     def forks(self) -> Forks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -42,17 +42,47 @@ class Kind(Generic[T]):
     at: Callable[[T], float]
     answer: Callable[[list[Any]], msgspec.Struct]
 
+    def of(
+        self,
+        feed: Callable[[Call], Feed[T]],
+        past: Callable[[Call, int, float | None, str], Awaitable[list[T]]],
+    ) -> Kind[T]:
+        """The same sort of item, from elsewhere."""
+        return replace(self, feed=feed, past=past)
+
 
 async def logs(call: Call) -> Response:
-    return await _stream(call, LOGS)
+    return await stream(call, LOGS)
 
 
 async def requests(call: Call) -> Response:
-    return await _stream(call, REQUESTS)
+    return await stream(call, REQUESTS)
 
 
 async def events(call: Call) -> Response:
-    return await _stream(call, EVENTS)
+    return await stream(call, EVENTS)
+
+
+async def stream(call: Call, kind: Kind[T]) -> Response:
+    """What the query asks for of one kind, in the form that the client accepts."""
+    query = call.query(schema.TailQuery)
+    since = parse_since(query.since or call.request.headers.get("last-event-id", ""))
+    media_type = _media_type(call.request)
+    subscription = kind.feed(call).subscribe(call.app.id) if query.follow else None
+    try:
+        past = await kind.past(call, query.tail, since, query.q)
+    except BaseException:
+        if subscription is not None:
+            subscription.close()
+        raise
+    if subscription is not None:
+        if media_type == "application/json":
+            media_type = "application/x-ndjson"
+        chunks = _follow(kind, past, subscription, media_type, query.q)
+        return Following(chunks, subscription.close, media_type)
+    if media_type == "application/json":
+        return json_answer(kind.answer([kind.struct(item) for item in past]))
+    return Response(_encode(kind, past, media_type), 200, NO_STORE, media_type)
 
 
 def parse_since(text: str) -> float | None:
@@ -81,6 +111,20 @@ def past_events(found: list[tuple[int, model.Event]], since: float | None, q: st
     return [
         event for _, event in found if (since is None or event.at >= since) and q in f"{event.kind} {event.message}"
     ]
+
+
+def endpoint(path: str, handler: Handler, summary: str, types: tuple[Any, Any]) -> Endpoint:
+    """A call that streams; `types` are those of an item and of the JSON answer."""
+    item, answer = types
+    return Endpoint(
+        method="GET", path=f"/api/apps/{{name}}/{path}", handler=handler, access=Access.OWNER_OF_DELETED,
+        summary=summary, query=schema.TailQuery,
+        answers={
+            "text/plain": (str,), "application/x-ndjson": (item,), "text/event-stream": (item,),
+            "application/json": (answer,),
+        },
+        errors=("unauthorized", "not_found", "invalid", "overloaded"),
+    )  # fmt: skip
 
 
 # Private
@@ -141,27 +185,6 @@ EVENTS: Kind[model.Event] = Kind(
 )  # fmt: skip
 
 
-async def _stream(call: Call, kind: Kind[T]) -> Response:
-    query = call.query(schema.TailQuery)
-    since = parse_since(query.since or call.request.headers.get("last-event-id", ""))
-    media_type = _media_type(call.request)
-    subscription = kind.feed(call).subscribe(call.app.id) if query.follow else None
-    try:
-        past = await kind.past(call, query.tail, since, query.q)
-    except BaseException:
-        if subscription is not None:
-            subscription.close()
-        raise
-    if subscription is not None:
-        if media_type == "application/json":
-            media_type = "application/x-ndjson"
-        chunks = _follow(kind, past, subscription, media_type, query.q)
-        return Following(chunks, subscription.close, media_type)
-    if media_type == "application/json":
-        return json_answer(kind.answer([kind.struct(item) for item in past]))
-    return Response(_encode(kind, past, media_type), 200, NO_STORE, media_type)
-
-
 def _media_type(request: Request) -> str:
     accept = request.headers.get("accept", "")
     for media_type in ("text/event-stream", "application/x-ndjson", "application/json"):
@@ -216,23 +239,10 @@ def _missed(count: int, media_type: str) -> bytes:
     return f"# {count} left out here: this reader was too slow\n".encode()
 
 
-def _endpoint(path: str, handler: Handler, summary: str, types: tuple[Any, Any]) -> Endpoint:
-    item, answer = types
-    return Endpoint(
-        method="GET", path=f"/api/apps/{{name}}/{path}", handler=handler, access=Access.OWNER_OF_DELETED,
-        summary=summary, query=schema.TailQuery,
-        answers={
-            "text/plain": (str,), "application/x-ndjson": (item,), "text/event-stream": (item,),
-            "application/json": (answer,),
-        },
-        errors=("unauthorized", "not_found", "invalid", "overloaded"),
-    )  # fmt: skip
-
-
 ENDPOINTS = (
-    _endpoint(
+    endpoint(
         "logs", logs, "What the app wrote, oldest first. `follow=1` goes on.", (schema.LogLine, schema.LogsAnswer)
     ),
-    _endpoint("requests", requests, "What was asked of the app.", (schema.Request, schema.RequestsAnswer)),
-    _endpoint("events", events, "What happened to the app.", (schema.Event, schema.EventsAnswer)),
+    endpoint("requests", requests, "What was asked of the app.", (schema.Request, schema.RequestsAnswer)),
+    endpoint("events", events, "What happened to the app.", (schema.Event, schema.EventsAnswer)),
 )

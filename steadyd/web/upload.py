@@ -135,12 +135,29 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+def content_of(path: str, value: str | Base64 | None) -> bytes | None:
+    """The bytes of a file in JSON; None for one that is to be deleted.
+
+    Raises:
+        SteadyError: `invalid_path` or `invalid`.
+    """
+    check_path(path)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        return base64.b64decode(value.base64, validate=True)
+    except ValueError:
+        raise SteadyError("invalid", f"“{path}” is not base64.", {"path": path}) from None
+
+
 # Private
 
 
 def _from_json(content: bytes, kind: type[CreateBody | DeployBody]) -> Upload:
     body = decode(content, kind)
-    files = {path: _content(path, value) for path, value in (body.files or {}).items()}
+    files = {path: content_of(path, value) for path, value in (body.files or {}).items()}
     upload = Upload(files, "json", name=body.name or None, temporary=body.temporary is True, message=body.message)
     upload.claim = body.source or ""
     upload.env = body.env or {}
@@ -174,18 +191,6 @@ def _original(body: CreateBody | DeployBody) -> str:
         said = "“from” takes the files of another app, so “files”, “source” and “git” have no place beside it."
         raise SteadyError("invalid", said, {"field": "from"})
     return check_name(body.from_)
-
-
-def _content(path: str, value: str | Base64 | None) -> bytes | None:
-    check_path(path)
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return value.encode()
-    try:
-        return base64.b64decode(value.base64, validate=True)
-    except ValueError:
-        raise SteadyError("invalid", f"“{path}” is not base64.", {"path": path}) from None
 
 
 async def _from_multipart(request: Request, options: type[CreateQuery], bounds: Bounds) -> Upload:

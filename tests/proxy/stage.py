@@ -82,6 +82,7 @@ class StagedService:
         self.id = name
         self.name = name
         self.owned_by_steadyd = owned_by_steadyd
+        self.hidden = False
         self.body_bytes_max: int | None = None
         self.barrier: Barrier | None = None
         self.upstream = upstream

@@ -358,6 +358,7 @@ class World:
         self.logs = Logs(lambda app_id: root / "apps" / app_id / "logs", 10 << 20)
         self.routes: dict[str, AppRuntime] = {}
         self.moved: dict[str, str] = {}
+        self.previews: dict[str, Service] = {}
         self.tools = Tools(built, sandboxed)
         registry = starter.pop("registry", REGISTRY)
         registry = registry if isinstance(registry, Registry) else Registry(self.sockets, registry)
@@ -382,7 +383,7 @@ class World:
         self.removal = self.workshop.removal
 
     def _set_routes(self, routes: Routes) -> None:
-        self.routes, self.moved = dict(routes.apps), dict(routes.moved)
+        self.routes, self.moved, self.previews = dict(routes.apps), dict(routes.moved), dict(routes.previews)
 
     async def create(self, files: Mapping[str, str | bytes] | str, name: str = "hello", **more: Any) -> Deployed:
         return await self.deployer.create(await self.operator(), name, tree(files), Origin("paste"), False, **more)

@@ -17,15 +17,8 @@ from steadyd.model import Cron
 from steadyd.proxy.service import Barrier, Holder, Service, Waiter
 from steadyd.runner.app import AppRuntime
 from steadyd.runner.engine import Engine
-from steadyd.runner.errand import (
-    ANSWER_BYTES_MAX,
-    CLAIMS_MAX,
-    HEAD_BYTES_MAX,
-    TOLD_CHARACTERS_MAX,
-    Errand,
-    Errands,
-    Told,
-)
+from steadyd.runner.errand import TOLD_CHARACTERS_MAX, Errand, Errands, Told
+from steadyd.runner.visit import ANSWER_BYTES_MAX, CLAIMS_MAX, HEAD_BYTES_MAX
 from tests.runner.conftest import HELLO, ask, run, stage, until
 
 SIGNED = b"tick\n2026-01-01T00:00:00Z\n7\n2"
@@ -76,6 +69,7 @@ class Door:
     """A service whose instance answers as it is told to: nothing but bytes, or not at all."""
 
     owned_by_steadyd = False
+    hidden = False
     barrier: Barrier | None = None
     body_bytes_max: int | None = None
     id = name = "a"

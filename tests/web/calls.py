@@ -184,6 +184,11 @@ CALLS: Mapping[str, Row] = {
     "POST /api/operations/{id}/cancel": Row(APPS_WORK, {}, path={"id": "1"}, outcome=409),
     f"POST {APP}/repl": Row(OWNER_DOES, {"endless": True}, outcome=422),
     f"POST {APP}/repl/{{session}}": Row(OWNER_DOES, {}, path={"session": "1"}, outcome=422),
+    f"POST {APP}/preview": Row(OWNER_DOES, {"files": {}, "merge": True}),
+    f"GET {APP}/preview": Row(OWNER_LOOKS),
+    f"DELETE {APP}/preview": Row(OWNER_DOES),
+    f"GET {APP}/preview/logs": Row(OWNER_LOOKS),
+    f"POST {APP}/try": Row(OWNER_DOES, {}),
     # versions
     f"GET {APP}/deploys": Row(OWNER_LOOKS),
     f"POST {APP}/deploys": Row(OWNER_DOES, source=True),

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from steadyd.runner.process import settle_descriptors
+from tests import warm
 from tests.served import Daemon, data_folder, remove
 
 
 def pytest_sessionstart() -> None:
     """Tests with a thousand connections need what the daemon gives itself."""
     settle_descriptors()
+
+
+def pytest_sessionfinish() -> None:
+    warm.end()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -70,14 +70,15 @@ class Ledger:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def write(self, seconds: float, pause: float = 0.002) -> None:
-        """So long: writers write, and one thing after the other is done to the app. `pause` is between two rows."""
+        """So long, and until each was done once: writers write, and one thing after the other is done to the app.
+        `pause` is between two rows."""
         writers = [asyncio.create_task(self._write(number, pause)) for number in range(WRITERS)]
         choice, deadline, number = random.Random(self.seed), time.monotonic() + seconds, 2
         deeds = list(DEEDS)
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline or len(set(self.done)) < len(deeds):
             choice.shuffle(deeds)
             for name in deeds:
-                if time.monotonic() < deadline:
+                if time.monotonic() < deadline or name not in self.done:
                     await DEEDS[name](self, number)
                     self.done.append(name)
                     number += 1

@@ -37,7 +37,7 @@ SLACK_SECONDS = 1.0
 
 @pytest.mark.slow
 def test_every_moment_is_a_prefix_of_what_was_committed() -> None:
-    history(seconds=60.0, moments=30)
+    history(seconds=20.0, moments=20)
 
 
 @pytest.mark.soak

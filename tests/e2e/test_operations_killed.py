@@ -155,13 +155,23 @@ WORKS = (
 
 
 @pytest.mark.slow
+def test_killed_before_every_second_entry_of_each_operation(daemon: Dying) -> None:
+    """The first, third … of one operation, the second, fourth … of the next."""
+    die(daemon, every=2)
+
+
+@pytest.mark.soak
 def test_killed_before_each_entry_of_each_operation(daemon: Dying) -> None:
+    die(daemon, every=1)
+
+
+def die(daemon: Dying, every: int) -> None:
     create(daemon)
     hits = 0
-    for work in WORKS:
+    for number, work in enumerate(WORKS):
         if work.kind in ("start", "resume", "undelete"):
-            WORKS[WORKS.index(work) - 1].call(daemon)
-        for entry in range(1, ENTRIES_MAX):
+            WORKS[number - 1].call(daemon)
+        for entry in range(1 + number % every, ENTRIES_MAX, every):
             answer = daemon.doomed(entry, work.call)
             if answer is not None:
                 assert answer.status_code in (200, 201, 204), answer.text

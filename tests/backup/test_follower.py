@@ -211,6 +211,7 @@ def test_what_was_committed_before_a_log_was_cut_is_in_the_replica(root: Path) -
         async with replicas(root) as here:
             app_id, folder = await here.app()
             with closing(opened(folder / "a.db")) as db:
+                db.execute("PRAGMA busy_timeout = 500")  # Litestream reads: the whole of it would be waited out
                 here.wake(app_id)
                 for rows in range(1, 4):
                     await until(lambda: here.replication.status(app_id).health is Health.OK)

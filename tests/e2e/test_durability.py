@@ -165,6 +165,10 @@ class Shelf:
         """From now on nothing comes into it."""
         os.kill(litestream_of(daemon), signal.SIGSTOP)
 
+    def has_begun(self) -> bool:
+        """Whether anything is in it; on a busy machine that takes a while."""
+        return any((self._root / "replica" / "apps").glob("*/*/*"))
+
     def url(self, app_id: str) -> str:
         """Of the one line of the one database."""
         (line,) = (self._root / "replica" / "apps" / app_id).glob("*/*")
@@ -224,6 +228,8 @@ def deleted_at_random(
                 kept.cut(daemon)
                 await asyncio.sleep(chance.uniform(0, 0.5))
             else:
+                assert isinstance(kept, Shelf)
+                await asyncio.to_thread(until, kept.has_begun)
                 await asyncio.sleep(HOST_SECONDS)
             kill_all(daemon)
 

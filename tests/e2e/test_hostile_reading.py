@@ -88,7 +88,7 @@ def spy(request: pytest.FixtureRequest) -> Iterator[Spy]:
     elif request.param == "root" and os.geteuid() != 0:
         pytest.skip("needs root")
     else:
-        before = ("env", f"STEADY_CANARY={CANARY}")
+        before = ("/usr/bin/env", f"STEADY_CANARY={CANARY}")  # executed: its variables are seen in /proc
     daemon = Daemon(data, before=before)
     try:
         daemon.create("victim", {"index.ts": VICTIM})

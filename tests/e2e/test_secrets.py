@@ -132,7 +132,7 @@ def seen_in(pid: int) -> bool:
 
 @pytest.mark.slow
 def test_the_daemon_killed_while_the_key_changes_loses_no_value(daemon: Daemon) -> None:
-    """kill -9 at random moments of a rotation, four times in each mode; what was interrupted is ended at the next start."""
+    """kill -9 at random moments of a rotation; what was interrupted is ended at the next start."""
     values = {f"A{number}": f"value {number}" for number in range(300)}
     echo = "export default { fetch: () => Response.json(process.env) };"
     created = daemon.api("POST", "/apps", json={"name": "many", "files": {"index.ts": echo}, "env": values})

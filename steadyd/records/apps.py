@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
-from typing import Any
 
 from steadyd.errors import SteadyError
 from steadyd.model import (
     App,
-    Asked,
     Choices,
-    Death,
     Kind,
     Principal,
-    Reached,
     check_name,
     random_id,
     random_name,
@@ -151,17 +146,6 @@ class Apps:
 
         return write
 
-    async def set_death(self, app_id: str, death: Death) -> None:
-        """The newest death card."""
-        values = (json.dumps(asdict(death)), app_id)
-        await self._database.write(lambda db: db.execute("UPDATE apps SET last_death = ? WHERE id = ?", values))
-
-    async def last_death(self, app_id: str) -> Death | None:
-        row = await self._database.read(lambda db: one(db, "SELECT last_death FROM apps WHERE id = ?", (app_id,)))
-        if row is None or row[0] is None:
-            return None
-        return _death(json.loads(row[0]))
-
 
 def check_room(db: Connection, owner_id: str, kind: Kind, policy: Policy) -> None:
     """Inside a transaction: whether that owner may have one more app.
@@ -293,11 +277,3 @@ def _app(row: Row | None, policy: Policy) -> App | None:
 
 def _apps(rows: Iterable[Row], policy: Policy) -> list[App]:
     return [app for row in rows if (app := _app(row, policy)) is not None]
-
-
-def _death(card: dict[str, Any]) -> Death:
-    """A card as it was written, also by a version that knew less."""
-    card["log_tail"] = tuple(card["log_tail"])
-    card["requests"] = tuple(Asked(**asked) for asked in card.get("requests", ()))
-    card["reached"] = Reached(**card.get("reached", {}))
-    return Death(**card)

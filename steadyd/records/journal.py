@@ -109,14 +109,14 @@ class Journal:
     async def unfinished(self) -> list[Operation]:
         """What a crash interrupted, oldest first."""
         sql = f"{OPERATIONS} WHERE o.finished_at IS NULL ORDER BY o.id"
-        return await self._database.read(lambda db: [_operation(row) for row in db.execute(sql)])
+        return await self._database.read(lambda db: [operation_of(row) for row in db.execute(sql)])
 
     async def operation(self, operation_id: int) -> Operation | None:
         sql = f"{OPERATIONS} WHERE o.id = ?"
 
         def query(db: Connection) -> Operation | None:
             row = one(db, sql, (operation_id,))
-            return _operation(row) if row else None
+            return operation_of(row) if row else None
 
         return await self._database.read(query)
 
@@ -127,7 +127,7 @@ class Journal:
         where = " AND ".join(f"{name} = ?" for name, value in _asked(app_id, principal_id))
         values = [value for _, value in _asked(app_id, principal_id)]
         sql = f"{OPERATIONS} WHERE {where or 'TRUE'} ORDER BY o.id DESC LIMIT ?"
-        return await self._database.read(lambda db: [_operation(row) for row in db.execute(sql, (*values, limit))])
+        return await self._database.read(lambda db: [operation_of(row) for row in db.execute(sql, (*values, limit))])
 
     async def begin_deploy(self, operation_id: int, version: int) -> int:
         """An operation that makes `version` live; returns the deploy's id."""
@@ -221,6 +221,14 @@ class Journal:
         return await self._database.read(query)
 
 
+def operation_of(row: Row) -> Operation:
+    return Operation(
+        id=row[0], app_id=row[1], app_name=row[2], kind=row[3], principal_id=row[4], by=row[5], step=row[6],
+        steps=tuple(json.loads(row[7])), committed=bool(row[8]), outcome=row[9],
+        error=None if row[10] is None else json.loads(row[10]), started_at=row[11], finished_at=row[12],
+    )  # fmt: skip
+
+
 # Private
 
 
@@ -243,14 +251,6 @@ def _forget_old(db: Connection, app_id: str, now: float) -> None:
     db.execute(f"DELETE FROM deploys WHERE app_id = ? AND id <= ({sql})", (app_id, app_id, DEPLOYS_PER_APP_MAX))
     sql = "DELETE FROM operations WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM apps WHERE id = app_id)"
     db.execute(sql, (now - OPERATION_DAYS_MAX * 86_400.0,))
-
-
-def _operation(row: Row) -> Operation:
-    return Operation(
-        id=row[0], app_id=row[1], app_name=row[2], kind=row[3], principal_id=row[4], by=row[5], step=row[6],
-        steps=tuple(json.loads(row[7])), committed=bool(row[8]), outcome=row[9],
-        error=None if row[10] is None else json.loads(row[10]), started_at=row[11], finished_at=row[12],
-    )  # fmt: skip
 
 
 def _deploy(row: Row) -> Deploy:

@@ -11,10 +11,12 @@ from steadyd.records.blanks import Blanks
 from steadyd.records.captures import Captures
 from steadyd.records.contents import Contents
 from steadyd.records.crons import Crons
+from steadyd.records.deaths import Deaths
 from steadyd.records.drills import Drills
 from steadyd.records.engines import Engines
 from steadyd.records.environment import Environment
 from steadyd.records.epochs import Epochs
+from steadyd.records.history import History
 from steadyd.records.journal import Journal
 from steadyd.records.lines import Lines
 from steadyd.records.names import Names
@@ -43,6 +45,8 @@ class Library:
     versions: Versions
     people: People
     journal: Journal
+    deaths: Deaths
+    history: History
     targets: Targets
     environment: Environment
     blanks: Blanks
@@ -71,6 +75,8 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         versions=Versions(database),
         people=People(database),
         journal=Journal(database),
+        deaths=Deaths(database),
+        history=History(database),
         targets=Targets(database),
         blanks=Blanks(database),
         environment=Environment(database, Vault(database.path.with_name(KEY_FILE))),

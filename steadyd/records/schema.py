@@ -281,6 +281,17 @@ STEADY = (
     """
     ALTER TABLE sessions ADD COLUMN address TEXT NOT NULL DEFAULT '';
     """,
+    # All death cards, not only the last.
+    """
+    CREATE TABLE deaths (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+        at REAL NOT NULL, card TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX deaths_of_app ON deaths (app_id, id);
+    INSERT INTO deaths (app_id, at, card)
+        SELECT id, json_extract(last_death, '$.at'), last_death FROM apps WHERE last_death IS NOT NULL;
+    ALTER TABLE apps DROP COLUMN last_death;
+    """,
 )
 
 TELEMETRY = (

@@ -240,7 +240,7 @@ class Fleet:
 
     async def last_death(self, app_id: str) -> Death | None:
         """The app's newest death card: whoever was told 502 finds it, before it is in the records too."""
-        return self._cards.get(app_id) or await self.ground.apps.last_death(app_id)
+        return self._cards.get(app_id) or await self.ground.library.deaths.last(app_id)
 
     # Private
 
@@ -255,7 +255,7 @@ class Fleet:
         self.note(app_id, Event(death.at, "death", death.message, _short(death)))
 
     async def _record(self, app_id: str, death: Death) -> None:
-        await self.ground.apps.set_death(app_id, death)
+        await self.ground.library.deaths.add(app_id, death)
         if self._cards.get(app_id) is death:
             del self._cards[app_id]
 

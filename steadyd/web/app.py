@@ -11,6 +11,7 @@ from starlette.responses import Response
 from steadyd.errors import SteadyError
 from steadyd.web import (
     account,
+    activity,
     apps,
     archives,
     backups,
@@ -89,6 +90,7 @@ def build(rooms: Rooms) -> Starlette:
             *differences.routes(rooms, allowance),
             *moments.routes(rooms, allowance),
             *gauges.routes(rooms),
+            *activity.routes(rooms, allowance),
             *entrance.routes(rooms, allowance),
             *account.routes(rooms, allowance),
         ],
@@ -134,6 +136,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *tries.ENDPOINTS,
         *metrics.ENDPOINTS,
         *series.ENDPOINTS,
+        *activity.ENDPOINTS,
         *targets.ENDPOINTS,
         *crons.ENDPOINTS,
         *operations.ENDPOINTS,

@@ -19,13 +19,14 @@ from steadyd.web.page import Visit
 PLACES: Mapping[str, str] = {
     "": "Code",
     "metrics": "Metrics",
+    "activity": "Activity",
     "versions": "Versions",
     "databases": "Databases",
     "backups": "Backups",
     "settings": "Settings",
 }
 """An app's pages, below its address, and what they are called."""
-OF_DELETED = frozenset({"", "versions", "settings"})
+OF_DELETED = frozenset({"", "activity", "versions", "settings"})
 """Those that a deleted app still has."""
 
 SENTENCES: Mapping[AppState, str] = {

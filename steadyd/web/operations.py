@@ -64,12 +64,7 @@ async def show_operation(call: Call) -> Response:
 
 async def cancel_operation(call: Call) -> Response:
     await call.body(schema.Nothing)
-    found = await _find(call)
-    if found.outcome:
-        raise SteadyError("conflict", f"Operation {found.id} has ended already: {found.outcome}.")
-    if not await call.rooms.workshop.operations.cancel(found.id):
-        message = f"Operation {found.id} is at “{found.step}”, where it is not cut: it ends in a moment."
-        raise SteadyError("conflict", message, {"step": found.step}, retry_after=1)
+    await cancel(call.rooms, await _find(call))
     return json_answer(OperationAnswer(operation=operation(await _find(call))))
 
 
@@ -79,6 +74,19 @@ async def as_of_now(rooms: Rooms, number: int) -> Operation | None:
     if found is not None and present is not None and not found.outcome:
         found = replace(found, step=present.current or found.step, steps=tuple(present.steps))
     return None if found is None else operation(found)
+
+
+async def cancel(rooms: Rooms, found: journal.Operation) -> None:
+    """Stop it, and return when it is undone.
+
+    Raises:
+        SteadyError: `conflict` where it has ended, or is not cut any more.
+    """
+    if found.outcome:
+        raise SteadyError("conflict", f"Operation {found.id} has ended already: {found.outcome}.")
+    if not await rooms.workshop.operations.cancel(found.id):
+        message = f"Operation {found.id} is at “{found.step}”, where it is not cut: it ends in a moment."
+        raise SteadyError("conflict", message, {"step": found.step}, retry_after=1)
 
 
 def operation(found: journal.Operation) -> Operation:

@@ -45,7 +45,7 @@ async def me(rooms: Rooms, principal: model.Principal) -> schema.MeAnswer:
 
 async def app(rooms: Rooms, app: model.App) -> schema.App:
     """The owner's view."""
-    death = await rooms.fleet.last_death(app.id)
+    last = await rooms.fleet.last_death(app.id)
     limits, usage = app.limits, rooms.fleet.usage(app.id)
     return schema.App(
         name=app.name,
@@ -78,7 +78,7 @@ async def app(rooms: Rooms, app: model.App) -> schema.App:
         deleted_at=UNSET if app.deleted_at is None else moment(app.deleted_at),
         kept_until=UNSET if app.deleted_at is None else moment_or_none(rooms.apps.terms.collected_at(app)),
         suspended=app.suspended or UNSET,
-        last_death=UNSET if death is None else _death(death),
+        last_death=UNSET if last is None else death(last),
     )
 
 
@@ -149,15 +149,7 @@ def event(event: model.Event) -> schema.Event:
     return schema.Event(at=moment(event.at), kind=event.kind, message=clean(event.message), details=event.details)
 
 
-def clean(text: str) -> str:
-    """Text that UTF-8 can carry: a lone surrogate becomes a question mark."""
-    return text.encode("utf-8", "replace").decode()
-
-
-# Private
-
-
-def _death(death: model.Death) -> schema.Death:
+def death(death: model.Death) -> schema.Death:
     return schema.Death(
         at=moment(death.at),
         version=death.version,
@@ -173,3 +165,8 @@ def _death(death: model.Death) -> schema.Death:
         requests=[schema.Asked(method=clean(asked.method), path=clean(asked.path)) for asked in death.requests],
         reached=schema.Reached(**asdict(death.reached)),
     )
+
+
+def clean(text: str) -> str:
+    """Text that UTF-8 can carry: a lone surrogate becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()

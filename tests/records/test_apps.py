@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from steadyd.errors import SteadyError
-from steadyd.model import Asked, Death, File, Principal, Reached
+from steadyd.model import File, Principal
 from steadyd.records import apps as apps_module
 from steadyd.records.apps import Apps, deleting, going_live, holding, moved
 from steadyd.records.journal import Journal
@@ -128,22 +127,6 @@ def test_a_deleted_app_keeps_its_name_and_loses_its_host_name(run: Callable[[Bod
         await apps.write(apps.bringing_back(app.id, NOW))
         assert await apps.everything() == [app]
         assert await Names(apps._database).hostnames() == {"hello": app.id}
-
-    run(body)
-
-
-def test_the_newest_death_card_is_kept(run: Callable[[Body], None]) -> None:
-    card = Death(NOW, 3, "signal", None, "SIGKILL", 1.5, 2, ("last", "lines"), "It was killed.")
-
-    async def body(apps: Apps, owner: Principal) -> None:
-        app = await apps.create("hello", owner, False, NOW)
-        assert await apps.last_death(app.id) is None
-        await apps.set_death(app.id, card)
-        assert await apps.last_death(app.id) == card
-        whole = replace(card, requests=(Asked("GET", "/x"),), reached=Reached(memory_refusals=2))
-        await apps.set_death(app.id, whole)
-        assert await apps.last_death(app.id) == whole
-        assert await apps.last_death("nobody") is None
 
     run(body)
 

@@ -128,7 +128,7 @@ def test_an_app_that_fails_tells_its_owner_why_and_is_remembered(root: Path, bun
             card = await here.fleet.last_death(app.id)
             assert card is not None, "whoever is told finds it"
             await remembered(here, ["death"])
-            assert card == await here.apps.last_death(app.id) == await here.fleet.last_death(app.id)
+            assert card == await here.fleet.ground.library.deaths.last(app.id) == await here.fleet.last_death(app.id)
             assert (card.cause, card.exit_code, card.version) == ("exit", 1, 1)
             said = [line.text for line in await here.logs.tail(app.id, 100) if line.source == "steadyd"]
             assert any("it is broken" in line for line in said)

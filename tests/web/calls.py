@@ -164,6 +164,7 @@ CALLS: Mapping[str, Row] = {
     f"GET {APP}/statements": Row(OWNER_LOOKS),
     f"DELETE {APP}/statements": Row(OWNER_DOES),
     f"GET {APP}/metrics": Row(OWNER_LOOKS),
+    f"GET {APP}/deaths": Row(OWNER_LOOKS),
     f"GET {APP}/metrics/series": Row(OWNER_LOOKS),
     f"GET {APP}/logs": Row(OWNER_LOOKS),
     f"GET {APP}/requests": Row(OWNER_LOOKS),

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from steadyd.model import Asked, Death, Reached
 from steadyd.web.pages import EXAMPLE
 from tests.web.conftest import NOISY, Stage, Web, form_token
 
@@ -105,31 +104,6 @@ def test_the_owners_page_shows_everything(web: Web) -> None:
         for words in ("http://hello.localhost:8080", "running", "up and running", "index.ts", "Versions", "Deploy"):
             assert words in page
         assert form_token(page)
-
-    web(body)
-
-
-def test_the_owners_page_shows_the_death_card(web: Web) -> None:
-    """All of it, readable, and to nobody else."""
-
-    async def body(stage: Stage) -> None:
-        app = await stage.app("hello", content=NOISY)
-        reached = Reached(memory_peak_bytes=5 << 20, processes=3, processes_limit=64, process_refusals=9)
-        card = Death(1.0, 4, "memory", None, "SIGKILL", 12.5, 7, (NASTY, "last words"), "It needed more.", 5 << 20)
-        card = replace(card, requests=(Asked("POST", f"/{NASTY}"),), reached=reached)
-        await stage.rooms.apps.set_death(app.id, card)
-        async with stage.client(cookie=await log_in(stage)) as client:
-            page = (await client.get("/apps/hello")).text
-        async with stage.client() as client:
-            seen = (await client.get("/apps/hello")).text
-        shown = page[page.index('id="death"') :]
-        for words in ("It needed more.", "memory, SIGKILL", "at most 5", "3 of 64, 9 refused", "7 in flight"):
-            assert words in shown
-        for words in ("POST /", "and 6 more", "last words"):
-            assert words in shown
-        assert "<script>x" not in shown
-        assert "last words" not in seen
-        assert "It needed more." not in seen
 
     web(body)
 

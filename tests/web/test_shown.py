@@ -24,7 +24,7 @@ def test_a_death_card_has_every_field_of_the_contract(web: Web) -> None:
         app = await stage.app("hello")
         assert shown.app is not None
         assert (await shown.app(stage.rooms, app)).last_death is msgspec.UNSET
-        await stage.rooms.apps.set_death(app.id, DEATH)
+        await stage.rooms.library.deaths.add(app.id, DEATH)
         card = (await shown.app(stage.rooms, app)).last_death
         assert isinstance(card, schema.Death)
         assert set(card.__struct_fields__) == {field.name for field in fields(Death)}

@@ -84,10 +84,14 @@ class Metrics:
         self.requests = requests
         self._begun: dict[str, Sample] = {}
         self._last: dict[str, Reading] = {}
+        self._loads: dict[str, tuple[float, float]] = {}
+        """When an app was read last, and the processors that it used since the time before."""
 
     def observe(self, app_id: str, reading: Reading, now: float) -> None:
         """Take a reading into the app's present sample."""
         spent = _since(self._last.get(app_id), reading)
+        at, _ = self._loads.get(app_id, (now, 0.0))
+        self._loads[app_id] = (now, spent.cpu_seconds / (now - at) if now > at else 0.0)
         self._last[app_id] = reading
         begun = self._begun.get(app_id)
         self._begun[app_id] = _first(spent, now) if begun is None else _with(begun, spent)
@@ -101,10 +105,15 @@ class Metrics:
         if len(self._last) > REMEMBERED_MAX:
             for app_id in self._last.keys() - set(running):
                 del self._last[app_id]
+                self._loads.pop(app_id, None)
 
     def latest(self, app_id: str) -> Reading | None:
         """The last reading of an app, also of one that stopped since."""
         return self._last.get(app_id)
+
+    def load(self, app_id: str) -> float:
+        """How many processors' worth an app used between its last two readings; 0 where there were not two."""
+        return self._loads.get(app_id, (0.0, 0.0))[1]
 
     async def window(self, app_id: str, since: float, reading: Reading | None = None) -> list[Sample]:
         """The samples since then, oldest first, with the one that is not finished, and a `reading` of this moment."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from steadyd.feed import Feed
 from steadyd.records import tallies
+from steadyd.records.lately import Lately
 from steadyd.records.schema import TELEMETRY
 from steadyd.store import Connection, Database, one
 
@@ -59,6 +60,7 @@ class Requests:
         self.feed: Feed[Request] = Feed()
         self.flush: Callable[[], Awaitable[None]] = _nothing
         """Returns when what has finished so far is here. Called before the newest are read."""
+        self.lately = Lately()
         self._folder_of = folder_of
         self._open: OrderedDict[str, Database] = OrderedDict()
         self._lock = threading.Lock()
@@ -68,6 +70,7 @@ class Requests:
 
         Returns them with their ids; [] if the app is gone.
         """
+        self.lately.add(app_id, (row.at for row in rows))
         return self.write_now(app_id, lambda db: _insert(db, rows)) or []
 
     async def tail(self, app_id: str, count: int, after: int = 0) -> list[Request]:
@@ -108,6 +111,7 @@ class Requests:
 
     def forget(self, app_id: str) -> None:
         """Close an app's file, before its folder is removed."""
+        self.lately.forget(app_id)
         with self._lock:
             database = self._open.pop(app_id, None)
         if database is not None:

@@ -1,4 +1,4 @@
-"""The pages: home, my apps, one app, log in."""
+"""The pages: home, one app, log in."""
 
 from __future__ import annotations
 
@@ -37,24 +37,13 @@ export default {
 
 def routes(rooms: Rooms) -> list[Route]:
     pages = {
-        "/": home, "/apps": list_apps, "/apps/{name}": show_app, "/login": login, "/login/{secret}": login_link,
+        "/": home, "/apps/{name}": show_app, "/login": login, "/login/{secret}": login_link,
     }  # fmt: skip
     return [page_route(path, handler, rooms) for path, handler in pages.items()]
 
 
 async def home(visit: Visit) -> Response:
     return visit.html("home.html", source=EXAMPLE, name="", error=None, excerpt=[])
-
-
-async def list_apps(visit: Visit) -> Response:
-    rooms, principal = visit.rooms, visit.caller.principal
-    if principal is None:
-        return visit.html("login.html", next="/apps", error=None, reason="Log in to see your apps.")
-    apps = await rooms.apps.of_owner(principal.id)
-    deleted = await rooms.apps.of_owner(principal.id, deleted=True)
-    rows = [(app, shown.state(rooms, app), rooms.fleet.usage(app.id), rooms.urls.app(app.name)) for app in apps]
-    gone = next((app for app in deleted if app.name == visit.request.query_params.get("deleted")), None)
-    return visit.html("apps.html", rows=rows, deleted=deleted, sentences=SENTENCES, gone=gone)
 
 
 async def show_app(visit: Visit) -> Response:

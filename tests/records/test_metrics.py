@@ -57,6 +57,16 @@ def test_a_reading_of_this_moment_counts_from_the_last_one(metrics: Metrics) -> 
     assert total(window(metrics)).readings == 1, "it is not kept"
 
 
+def test_the_load_is_what_was_used_between_the_last_two_readings(metrics: Metrics) -> None:
+    loads = []
+    for number, cpu in enumerate((5.0, 10.0, 10.0, 12.0)):
+        metrics.observe("a", Reading(MIB, cpu, 1.0), NOW + number * 10)
+        loads.append(metrics.load("a"))
+    assert loads == [0.0, 0.5, 0.0, 0.2]
+    metrics.observe("a", Reading(MIB, 1.0, 2.0), NOW + 40)  # a fresh instance began at nothing
+    assert (metrics.load("a"), metrics.load("b")) == (0.1, 0.0)
+
+
 def test_a_peak_between_two_readings_counts_once(metrics: Metrics) -> None:
     for number, peak in enumerate((90, 90, 95)):
         metrics.observe("a", Reading(10 * MIB, 1.0, 1.0, peak * MIB), NOW + number * 60)

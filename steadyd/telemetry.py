@@ -9,9 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from steadyd.errors import SteadyError
 from steadyd.proxy.ring import RECORD_PATH_BYTES_MAX, RequestRecord, RequestRing
+from steadyd.records.heads import Heads, masked
 from steadyd.records.requests import Request, Requests
 
 FLUSH_SECONDS = 0.05
+HEADS_AT_ONCE_MAX = 64
+"""Requests of one app whose headers are kept from one drain: the failed and slow ones first, then the newest."""
+MASKED_MAX = 1_024
+"""Heads that are known masked; most repeat."""
 EVERYTHING: Mapping[str, Callable[[str], str | None]] = {}
 
 logger = logging.getLogger("steadyd.telemetry")
@@ -31,6 +36,7 @@ class Telemetry:
         self._thread = ThreadPoolExecutor(1, "telemetry")
         self._seen = 0
         self._lost = 0
+        self._masked = _Masked()
 
     async def run(self) -> None:
         """The loop; cancelled at the daemon's stop."""
@@ -59,15 +65,16 @@ class Telemetry:
     # Private
 
     def _store(self) -> list[tuple[str, list[Request]]]:
-        batches: dict[str, list[Request]] = {}
+        batches: dict[str, list[tuple[Request, int]]] = {}
         for drained in self._ring.drain():
             record = self._told(drained)
             if record is not None:
-                batches.setdefault(record.service, []).append(_request(record))
+                batches.setdefault(record.service, []).append((_request(record), record.number))
         stored = []
-        for app_id, rows in batches.items():
+        for app_id, batch in batches.items():
+            rows = [row for row, _ in batch]
             try:
-                stored.append((app_id, self._requests.store(app_id, rows)))
+                stored.append((app_id, self._requests.store(app_id, rows, self._kept(batch))))
             except SteadyError as error:
                 logger.warning("%d request records of %s lost: %s", len(rows), app_id, error.message)
         return stored
@@ -77,6 +84,19 @@ class Telemetry:
         recorded = self._recorded.get(record.service)
         path = recorded(record.path) if recorded is not None else record.path
         return None if path is None or not record.service else record._replace(path=path)
+
+    def _kept(self, batch: list[tuple[Request, int]]) -> dict[str, Heads]:
+        """The heads that are kept of a batch, masked."""
+        marked = [each for each in batch if each[0].is_marked]
+        others = [each for each in batch if not each[0].is_marked]
+        chosen = [*marked[-HEADS_AT_ONCE_MAX:], *reversed(others)][:HEADS_AT_ONCE_MAX]
+        kept = {}
+        for row, number in chosen:
+            asked, answered = self._ring.heads(number)
+            if asked:
+                block = asked.partition(b"\r\n")[2]  # without the request line, whose query nobody keeps
+                kept[row.request_id] = Heads(self._masked[block], self._masked[answered], row.is_marked)
+        return kept
 
 
 # Private
@@ -98,4 +118,15 @@ def _request(record: RequestRecord) -> Request:
         app_us=record.upstream_us,
         total_us=record.total_us,
         repeatable=record.repeatable and len(record.path.encode()) < RECORD_PATH_BYTES_MAX,
+        version=record.version,
     )
+
+
+class _Masked(dict[bytes, str]):
+    """Masked heads; most repeat from request to request. Emptied whole when full."""
+
+    def __missing__(self, block: bytes) -> str:
+        if len(self) >= MASKED_MAX:
+            self.clear()
+        text = self[block] = masked(block)
+        return text

@@ -8,7 +8,7 @@ import pytest
 
 from steadyd.proxy.ring import RequestRing
 from steadyd.records.requests import Requests
-from steadyd.telemetry import Telemetry
+from steadyd.telemetry import HEADS_AT_ONCE_MAX, MASKED_MAX, Telemetry
 
 SECONDS_MAX = 10
 
@@ -110,3 +110,34 @@ def test_a_log_that_cannot_be_written_loses_its_records_and_nothing_else(
     with caplog.at_level(logging.WARNING):
         asyncio.run(body())
     assert "1 request records of broken lost" in caplog.text
+
+
+def test_headers_are_kept_masked_and_of_a_flood_those_that_failed_first(tmp_path: Path) -> None:
+    async def body() -> None:
+        (tmp_path / "a").mkdir()
+        ring, requests = RequestRing(), Requests(lambda app_id: tmp_path / app_id)
+        telemetry = Telemetry(ring, requests)
+        count = HEADS_AT_ONCE_MAX + 10
+        for number in range(count):
+            ring.hold(b"GET /?key=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abc\r\n", b"Server: b\r\n")
+            names = (b"a", b"GET", b"/", b"127.0.0.1", b"id%d" % number, b"")
+            ring.write((1_000_000, 10, 20, 30), (4, 5), 1, 500 if number == 0 else 200, names)
+        await telemetry.flush()
+        kept = [await requests.one("a", number) for number in range(1, count + 1)]
+        heads = [found[1] for found in kept if found is not None]
+        assert [head is not None for head in heads] == [True, *[False] * 10, *[True] * (HEADS_AT_ONCE_MAX - 1)]
+        assert heads[0] is not None
+        assert (heads[0].asked, heads[0].answered) == ("Host: a\nAuthorization: Bearer •••(3)", "Server: b")
+        assert heads[0].marked
+        await telemetry.close()
+
+    asyncio.run(body())
+
+
+def test_only_so_many_masked_heads_are_remembered(tmp_path: Path) -> None:
+    ring, requests = RequestRing(), Requests(lambda app_id: tmp_path / app_id)
+    telemetry = Telemetry(ring, requests)
+    for number in range(2 * MASKED_MAX):
+        assert telemetry._masked[b"Name: %d\r\n" % number] == f"Name: {number}"
+        assert len(telemetry._masked) <= MASKED_MAX
+    asyncio.run(telemetry.close())

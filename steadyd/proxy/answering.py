@@ -28,6 +28,7 @@ class Answering(Sending):
         "_long_lived",
         "_phase",
         "_plane",
+        "_said",
         "_service",
         "_splice",
         "_status",
@@ -43,6 +44,8 @@ class Answering(Sending):
     _connection: UpstreamConnection | None
     _splice: Splice | None
     _status: int
+    _said: bytes
+    """The headers of the answer, as the client gets them."""
     _answered_at: float
     _answer_ended: bool
     _winding: bool
@@ -73,6 +76,7 @@ class Answering(Sending):
         self.answer_bytes = len(piece)
         if answer.wide_cookies:
             answer = self._narrowed(answer)
+        self._said = answer.block
         if ended:
             self._answer_ended = True
             self.door.start(answer, piece, True, trailers)
@@ -107,6 +111,7 @@ class Answering(Sending):
             return False
         self._phase = ANSWERING
         self._status = 101
+        self._said = answer.block
         self._answered_at = time.monotonic()
         self._answer_ended = True
         self._connection = None

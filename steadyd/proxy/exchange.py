@@ -45,7 +45,7 @@ class Exchange(Answering):
         self._sent_at = self._answered_at = 0.0
         self._phase = NEW
         self._service = self._upstream = self._connection = self._splice = self._replay = None
-        self._trailers = self._pending = self._error = b""
+        self._trailers = self._pending = self._error = self._said = b""
         self._status = self._claims = self.request_bytes = self.answer_bytes = 0
         self.body_ended = self._answer_ended = self._retried = False
         self._winding = self._long_lived = False
@@ -227,6 +227,7 @@ class Exchange(Answering):
 
     def _answer_ourselves(self, answer: AnswerHead, body: bytes) -> None:
         self._status = answer.status
+        self._said = answer.block
         self._answer_ended = True
         self.answer_bytes = 0 if self.asks_head else len(body)
         self._end(complete=False)
@@ -263,6 +264,7 @@ def _record(exchange: Exchange, now: float, upstream: Upstream | None) -> None:
     plane, request, service = exchange._plane, exchange._request, exchange._service
     began, granted, answered = exchange._began_at, exchange._granted_at, exchange._answered_at
     total = int((now - began) * 1e6)
+    plane.ring.hold(request.opening, exchange._said)
     plane.ring.write(
         (
             int((began + plane.wall_offset) * 1e6),

@@ -14,6 +14,10 @@ from typing import NamedTuple
 RING_RECORDS = 16_384
 """0.4 s at 40,000 requests a second: eight times the 50 ms between two drains."""
 RECORD_PATH_BYTES_MAX = 239
+HEADS_MAX = 2_048
+"""Of the newest requests the heads are held too: as many as come within 50 ms at 40,000 a second."""
+HEAD_BYTES_MAX = 4 << 10
+"""Of each; longer ones are cut."""
 TEXTS_MAX = 4_096
 DRAIN_CHUNK_RECORDS = 256
 """Between two chunks the draining thread offers the interpreter to the loop."""
@@ -54,12 +58,16 @@ class RequestRecord(NamedTuple):
 class RequestRing:
     """Fixed slots, overwritten in order. `lost` counts records that were overwritten before they were drained."""
 
-    __slots__ = ("_drained", "_memory", "_slots", "_texts", "_written", "lost")
+    __slots__ = ("_answered", "_asked", "_drained", "_held", "_memory", "_slots", "_texts", "_written", "lost")
 
     def __init__(self, records: int = RING_RECORDS) -> None:
         self._slots = records
         self._memory = bytearray(records * _SIZE)
         self._texts = _Texts()
+        # Most requests repeat a head, which is one object then: two references cost nothing, and bytes are not walked.
+        self._asked = [b""] * HEADS_MAX
+        self._answered = [b""] * HEADS_MAX
+        self._held = -1
         self._written = 0
         self._drained = 0
         self.lost = 0
@@ -81,8 +89,23 @@ class RequestRing:
         """Add one record: (started_at, gate, upstream, total), (request, answer), and (service, method, path, client,
         request id, error): the order of RequestRecord. Too long strings are cut."""
         number = self._written
+        if self._held != number:
+            self.hold(b"", b"")
         _pack(self._memory, number % self._slots * _SIZE, number, *times, *sizes, version, status, repeatable, *names)
         self._written = number + 1
+
+    def hold(self, asked: bytes, answered: bytes) -> None:
+        """The heads of the record that is written next: the request's, and the headers of its answer."""
+        self._held = number = self._written
+        slot = number % HEADS_MAX
+        self._asked[slot] = asked if len(asked) <= HEAD_BYTES_MAX else asked[:HEAD_BYTES_MAX]
+        self._answered[slot] = answered if len(answered) <= HEAD_BYTES_MAX else answered[:HEAD_BYTES_MAX]
+
+    def heads(self, number: int) -> tuple[bytes, bytes]:
+        """Those of a record, for the thread that drains; empty where newer ones took their place."""
+        slot = number % HEADS_MAX
+        asked, answered = self._asked[slot], self._answered[slot]
+        return (asked, answered) if self._written < number + HEADS_MAX else (b"", b"")
 
     def drain(self) -> list[RequestRecord]:
         """All records since the last drain, oldest first. For one thread only, and not the loop's when it is busy."""

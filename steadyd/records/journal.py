@@ -220,6 +220,15 @@ class Journal:
 
         return await self._database.read(query)
 
+    async def woke(self, app_id: str, begin: float, end: float) -> tuple[float, float] | None:
+        """When a start of the app first ended between two moments, and how many seconds it took; None if none did."""
+        sql = (
+            "SELECT at, json_extract(details, '$.ms') / 1e3 AS took FROM events WHERE app_id = ? AND kind = ? "
+            "AND at BETWEEN ? AND ? AND took IS NOT NULL ORDER BY id LIMIT 1"
+        )
+        row = await self._database.read(lambda db: one(db, sql, (app_id, WAKE, begin, end)))
+        return (float(row[0]), float(row[1])) if row else None
+
 
 def operation_of(row: Row) -> Operation:
     return Operation(

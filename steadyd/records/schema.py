@@ -316,4 +316,12 @@ TELEMETRY = (
         errors INTEGER NOT NULL, PRIMARY KEY (level, at, class)
     ) STRICT, WITHOUT ROWID;
     """,
+    # Headers, masked. `marked` are those of requests that failed or were slow.
+    """
+    ALTER TABLE requests ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE heads (
+        request INTEGER PRIMARY KEY, marked INTEGER NOT NULL, asked TEXT NOT NULL, answered TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX heads_marked ON heads (request) WHERE marked;
+    """,
 )

@@ -38,21 +38,20 @@ def parse_place(text: str) -> Place | None:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which lines: that contain `text`, of one version (0: any), from one source (b"": any), stamped at or after
-    `since`."""
+    """Which lines: that contain `text`, of one version (0: any), from one source (b"": any)."""
 
     text: bytes = b""
     version: int = 0
     source: bytes = b""
-    since: bytes = b""
 
     def takes(self, record: bytes) -> bool:
+        if self.text not in record:
+            return False
         _, version, source, text = record.split(b" ", 3)
         return (
             self.text in text
             and (not self.version or int(version) == self.version)
             and (not self.source or source == self.source)
-            and record >= self.since
         )
 
 
@@ -96,14 +95,17 @@ class Parts:
             os.close(part.descriptor)
         self._parts = []
 
-    def backward(self, before: Place | None, count: int, wish: Wish, bytes_max: int = 0) -> Piece:
-        """The last `count` lines that begin before `before` (or the end). Looks at about `bytes_max` bytes, if any."""
-        place = self._sound(before or self.end)
+    def backward(
+        self, before: Place | None, count: int, wish: Wish, bytes_max: int = 0, stop: Place | None = None
+    ) -> Piece:
+        """The last `count` lines that begin before `before` (or the end), and not before `stop`. Looks at about
+        `bytes_max` bytes, if any."""
+        place, stop = self._sound(before or self.end), max(stop or self.begin, self.begin)
         piece = Piece(place, place)
-        for number, low, lines in self._blocks_before(place):
+        for number, low, lines in self._blocks_before(place, stop):
             piece.looked_bytes += len(lines)
-            for at, record in _reversed(lines, low) if wish.text in lines or wish.since else ():
-                if piece.more or (wish.since and record < wish.since):
+            for at, record in _reversed(lines, low) if wish.text in lines else ():
+                if piece.more:
                     break
                 piece.first = Place(number, at)
                 if wish.takes(record):
@@ -116,14 +118,15 @@ class Parts:
                     continue
             break
         piece.records.reverse()
-        piece.more = piece.more and piece.first > self.begin
+        piece.more = piece.more and piece.first > stop
         return piece
 
-    def forward(self, after: Place, count: int, wish: Wish, bytes_max: int = 0) -> Piece:
-        """The first `count` lines at or after `after`. Looks at about `bytes_max` bytes, if any."""
-        place = self._sound(after)
+    def forward(self, after: Place, count: int, wish: Wish, bytes_max: int = 0, stop: Place | None = None) -> Piece:
+        """The first `count` lines at or after `after`, and before `stop` (or the end). Looks at about `bytes_max`
+        bytes, if any."""
+        place, stop = self._sound(after), min(stop or self.end, self.end)
         piece = Piece(place, place)
-        for number, low, lines in self._blocks_after(place):
+        for number, low, lines in self._blocks_after(place, stop):
             piece.looked_bytes += len(lines)
             for at, record in _records(lines, low) if wish.text in lines else ():
                 if piece.more:
@@ -138,7 +141,7 @@ class Parts:
                 if not piece.more:
                     continue
             break
-        piece.more = piece.more and piece.last < self.end
+        piece.more = piece.more and piece.last < stop
         return piece
 
     def find(self, stamp: bytes) -> Place:
@@ -184,36 +187,39 @@ class Parts:
                 return Place(part.number, _line_at(part, place.byte, 0, down=False))
         return min(place, self.end)
 
-    def _blocks_before(self, place: Place) -> Iterator[tuple[int, int, bytes]]:
+    def _blocks_before(self, place: Place, stop: Place) -> Iterator[tuple[int, int, bytes]]:
         """Part, byte and whole lines, the last first."""
         for part in reversed(self._parts):
-            high = min(part.size, place.byte) if part.number == place.part else part.size
-            while high > 0 and part.number <= place.part:
-                low, lines = _block_before(part, high)
-                yield part.number, low, lines
-                high = low
+            if stop.part <= part.number <= place.part:
+                high = min(part.size, place.byte) if part.number == place.part else part.size
+                floor = stop.byte if part.number == stop.part else 0
+                while high > floor:
+                    high, lines = _block_before(part, high, floor)
+                    yield part.number, high, lines
 
-    def _blocks_after(self, place: Place) -> Iterator[tuple[int, int, bytes]]:
+    def _blocks_after(self, place: Place, stop: Place) -> Iterator[tuple[int, int, bytes]]:
         """The same, the first first."""
         for part in self._parts:
-            low = place.byte if part.number == place.part else 0
-            while low < part.size and part.number >= place.part:
-                lines = _block_after(part, low)
-                yield part.number, low, lines
-                low += len(lines)
+            if place.part <= part.number <= stop.part:
+                low = place.byte if part.number == place.part else 0
+                end = min(stop.byte, part.size) if part.number == stop.part else part.size
+                while low < end:
+                    lines = _block_after(part._replace(size=end), low)
+                    yield part.number, low, lines
+                    low += len(lines)
 
 
 # Private
 
 
-def _block_before(part: Part, high: int) -> tuple[int, bytes]:
-    """Whole lines that end at `high`, about BLOCK_BYTES of them, and where they begin."""
+def _block_before(part: Part, high: int, floor: int) -> tuple[int, bytes]:
+    """Whole lines that end at `high`, about BLOCK_BYTES of them, and where they begin: not before `floor`."""
     low = high
     while True:
-        low = max(0, low - BLOCK_BYTES)
+        low = max(floor, low - BLOCK_BYTES)
         lines = os.pread(part.descriptor, high - low, low)
-        begin = lines.find(b"\n", 0, -1) + 1 if low else 0
-        if begin or not low:
+        begin = lines.find(b"\n", 0, -1) + 1 if low > floor else 0
+        if begin or low == floor:
             return low + begin, lines[begin:]
 
 

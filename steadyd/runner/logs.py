@@ -100,10 +100,10 @@ class Logs:
     ) -> list[LogLine]:
         """The last `count` lines, oldest first; only those at or after `since`, before `until`, that contain `q`."""
         first, end = (stamp(moment) if moment else b"" for moment in (since, until))
-        wish = Wish((q or "").encode(), since=first)
 
         def look(parts: Parts) -> list[LogLine]:
-            return lines_of(parts.backward(parts.find(end) if end else None, count, wish))
+            before, stop = (parts.find(moment) if moment else None for moment in (end, first))
+            return lines_of(parts.backward(before, count, Wish((q or "").encode()), stop=stop))
 
         return await self.read(app_id, look) if count else []
 

@@ -18,6 +18,8 @@ from steadyd.web.page import Visit
 
 PLACES: Mapping[str, str] = {
     "": "Code",
+    "logs": "Logs",
+    "requests": "Requests",
     "metrics": "Metrics",
     "activity": "Activity",
     "versions": "Versions",

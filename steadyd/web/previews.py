@@ -14,7 +14,8 @@ from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.body import JSON_BYTES_MAX
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
-from steadyd.web.streams import LOGS, endpoint, stream
+from steadyd.web.logs import LOGS
+from steadyd.web.streams import endpoint, parse_since, stream
 from steadyd.web.upload import content_of
 
 
@@ -49,6 +50,10 @@ class PreviewOrNone(schema.Strict):
     preview: Preview | None
 
 
+class PreviewLogsAnswer(schema.Strict):
+    logs: list[schema.LogLine]
+
+
 async def start_preview(call: Call) -> Response:
     rooms = call.rooms
     body = await call.body(PreviewBody, min(JSON_BYTES_MAX, rooms.body_bytes_max))
@@ -76,12 +81,15 @@ async def preview_logs(call: Call) -> Response:
 # Private
 
 
-async def _past(call: Call, count: int, since: float | None, q: str) -> list[LogLine]:
+async def _past(call: Call, query: schema.TailQuery) -> list[LogLine]:
     scroll = call.rooms.previews.scrolls.of(call.app.id)
-    return scroll.tail(count, since, q) if scroll is not None else []
+    return scroll.tail(query.tail, parse_since(query.since), query.q) if scroll is not None else []
 
 
-LINES = LOGS.of(lambda call: call.rooms.previews.scrolls.feed, _past)
+LINES = LOGS.of(
+    query=schema.TailQuery, feed=lambda call: call.rooms.previews.scrolls.feed, past=_past,
+    takes=lambda query, line: query.q in line.text, answer=lambda lines: PreviewLogsAnswer(logs=lines),
+)  # fmt: skip
 
 PREVIEW = "/api/apps/{name}/preview"
 ERRORS = ("unauthorized", "not_found", "conflict")
@@ -103,9 +111,10 @@ ENDPOINTS = (
         method="DELETE", path=PREVIEW, handler=end_preview, access=Access.OWNER, status=204, answers={},
         summary="End the draft, whether it runs or starts. Its copy of the data goes.", errors=ERRORS,
     ),
-    endpoint("preview/logs", preview_logs, "What the draft wrote. It is no part of the app's log.", (
-        schema.LogLine, schema.LogsAnswer,
-    )),
+    endpoint(
+        "preview/logs", preview_logs, "What the draft wrote. It is no part of the app's log.", schema.TailQuery,
+        (schema.LogLine, PreviewLogsAnswer),
+    ),
 )  # fmt: skip
 
 

@@ -60,6 +60,9 @@ TRANSFERS_WAITING_MAX = 8
 TRIES_AT_ONCE_MAX = 16
 """Requests that are built by hand, to all apps."""
 TRIES_WAITING_MAX = 16
+SEARCHES_AT_ONCE_MAX = 2
+"""Looks through logs, of all apps."""
+SEARCHES_WAITING_MAX = 32
 DIFFS_AT_ONCE_MAX = 1
 DIFFS_WAITING_MAX = 16
 TYPES_AT_ONCE_MAX = 1
@@ -115,6 +118,8 @@ class Rooms:
     transfers: Turns = field(
         default_factory=lambda: Turns(TRANSFERS_AT_ONCE_MAX, TRANSFERS_WAITING_MAX, "exports and imports")
     )
+
+    searches: Turns = field(default_factory=lambda: Turns(SEARCHES_AT_ONCE_MAX, SEARCHES_WAITING_MAX, "searches"))
 
     @property
     def core(self) -> App | None:

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
+COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+"""Select Graphic Rendition (ECMA-48, 8.3.117): colours and the like."""
+
+
+def terminal(text: str) -> str:
+    """A line as a terminal would leave it, without its colours: of what overwrote itself, the last state."""
+    lines = [line for line in COLOURS.sub("", text).split("\r") if line]
+    return visible(lines[-1]) if lines else ""
+
 
 def visible_lines(text: str) -> str:
     """The same for a text of several lines."""

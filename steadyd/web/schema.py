@@ -358,10 +358,6 @@ class LogLine(Strict):
     id: str | UnsetType = UNSET
 
 
-class LogsAnswer(Strict):
-    logs: list[LogLine]
-
-
 class Request(Strict):
     id: int
     at: datetime
@@ -376,10 +372,7 @@ class Request(Strict):
     gate_us: int
     app_us: int
     total_us: int
-
-
-class RequestsAnswer(Strict):
-    requests: list[Request]
+    version: int
 
 
 class Event(Strict):
@@ -387,10 +380,6 @@ class Event(Strict):
     kind: str
     message: str
     details: dict[str, Any]
-
-
-class EventsAnswer(Strict):
-    events: list[Event]
 
 
 class Missed(Strict):

@@ -142,6 +142,7 @@ def request(request: Request) -> schema.Request:
         gate_us=request.gate_us,
         app_us=request.app_us,
         total_us=request.total_us,
+        version=request.version,
     )
 
 

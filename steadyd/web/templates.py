@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from steadyd.errors import plain
 from steadyd.model import Deploy
-from steadyd.web.safetext import visible, visible_lines
+from steadyd.web.safetext import terminal, visible, visible_lines
 from steadyd.web.shipped import folder
 from steadyd.web.static import link
 
@@ -49,6 +49,7 @@ def environment() -> jinja2.Environment:
         "left": left,
         "took": took,
         "urlencode": encoded,
+        "terminal": terminal,
         "visible": visible,
         "visible_lines": visible_lines,
     }

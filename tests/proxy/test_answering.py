@@ -9,6 +9,7 @@ import pytest
 
 from steadyd.proxy.limits import LONG_LIVED_SECONDS
 from tests.proxy.stage import Instance, Stage, StagedUpstream, answer, canned, run, staged, until
+from tests.proxy.test_client import GET
 from tests.proxy.test_exchange import CHUNKED, STREAM, sends, silent
 
 
@@ -194,5 +195,19 @@ def test_a_swap_to_another_instance_loses_no_request(tmp_path: Path) -> None:
             await asyncio.gather(*visitors)
             assert seen == sorted(seen, reverse=True)  # never the old one again
             server.close()
+
+    run(body())
+
+
+def test_both_heads_of_a_request_are_held_for_its_record() -> None:
+    async def body() -> None:
+        async with staged(canned(answer(b"12345"))) as stage:
+            await stage.ask(GET.replace(b"\r\n\r\n", b"\r\nX-Own: v\r\n\r\n"))
+            await stage.ask(b"GET / HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: x\r\n\r\n")
+            fine, rejected = await stage.records(2)
+            asked, answered = stage.ring.heads(fine.number)
+            assert b"X-Own: v\r\n" in asked
+            assert answered == b"" or answered.endswith(b"\r\n")
+            assert stage.ring.heads(rejected.number) == (b"", b"")
 
     run(body())

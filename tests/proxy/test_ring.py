@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from steadyd.proxy.ring import RECORD_PATH_BYTES_MAX, TEXTS_MAX, RequestRing
+from steadyd.proxy.ring import HEAD_BYTES_MAX, HEADS_MAX, RECORD_PATH_BYTES_MAX, TEXTS_MAX, RequestRing
 
 
 def write(ring: RequestRing, path: bytes = b"/x", total: int = 9, status: int = 200, repeatable: bool = False) -> None:
@@ -87,3 +87,24 @@ def test_decoded_texts_are_bounded() -> None:
         write(ring, b"/%d" % number)
         assert [row.path for row in ring.drain()] == [f"/{number}"]
         assert len(ring._texts) <= TEXTS_MAX
+
+
+def test_heads_are_held_for_the_newest_and_cut() -> None:
+    ring = RequestRing()
+    for number in range(HEADS_MAX + 2):
+        ring.hold(b"asked %d" % number, b"answered %d" % number)
+        write(ring)
+    assert ring.heads(0) == ring.heads(1) == ring.heads(2) == (b"", b"")
+    assert ring.heads(3) == (b"asked 3", b"answered 3")
+    ring.hold(b"a" * 2 * HEAD_BYTES_MAX, b"")
+    write(ring)
+    assert ring.heads(HEADS_MAX + 2) == (b"a" * HEAD_BYTES_MAX, b"")
+
+
+def test_a_record_without_heads_has_nobody_elses() -> None:
+    ring = RequestRing()
+    for _ in range(HEADS_MAX):
+        ring.hold(b"asked", b"answered")
+        write(ring)
+    write(ring)
+    assert ring.heads(HEADS_MAX) == (b"", b"")

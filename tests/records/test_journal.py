@@ -196,3 +196,13 @@ def test_an_event_of_a_purged_app_is_dropped(run: Callable[[Body], None]) -> Non
         assert await journal.events("gone") == []
 
     run(body)
+
+
+def test_the_start_that_a_request_waited_for_is_found(run: Callable[[Body], None]) -> None:
+    async def body(journal: Journal, app: App, owner: Principal) -> None:
+        for at, kind, details in ((10.0, "wake", {"ms": 120.0}), (20.0, "wake", {"ms": 80.0}), (21.0, "death", {})):
+            await journal.add_event(app.id, Event(at, kind, "", details))
+        assert await journal.woke(app.id, 19.9, 20.1) == (20.0, 0.08)
+        assert await journal.woke(app.id, 20.5, 30.0) is None
+
+    run(body)

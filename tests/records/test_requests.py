@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from steadyd.records import requests as module
-from steadyd.records.requests import OPEN_FILES_MAX, Request, Requests
+from steadyd.records.heads import Heads
+from steadyd.records.requests import OPEN_FILES_MAX, Asking, Found, Request, Requests
 
 
 def request(path: str = "/") -> Request:
@@ -80,3 +81,72 @@ def test_a_forgotten_app_s_file_is_closed_and_can_come_back(requests: Requests) 
     requests.forget("a")
     requests.forget("a")
     assert tail(requests, 10) == ["/1"]
+
+
+def found(requests: Requests, asking: Asking, before: int = 0, after: int | None = None) -> tuple[list[int], Found]:
+    page = asyncio.run(requests.find("a", asking, before, after))
+    return [request.id for request in page.requests], page
+
+
+def test_requests_are_read_by_the_page_both_ways(requests: Requests) -> None:
+    requests.store("a", [request(f"/{number}") for number in range(1, 26)])
+    ids, page = found(requests, Asking(10))
+    assert (ids, page.older, page.newer) == (list(range(16, 26)), True, False)
+    ids, page = found(requests, Asking(10), before=page.first)
+    assert (ids, page.older, page.newer) == (list(range(6, 16)), True, True)
+    ids, page = found(requests, Asking(10), before=page.first)
+    assert (ids, page.older) == ([1, 2, 3, 4, 5], False)
+    ids, page = found(requests, Asking(10), after=page.last)
+    assert (ids, page.newer) == (list(range(6, 16)), True)
+    assert found(requests, Asking(10), after=25)[0] == []
+
+
+def test_what_one_asks_for_is_the_same_in_sql_and_of_one_that_just_ended(requests: Requests) -> None:
+    several = [
+        replace(request("/a"), at=10.0, status=200, method="POST"),
+        replace(request("/b"), at=20.0, status=404, total_us=2_000_000),
+        replace(request("/b/c"), at=30.0, status=502, error="app_died", version=2),
+    ]
+    stored = requests.store("a", several)
+    for asking, expected in {
+        Asking(9, statuses=(400, 599)): [2, 3],
+        Asking(9, statuses=(502, 502)): [3],
+        Asking(9, method="POST"): [1],
+        Asking(9, path="/b"): [2, 3],
+        Asking(9, error="app_died"): [3],
+        Asking(9, q="404"): [2],
+        Asking(9, slower_us=1_000_000): [2],
+        Asking(9, since=20.0, until=30.0): [2],
+        Asking(9, version=2): [3],
+        Asking(9, path="%"): [],
+    }.items():
+        assert found(requests, asking)[0] == expected
+        assert [row.id for row in stored if asking.takes(row)] == expected
+
+
+def test_a_rare_one_is_looked_for_in_bounded_steps(requests: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOKED_THROUGH_MAX", 10)
+    requests.store("a", [request("/rare"), *[request()] * 24])
+    steps, before = [], 0
+    while True:
+        ids, page = found(requests, Asking(1, path="rare"), before)
+        steps.append((ids, page.first, page.last))
+        before = page.first
+        if not page.older:
+            break
+    assert steps == [([], 16, 25), ([], 6, 15), ([1], 1, 5)]
+
+
+def test_headers_come_with_their_request_and_others_that_ran_meanwhile_are_counted(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BESIDE_MAX", 3)
+    times = [(10.0, 1.0), (10.5, 0.1), (12.0, 1.0), (10.9, 5.0)]
+    rows = [replace(request(), at=at, total_us=int(took * 1e6), version=1, request_id=f"r{at}") for at, took in times]
+    requests.store("a", rows, {"r10.0": Heads("Host: a", "Server: b")})
+    one, heads = asyncio.run(requests.one("a", 1)) or (None, None)
+    assert one is not None
+    assert (one.end, heads) == (11.0, Heads("Host: a", "Server: b"))
+    assert asyncio.run(requests.beside("a", one)) == 2
+    assert asyncio.run(requests.one("a", 5)) is None
+    assert (asyncio.run(requests.one("a", 2)) or (None, 1))[1] is None

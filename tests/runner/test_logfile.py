@@ -17,7 +17,7 @@ def record(number: int, text: str = "line") -> bytes:
 
 def tail(log: LogFolder, count: int, text: bytes = b"", since: bytes = b"") -> list[bytes]:
     with contextlib.closing(log.open()) as parts:
-        return [line for _, line in parts.backward(None, count, Wish(text, since=since)).records]
+        return [line for _, line in parts.backward(None, count, Wish(text), stop=parts.find(since)).records]
 
 
 def numbers(records: list[bytes]) -> list[int]:

@@ -107,6 +107,12 @@ def test_a_time_is_found_across_parts(tmp_path: Path) -> None:
             at = parts.find(b"2026-01-02T03:00:00.%06dZ" % tick)
             assert numbers(parts.forward(at, 1, ANY)) == [tick * 3]
             assert parts.count(at, parts.end) == 60 - tick * 3
+        three, five = (parts.find(b"2026-01-02T03:00:00.%06dZ" % tick) for tick in (3, 5))
+        assert numbers(parts.forward(three, 99, ANY, stop=five)) == list(range(9, 15))
+        assert numbers(parts.backward(five, 99, ANY, stop=three)) == list(range(9, 15))
+        assert not parts.backward(five, 6, ANY, stop=three).more
+        assert not parts.forward(three, 6, ANY, stop=five).more
+        assert parts.forward(three, 5, ANY, stop=five).more
         assert parts.find(b"2027") == parts.end
         assert parts.find(b"2025") == parts.begin
 

@@ -13,6 +13,7 @@ from typing import Any
 from steadyd.model import Cron, Principal, Scope, random_name
 from steadyd.records.accounts import NewAccount
 from steadyd.records.crons import putting
+from steadyd.records.requests import Request
 from steadyd.records.tokens import Wish
 from tests.web.conftest import HELLO, Stage
 
@@ -72,6 +73,13 @@ async def a_session(scene: Scene) -> dict[str, str]:
     secret = await rooms.people.add_session(scene.owner, rooms.now())
     sessions = await rooms.people.sessions(scene.owner.id, rooms.now())
     return {"id": next(session.id for session in sessions if session.is_of(secret))}
+
+
+async def a_request(scene: Scene) -> dict[str, str]:
+    app = await scene.stage.rooms.apps.by_name("theirs")
+    assert app is not None
+    asked = Request(0, scene.stage.rooms.now(), "id", "GET", "/", 200, "", "192.0.2.1", 1, 2, 3, 4, 5)
+    return {"id": str(scene.stage.rooms.requests.store(app.id, [asked])[0].id)}
 
 
 async def a_token(scene: Scene) -> dict[str, str]:
@@ -168,6 +176,7 @@ CALLS: Mapping[str, Row] = {
     f"GET {APP}/metrics/series": Row(OWNER_LOOKS),
     f"GET {APP}/logs": Row(OWNER_LOOKS),
     f"GET {APP}/requests": Row(OWNER_LOOKS),
+    f"GET {APP}/requests/{{id}}": Row(OWNER_LOOKS, prepare=a_request),
     f"GET {APP}/events": Row(OWNER_LOOKS),
     f"POST {APP}/notify/test": Row(OWNER_DOES, {}, outcome=422),
     f"GET {APP}/targets": Row(OWNER_LOOKS),

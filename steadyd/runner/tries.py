@@ -66,6 +66,8 @@ class Tried:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     truncated: bool
+    began: float
+    """In seconds since 1970."""
     ms: float
     gate_ms: float
     start_ms: float | None
@@ -169,7 +171,7 @@ async def _ask(service: Service, origin: str, asking: Asking, log: tuple[Feed[Lo
     feed, key = log
     heard = feed.subscribe(key)
     try:
-        request_id, began = f"try-{secrets.token_hex(6)}", time.monotonic()
+        request_id, asked_at, began = f"try-{secrets.token_hex(6)}", time.time(), time.monotonic()
         question = Question(asking.method, _told_path(asking), content(asking, origin, request_id))
         visit, late, error = await _visit(service, question)
         ended = time.monotonic()
@@ -183,6 +185,7 @@ async def _ask(service: Service, origin: str, asking: Asking, log: tuple[Feed[Lo
         headers=() if error else _shown(visit.fields),
         body=b"" if error else visit.answer,
         truncated=late or visit.is_full,
+        began=asked_at,
         ms=(ended - began) * 1000,
         gate_ms=gate,
         start_ms=gate if asleep and visit.granted_at else None,
@@ -228,7 +231,7 @@ def _told(app_id: str, asking: Asking, tried: Tried) -> Told:
         app_id=app_id,
         method=asking.method,
         path=_told_path(asking),
-        began=time.time() - tried.ms / 1000,
+        began=tried.began,
         gate_seconds=tried.gate_ms / 1000,
         total_seconds=tried.ms / 1000,
         status=tried.status,

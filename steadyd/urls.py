@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +24,15 @@ class Urls:
         if self.public_url:
             return self.public_url.rstrip("/")
         return f"http://{self.control_domain}{self._port_suffix}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the control plane's origin names the machine that the browser runs on."""
+        host = urlsplit(self.control).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
 
     @property
     def _port_suffix(self) -> str:

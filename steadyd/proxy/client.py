@@ -13,6 +13,7 @@ from typing import cast
 from steadyd.errors import SteadyError
 from steadyd.proxy.answer import AnswerHead
 from steadyd.proxy.body import RequestBody
+from steadyd.proxy.cookies import HEAD_BYTES
 from steadyd.proxy.exchange import Exchange
 from steadyd.proxy.fields import HEAD_END
 from steadyd.proxy.head import check_partial
@@ -231,6 +232,9 @@ class ClientConnection(AnswerWriter, asyncio.Protocol):
             data = data[2:]
         end = data.find(HEAD_END)
         plane = self._plane
+        if (end if end >= 0 else len(data)) > HEAD_BYTES:
+            data = plane.without_junk(data, end)
+            end = data.find(HEAD_END)
         if end < 0:
             check_partial(data, plane.limits)
             if not self._partial:

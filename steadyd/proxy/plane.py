@@ -7,6 +7,7 @@ one that builds the same `RequestHead` and `Exchange` for each stream and puts t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from steadyd.errors import SteadyError
 from steadyd.proxy.answer import AnswerCache, AnswerHead
+from steadyd.proxy.cookies import authority, only_ours
 from steadyd.proxy.head import HeadCache
-from steadyd.proxy.hosts import RouteTable
+from steadyd.proxy.hosts import RouteTable, read_host
 from steadyd.proxy.limits import Limits
 from steadyd.proxy.ring import RequestRing
 from steadyd.proxy.service import Service
@@ -146,6 +148,16 @@ class Plane:
         """Unique in this process, and with its random prefix between processes."""
         self._count += 1
         return b"%b%08x" % (self._prefix, self._count)
+
+    def without_junk(self, data: bytes, end: int) -> bytes:
+        """What came of a request, without cookies that are not ours if it is for the control plane. `end` is where its
+        head ends; negative for a part of one."""
+        head, rest = (data, b"") if end < 0 else (data[: end + 2], data[end + 2 :])
+        with contextlib.suppress(SteadyError):
+            service = self.routes.find(read_host(authority(head)))
+            if service is not None and service.owned_by_steadyd:
+                return only_ours(head) + rest
+        return data
 
     def cookie_narrowed(self, service: Service, host: str) -> None:
         """Say once per service that a cookie's Domain was taken away."""

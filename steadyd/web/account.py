@@ -175,7 +175,7 @@ async def delete(visit: Visit) -> Response:
     except SteadyError as error:
         return await _show(visit, Sent("delete", error))
     response = visit.go("/")
-    auth.end_session(response, rooms.urls)
+    auth.end_session(visit.request, response, rooms.urls)
     return response
 
 

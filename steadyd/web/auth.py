@@ -18,6 +18,8 @@ from steadyd.urls import Urls
 from steadyd.web.rooms import Rooms
 
 TRUSTED_SITES = ("", "none", "same-origin")
+SAME_COOKIES_MAX = 8
+"""Cookies of one name that are looked at in one request; an app's page may plant any number where it can plant one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,18 @@ async def identify(rooms: Rooms, request: Request) -> Caller:
         if grant is None:
             raise SteadyError("unauthorized", "This token is not valid here. Send “Authorization: Bearer TOKEN”.")
         return Caller(grant.principal, "token", token, grant.scope, grant.app_id)
-    secret = session_secret(rooms.urls, request)
-    if not secret or _foreign_read(request):
-        return Caller()
-    found = await rooms.people.by_session(secret, rooms.now())
-    return Caller(found, "session", secret) if found else Caller()
+    return Caller() if _foreign_read(request) else await by_session(rooms, request)
+
+
+async def by_session(rooms: Rooms, request: Request) -> Caller:
+    """Whose session this browser shows. Where more than one cookie says so, the one that is valid; two that are valid
+    are nobody's, or an app's page could make a visitor act as its author."""
+    found = []
+    for secret in session_secrets(rooms.urls, request):
+        principal = await rooms.people.by_session(secret, rooms.now())
+        if principal is not None:
+            found.append(Caller(principal, "session", secret))
+    return found[0] if len(found) == 1 else Caller()
 
 
 async def check_still(rooms: Rooms, request: Request, caller: Caller, app: App | None) -> None:
@@ -80,62 +89,73 @@ async def check_still(rooms: Rooms, request: Request, caller: Caller, app: App |
         raise SteadyError("not_found", f"“{app.name}” is not yours any more.")
 
 
-def cookie_name(urls: Urls, kind: str) -> str:
-    """`__Host-` where the browser enforces it (https). The port is part of the name, because cookies ignore ports."""
+def keeps_secure(urls: Urls, request: Request) -> bool:
+    """Whether this browser keeps a Secure cookie of ours, so that its name may begin with `__Host-`, which no other
+    host can plant or displace. On plain http it does so only for this machine itself, and WebKit not even there
+    (https://bugs.webkit.org/show_bug.cgi?id=218980)."""
     if urls.control.startswith("https:"):
-        return f"__Host-steady-{kind}"
-    return f"steady-{kind}-{urlsplit(urls.control).port or 80}"
+        return True
+    agent = request.headers.get("user-agent", "")
+    is_webkit = "AppleWebKit/" in agent and "Chrom" not in agent
+    return urls.is_loopback and not is_webkit
 
 
-def session_secret(urls: Urls, request: Request) -> str:
-    """The session cookie's value; "" if there is none, or more than one (then another site planted one)."""
-    return _cookie(request, cookie_name(urls, "session"))
+def cookie_name(urls: Urls, request: Request, kind: str) -> str:
+    """The name in this browser. On plain http the port is part of it, because cookies ignore ports."""
+    prefix = "__Host-" if keeps_secure(urls, request) else ""
+    port = "" if urls.control.startswith("https:") else f"-{urlsplit(urls.control).port or 80}"
+    return f"{prefix}steady-{kind}{port}"
+
+
+def session_secrets(urls: Urls, request: Request) -> list[str]:
+    """What session cookies say. Several, where an app's page could plant one beside ours."""
+    return _cookies(request, cookie_name(urls, request, "session"))
 
 
 async def begin_session(rooms: Rooms, request: Request, response: Response, principal: Principal) -> None:
     """Log this browser in as `principal`. The session it had, as somebody else, ends."""
-    before = session_secret(rooms.urls, request)
-    if before:
+    for before in session_secrets(rooms.urls, request):
         await rooms.people.end_session(before)
     agent, address = request.headers.get("user-agent", ""), client_address(request)
     secret = await rooms.people.add_session(principal, rooms.now(), agent, address)
-    set_session(response, rooms.urls, secret)
+    set_session(request, response, rooms.urls, secret)
 
 
-def set_session(response: Response, urls: Urls, secret: str) -> None:
+def set_session(request: Request, response: Response, urls: Urls, secret: str) -> None:
     """Log this browser in."""
-    _set(response, urls, "session", secret, int(SESSION_SECONDS_MAX))
+    _set(request, response, urls, ("session", secret, int(SESSION_SECONDS_MAX)))
 
 
-def end_session(response: Response, urls: Urls) -> None:
+def end_session(request: Request, response: Response, urls: Urls) -> None:
     """Make this browser forget its session."""
-    _set(response, urls, "session", "", 0)
+    _set(request, response, urls, ("session", "", 0))
 
 
-def form_token(request: Request, urls: Urls) -> tuple[str, str]:
+def form_token(request: Request, urls: Urls, caller: Caller) -> tuple[str, str]:
     """The token that this browser's forms must carry, and a new visitor secret to set as a cookie ("" if not needed).
 
-    It is derived from the session, or before there is one from a random cookie, so nothing is stored.
+    It is derived from the session, or without one from a random cookie, so nothing is stored.
     """
-    secret = session_secret(urls, request) or _cookie(request, cookie_name(urls, "visitor"))
+    visitors = _cookies(request, cookie_name(urls, request, "visitor"))
+    secret = caller.secret if caller.via == "session" else "\n".join(visitors)
     if secret:
         return _derive(secret), ""
     secret = secrets.token_urlsafe(18)
     return _derive(secret), secret
 
 
-def set_visitor(response: Response, urls: Urls, secret: str) -> None:
+def set_visitor(request: Request, response: Response, urls: Urls, secret: str) -> None:
     """Remember a visitor without a session, for the form token only."""
-    _set(response, urls, "visitor", secret, None)
+    _set(request, response, urls, ("visitor", secret, None))
 
 
-def check_form_token(request: Request, urls: Urls, shown: str) -> None:
+def check_form_token(request: Request, urls: Urls, caller: Caller, shown: str) -> None:
     """Refuse a form that was not made for this browser.
 
     Raises:
         SteadyError: `cross_site`.
     """
-    expected, fresh = form_token(request, urls)
+    expected, fresh = form_token(request, urls, caller)
     if fresh or not hmac.compare_digest(expected.encode(), shown.encode("utf-8", "replace")):
         raise SteadyError("cross_site", "This form is too old, or cookies are off. Load the page again and resend it.")
 
@@ -155,20 +175,23 @@ def _foreign_read(request: Request) -> bool:
     return foreign and request.url.path.startswith("/api")
 
 
-def _cookie(request: Request, name: str) -> str:
+def _cookies(request: Request, name: str) -> list[str]:
+    """The different values of a cookie, as many as are looked at."""
     found = []
     for header in request.headers.getlist("cookie"):
         for pair in header.split(";"):
             key, equals, value = pair.strip().partition("=")
-            if equals and key == name:
+            if equals and key == name and value:
                 found.append(value.strip('"'))
-    return found[0] if len(found) == 1 else ""
+    return list(dict.fromkeys(found))[:SAME_COOKIES_MAX]
 
 
-def _set(response: Response, urls: Urls, kind: str, value: str, seconds: int | None) -> None:
+def _set(request: Request, response: Response, urls: Urls, cookie: tuple[str, str, int | None]) -> None:
+    """`cookie` is its kind, its value and how many seconds it is kept; None: until the browser ends."""
+    kind, value, seconds = cookie
     response.set_cookie(
-        cookie_name(urls, kind), value, max_age=seconds, path="/", httponly=True, samesite="lax",
-        secure=urls.control.startswith("https:"),
+        cookie_name(urls, request, kind), value, max_age=seconds, path="/", httponly=True, samesite="lax",
+        secure=keeps_secure(urls, request),
     )  # fmt: skip
 
 

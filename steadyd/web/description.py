@@ -22,7 +22,7 @@ def endpoints(calls: Sequence[Endpoint], control_url: str) -> tuple[Endpoint, ..
 
     async def docs(call: Call) -> Response:
         call.request.state.principal = call.caller.principal
-        call.request.state.form_token = form_token(call.request, call.rooms.urls)[0]
+        call.request.state.form_token = form_token(call.request, call.rooms.urls, call.caller)[0]
         page = render("docs.html", call.request, document=described)
         return Response(page, 200, NO_STORE, "text/html; charset=utf-8")
 

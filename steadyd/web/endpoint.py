@@ -241,7 +241,7 @@ async def _refuse_form_with_cookie(request: Request, rooms: Rooms) -> None:
 
 
 def _shows_cookie(request: Request, rooms: Rooms) -> bool:
-    name = auth.cookie_name(rooms.urls, "session")
+    name = auth.cookie_name(rooms.urls, request, "session")
     return any(f"{name}=" in header for header in request.headers.getlist("cookie"))
 
 

@@ -140,7 +140,7 @@ async def logout(visit: Visit) -> Response:
     response = visit.go("/")
     if visit.caller.via == "session":
         await visit.rooms.people.end_session(visit.caller.secret)
-    auth.end_session(response, visit.rooms.urls)
+    auth.end_session(visit.request, response, visit.rooms.urls)
     return response
 
 

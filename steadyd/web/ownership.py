@@ -79,6 +79,6 @@ async def _holders(call: Call, app: App, token: str) -> list[Principal]:
     """Who may edit the app by the token in the body, and whose session came beside a token: a guest's browser."""
     rooms = call.rooms
     found = [await holder_of(rooms, app, token)]
-    secret = auth.session_secret(rooms.urls, call.request) if call.caller.via == "token" else ""
-    found.append(await rooms.people.by_session(secret, rooms.now()) if secret else None)
+    if call.caller.via == "token":
+        found.append((await auth.by_session(rooms, call.request)).principal)
     return [principal for principal in found if principal is not None]

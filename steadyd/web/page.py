@@ -48,7 +48,8 @@ class Visit:
     def html(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page. It may show what only this person may see, so nobody keeps it."""
         nonce, urls = secrets.token_urlsafe(12), self.rooms.urls
-        page = render(template, self.request, urls=urls, rooms=self.rooms, nonce=nonce, **values)
+        guarded = auth.keeps_secure(urls, self.request)
+        page = render(template, self.request, urls=urls, rooms=self.rooms, nonce=nonce, guarded=guarded, **values)
         headers = {"cache-control": "no-store", "content-security-policy": policy(nonce, app_frames(urls))}
         return Response(page, status, headers, HTML)
 
@@ -90,7 +91,6 @@ def form_route(path: str, handler: Handler, rooms: Rooms, allowance: Allowance) 
         if content_type(request) != "application/x-www-form-urlencoded":
             raise SteadyError("unsupported_media_type", "This address takes a form. Programs use /api.")
         form = parse_form(await whole(request, FORM_BYTES_MAX, allowance))
-        auth.check_form_token(request, rooms.urls, form.get(FORM_TOKEN_FIELD, ""))
         return await _visit(request, rooms, handler, form, path)
 
     return Route(path, serve, methods=["POST"], name=f"form {path}")
@@ -127,14 +127,16 @@ def absent(name: str) -> SteadyError:
 
 async def _visit(request: Request, rooms: Rooms, handler: Handler, form: dict[str, str], path: str) -> Response:
     caller = await auth.identify(rooms, request)
+    if request.method == "POST":
+        auth.check_form_token(request, rooms.urls, caller, form.get(FORM_TOKEN_FIELD, ""))
     if caller.is_limited:
         raise SteadyError("forbidden", "This token is not for everything, and pages are. Use it with /api.")
-    token, fresh = auth.form_token(request, rooms.urls)
+    token, fresh = auth.form_token(request, rooms.urls, caller)
     request.state.principal = caller.principal
     request.state.form_token = token
     name = request.path_params.get("name", "") if path.startswith("/apps/{name}") else ""
     ours = core_of(rooms, caller, name, request.method, path)
     response = await handler(Visit(rooms, request, caller, form, ours))
     if fresh:
-        auth.set_visitor(response, rooms.urls, fresh)
+        auth.set_visitor(request, response, rooms.urls, fresh)
     return response

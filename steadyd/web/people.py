@@ -104,7 +104,7 @@ async def end_this_session(call: Call) -> Response:
     if call.caller.via == "session":
         await call.rooms.people.end_session(call.caller.secret)
     response = Response(status_code=204, headers=NO_STORE)
-    auth.end_session(response, call.rooms.urls)
+    auth.end_session(call.request, response, call.rooms.urls)
     return response
 
 

@@ -79,7 +79,15 @@ class Stage:
         if token:
             sent["authorization"] = f"Bearer {token}"
         transport = httpx.ASGITransport(self.web, raise_app_exceptions=False)
-        return httpx.AsyncClient(transport=transport, base_url=CONTROL, headers=sent)
+        client = httpx.AsyncClient(transport=transport, base_url=CONTROL, headers=sent)
+
+        async def bring(request: httpx.Request) -> None:
+            """Secure cookies too, as browsers do to localhost."""
+            if cookies := [f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar]:
+                request.headers.setdefault("cookie", "; ".join(cookies))
+
+        client.event_hooks = {"request": [bring]}
+        return client
 
     async def guest(self) -> str:
         """A new guest's token."""

@@ -162,7 +162,9 @@ def test_who_leaves_takes_the_apps_along(web: Web) -> None:
             assert [await stage.rooms.apps.by_name(name) for name in ("hello", "gone")] == [None, None]
             assert await stage.rooms.library.accounts.by_username("ada") is None
             assert code(await browser.get("/api/me")) == "unauthorized"
-        operator = f"steady-session-8080={await stage.rooms.people.add_session(stage.operator, stage.rooms.now())}"
+        operator = (
+            f"__Host-steady-session-8080={await stage.rooms.people.add_session(stage.operator, stage.rooms.now())}"
+        )
         async with stage.client(cookie=operator) as browser:
             assert "Delete for good" not in (await browser.get("/account")).text
             assert (await send(browser, "delete", name="operator")).status_code == 403

@@ -58,7 +58,7 @@ def test_revoked_and_expired_are_nobody(web: Web) -> None:
             await client.delete(f"/api/tokens/{kept['id']}")
             assert code(await client.get("/api/me")) == "unauthorized"
         secret = await stage.rooms.people.add_session(stage.operator, 0.0)  # 1970: long over
-        async with stage.client(cookie=f"steady-session-8080={secret}") as client:
+        async with stage.client(cookie=f"__Host-steady-session-8080={secret}") as client:
             assert code(await client.get("/api/me")) == "unauthorized"
 
     web(body)
@@ -70,7 +70,7 @@ def test_a_cookie_works_for_json_only(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await stage.app("mine")
         secret = await stage.rooms.people.add_session(stage.operator, stage.rooms.now())
-        async with stage.client(cookie=f"steady-session-8080={secret}") as client:
+        async with stage.client(cookie=f"__Host-steady-session-8080={secret}") as client:
             assert (await client.get("/api/apps")).json()["apps"][0]["name"] == "mine"
             for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "a/b"):
                 for path in ("/api/apps?name=more", "/api/apps/mine/deploys", "/api/apps/mine/stop"):
@@ -90,7 +90,7 @@ def test_a_cookie_works_for_json_only(web: Web) -> None:
 
 def test_a_stale_cookie_needs_json_too(web: Web) -> None:
     async def body(stage: Stage) -> None:
-        async with stage.client(cookie="steady-session-8080=stale") as client:
+        async with stage.client(cookie="__Host-steady-session-8080=stale") as client:
             assert code(await client.post("/api/apps", content=HELLO)) == "unsupported_media_type"
             made = await client.post("/api/apps", json={"files": {"index.ts": HELLO.decode()}})
             assert made.status_code == 201
@@ -105,7 +105,7 @@ def test_another_sites_reads_are_a_strangers(web: Web) -> None:
     async def body(stage: Stage) -> None:
         await stage.app("mine")
         secret = await stage.rooms.people.add_session(stage.operator, stage.rooms.now())
-        async with stage.client(cookie=f"steady-session-8080={secret}") as client:
+        async with stage.client(cookie=f"__Host-steady-session-8080={secret}") as client:
             for site, status in {"same-site": 404, "cross-site": 404, "same-origin": 200, "none": 200}.items():
                 answer = await client.get("/api/apps/mine/logs", headers={"sec-fetch-site": site})
                 assert answer.status_code == status, site
@@ -113,39 +113,85 @@ def test_another_sites_reads_are_a_strangers(web: Web) -> None:
     web(body)
 
 
-def request_with(cookie: str = "", *more: str) -> Request:
-    headers = [(b"cookie", value.encode()) for value in (cookie, *more) if value]
+def request_with(*cookies: str, agent: str = "Mozilla/5.0 Chrome/140.0") -> Request:
+    headers = [(b"cookie", value.encode()) for value in cookies]
+    headers.append((b"user-agent", agent.encode()))
     return Request({"type": "http", "method": "GET", "path": "/", "headers": headers, "query_string": b""})
 
 
-def test_cookies_are_host_only_and_named_for_their_port() -> None:
+LAN = Urls("apps.lan", "steady.lan", 8080)
+WEBKIT = "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15"
+CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+
+
+@pytest.mark.parametrize(
+    ("urls", "agent", "name"),
+    [
+        (HTTPS, CHROMIUM, "__Host-steady-session"),
+        (HTTPS, WEBKIT, "__Host-steady-session"),
+        (HTTP, CHROMIUM, "__Host-steady-session-8080"),
+        (HTTP, "", "__Host-steady-session-8080"),
+        (HTTP, WEBKIT, "steady-session-8080"),
+        (Urls("127.0.0.1", "127.0.0.1", 8080), CHROMIUM, "__Host-steady-session-8080"),
+        (Urls("localhost", "control.localhost", 80), CHROMIUM, "__Host-steady-session-80"),
+        (LAN, CHROMIUM, "steady-session-8080"),
+        (Urls("lan", "localhost.lan", 8080), CHROMIUM, "steady-session-8080"),
+    ],
+)
+def test_a_cookie_is_of_this_host_alone_and_where_browsers_keep_that_its_name_says_so(
+    urls: Urls, agent: str, name: str
+) -> None:
     response = Response()
-    auth.set_session(response, HTTPS, "secret")
+    auth.set_session(request_with(agent=agent), response, urls, "secret")
     cookie = response.headers["set-cookie"]
-    assert cookie.startswith("__Host-steady-session=secret;")
-    assert "Secure" in cookie
+    assert cookie.startswith(f"{name}=secret;")
+    assert ("Secure" in cookie) == name.startswith("__Host-")
     assert "Path=/" in cookie
+    assert "HttpOnly" in cookie
     assert "Domain" not in cookie
-    assert auth.cookie_name(HTTP, "session") != auth.cookie_name(Urls("localhost", "localhost", 8081), "session")
 
 
-def test_a_planted_second_cookie_logs_nobody_in() -> None:
-    assert auth.session_secret(HTTP, request_with("a=b; steady-session-8080=x")) == "x"
-    assert auth.session_secret(HTTP, request_with("steady-session-8080=x; steady-session-8080=evil")) == ""
-    assert auth.session_secret(HTTP, request_with("steady-session-8080=x", "steady-session-8080=evil")) == ""
+def test_only_the_name_that_cannot_be_planted_counts_where_there_is_one() -> None:
+    planted = request_with("steady-session-8080=evil; __Host-steady-session-8080=x")
+    assert auth.session_secrets(HTTP, planted) == ["x"]
+    assert auth.session_secrets(HTTP, request_with("steady-session-8080=evil")) == []
+    assert auth.session_secrets(LAN, request_with("steady-session-8080=x; steady-session-8080=y")) == ["x", "y"]
+
+
+def test_so_many_cookies_of_one_name_are_looked_at() -> None:
+    many = request_with("; ".join(f"steady-session-8080={number}" for number in range(100)))
+    assert len(auth.session_secrets(LAN, many)) == auth.SAME_COOKIES_MAX
+
+
+def test_a_planted_cookie_logs_nobody_out_and_nobody_in(web: Web) -> None:
+    """On plain http beside apps: of several the valid one counts; where an app's author plants a session of their own,
+    nobody is logged in, rather than somebody else."""
+
+    async def body(stage: Stage) -> None:
+        stage = stage.rebuilt(urls=LAN)
+        people, now = stage.rooms.people, stage.rooms.now()
+        mine = await people.add_session(stage.operator, now)
+        theirs = await people.add_session(await people.add_guest(now), now)
+        for cookies, status in (([mine], 200), (["junk", mine], 200), ([mine, "junk"], 200), ([mine, theirs], 401)):
+            cookie = "; ".join(f"steady-session-8080={secret}" for secret in cookies)
+            async with stage.client(cookie=cookie) as client:
+                assert (await client.get("/api/me")).status_code == status, cookies
+
+    web(body)
 
 
 def test_a_form_token_belongs_to_one_browser() -> None:
-    one, two = request_with("steady-session-8080=one"), request_with("steady-session-8080=two")
-    token, fresh = auth.form_token(one, HTTP)
+    one, two = Caller(None, "session", "one"), Caller(None, "session", "two")
+    request = request_with()
+    token, fresh = auth.form_token(request, HTTP, one)
     assert not fresh
-    auth.check_form_token(one, HTTP, token)
-    for request, shown in ((two, token), (one, ""), (one, "é"), (request_with(), token)):
+    auth.check_form_token(request, HTTP, one, token)
+    for caller, shown in ((two, token), (one, ""), (one, "é"), (Caller(), token)):
         with pytest.raises(SteadyError) as caught:
-            auth.check_form_token(request, HTTP, shown)
+            auth.check_form_token(request, HTTP, caller, shown)
         assert caught.value.code == "cross_site"
-    visitor, secret = auth.form_token(request_with(), HTTP)
-    auth.check_form_token(request_with(f"steady-visitor-8080={secret}"), HTTP, visitor)
+    visitor, secret = auth.form_token(request, HTTP, Caller())
+    auth.check_form_token(request_with(f"__Host-steady-visitor-8080={secret}"), HTTP, Caller(), visitor)
 
 
 def test_the_client_is_who_our_own_proxy_saw() -> None:

@@ -15,7 +15,7 @@ PAGE = "/apps/hello/claim"
 async def logged_in(stage: Stage, principal: Principal) -> httpx.AsyncClient:
     client = stage.client(accept="text/html")
     secret = await stage.rooms.people.add_session(principal, stage.rooms.now())
-    client.cookies.set("steady-session-8080", secret)
+    client.cookies.set("__Host-steady-session-8080", secret)
     return client
 
 

@@ -68,7 +68,7 @@ def test_its_pages_have_the_frame_of_an_app_and_none_of_its_forms(web: Web) -> N
     async def body(stage: Stage) -> None:
         with_core(stage)
         session = await stage.rooms.people.add_session(stage.operator, stage.rooms.now())
-        cookie = f"steady-session-8080={session}"
+        cookie = f"__Host-steady-session-8080={session}"
         async with stage.client(cookie=cookie, accept="text/html") as browser:
             first = await browser.get("/apps/steady")
             assert first.status_code == 303

@@ -24,7 +24,7 @@ def test_the_page_shows_every_call_and_every_type(web: Web) -> None:
 def test_the_page_knows_who_looks(web: Web) -> None:
     async def body(stage: Stage) -> None:
         secret = await stage.rooms.people.add_session(stage.operator, stage.rooms.now())
-        async with stage.client(cookie=f"steady-session-8080={secret}") as client:
+        async with stage.client(cookie=f"__Host-steady-session-8080={secret}") as client:
             page = (await client.get("/api/docs")).text
             assert "Log out" in page
             assert (await client.post("/logout", data={"form_token": form_token(page)})).status_code == 303

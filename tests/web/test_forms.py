@@ -16,7 +16,7 @@ async def browser(stage: Stage) -> httpx.AsyncClient:
     """A browser that is logged in as the operator."""
     client = stage.client(accept="text/html", origin="http://localhost:8080", **{"sec-fetch-site": "same-origin"})
     secret = await stage.rooms.people.add_session(stage.operator, stage.rooms.now())
-    client.cookies.set("steady-session-8080", secret)
+    client.cookies.set("__Host-steady-session-8080", secret)
     return client
 
 
@@ -32,7 +32,7 @@ def test_paste_and_run(web: Web) -> None:
             form = {"form_token": await token(client), "source": HELLO.decode().replace("\n", "\r\n"), "name": "hello"}
             done = await client.post("/apps", data=form)
             assert done.status_code == 303
-            assert "steady-session-8080=" in done.headers["set-cookie"]
+            assert "__Host-steady-session-8080=" in done.headers["set-cookie"]
             page = await client.get(done.headers["location"])
             assert re.search(r"Live after [\d.]+ ms", page.text)
             assert "http://hello.localhost:8080" in page.text
@@ -213,7 +213,7 @@ def test_log_in_with_a_token_and_out(web: Web) -> None:
             assert (done.status_code, done.headers["location"]) == (303, "/apps/hello")
             page = (await client.get("/apps/hello")).text
             assert "Log out" in page
-            secret = client.cookies["steady-session-8080"]
+            secret = client.cookies["__Host-steady-session-8080"]
             out = await client.post("/logout", data={"form_token": form_token(page)})
             assert out.status_code == 303
             assert "Max-Age=0" in out.headers["set-cookie"]
@@ -230,7 +230,7 @@ def test_a_login_link_works_once(web: Web) -> None:
                 form = {"form_token": await token(client, f"/login/{link}")}
                 done = await client.post(f"/login/{link}", data=form)
                 assert done.status_code == status
-                assert ("steady-session-8080" in client.cookies) == (status == 303)
+                assert ("__Host-steady-session-8080" in client.cookies) == (status == 303)
 
     web(body)
 

@@ -50,7 +50,7 @@ def test_only_our_own_pages_and_programs_change_anything(web: Web, site: str, co
     async def body(stage: Stage) -> None:
         await stage.app("mine")
         secret = await stage.rooms.people.add_session(stage.operator, stage.rooms.now())
-        sent = {**headers, **({"cookie": f"steady-session-8080={secret}"} if cookie else {})}
+        sent = {**headers, **({"cookie": f"__Host-steady-session-8080={secret}"} if cookie else {})}
         async with stage.client(**sent) as client:
             for method, path in (*CALLS, *(("POST", path) for path in FORMS)):
                 kind = {"content-type": "application/json"}

@@ -9,7 +9,6 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import App, Kind, Principal
-from steadyd.web import auth
 from steadyd.web.ownership import check_claim
 from tests.web.conftest import HELLO, Stage, Web, code
 
@@ -97,7 +96,7 @@ def test_a_session_of_the_guest_beside_a_user_s_token_is_proof(web: Web) -> None
         guest = await stage.rooms.people.add_guest(0.0)
         await stage.app("hello", await stage.rooms.people.add_token(guest, "t", 0.0))
         secret = await stage.rooms.people.add_session(guest, stage.rooms.now())
-        cookie = f"{auth.cookie_name(stage.rooms.urls, 'session')}={secret}"
+        cookie = f"__Host-steady-session-8080={secret}"
         async with stage.client(token, cookie=cookie) as client:
             assert (await client.post("/api/apps/hello/claim", json={})).status_code == 200
 

@@ -15,7 +15,7 @@ NASTY = "<script>x</script>&\"'"
 
 async def log_in(stage: Stage) -> str:
     """A cookie of the operator's session."""
-    return f"steady-session-8080={await stage.rooms.people.add_session(stage.operator, stage.rooms.now())}"
+    return f"__Host-steady-session-8080={await stage.rooms.people.add_session(stage.operator, stage.rooms.now())}"
 
 
 def test_home_holds_an_example_that_runs(web: Web) -> None:

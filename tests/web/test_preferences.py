@@ -174,7 +174,7 @@ def test_a_guest_is_told_how_to_keep_it(web: Web) -> None:
         guest = await stage.rooms.people.add_guest(0.0)
         await stage.app("hello", await stage.rooms.people.add_token(guest, "test", 0.0))
         secret = await stage.rooms.people.add_session(guest, stage.rooms.now())
-        async with stage.client(accept="text/html", cookie=f"steady-session-8080={secret}") as client:
+        async with stage.client(accept="text/html", cookie=f"__Host-steady-session-8080={secret}") as client:
             page = (await client.get(PAGE)).text
         assert "Sign up to keep it" in page
         assert "It is temporary: it stops in 7 days" in page or "It is temporary: it stops in 6 days" in page

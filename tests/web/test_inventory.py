@@ -16,7 +16,7 @@ PAGE_SECONDS_MAX = 0.05
 
 async def log_in(stage: Stage) -> str:
     """A cookie of the operator's session."""
-    return f"steady-session-8080={await stage.rooms.people.add_session(stage.operator, stage.rooms.now())}"
+    return f"__Host-steady-session-8080={await stage.rooms.people.add_session(stage.operator, stage.rooms.now())}"
 
 
 def names(page: str) -> list[str]:
@@ -85,7 +85,7 @@ def test_the_operator_sees_the_hosts_own(web: Web) -> None:
         async with stage.client(cookie=await log_in(stage)) as browser:
             assert 'href="/apps/steady"' in (await browser.get("/apps")).text
         guest = await stage.rooms.people.add_guest(0.0)
-        cookie = f"steady-session-8080={await stage.rooms.people.add_session(guest, stage.rooms.now())}"
+        cookie = f"__Host-steady-session-8080={await stage.rooms.people.add_session(guest, stage.rooms.now())}"
         async with stage.client(cookie=cookie) as browser:
             assert "/apps/steady" not in (await browser.get("/apps")).text
 

@@ -26,12 +26,17 @@ EXCERPT_LINES_AROUND = 3
 
 @dataclass(frozen=True, slots=True)
 class Editable:
-    """One file in the editor. `problem_line` is where the failed deploy says the mistake is."""
+    """One file in the editor. `problem_line` is where the failed deploy says the mistake is. `raw_size` is in bytes, of
+    a file that a text area would change, since its lines do not end in LF alone; else 0."""
 
     path: str
     text: str
     selected: bool = False
     problem_line: int | None = None
+
+    @property
+    def raw_size(self) -> int:
+        return len(self.text.encode()) if "\r" in self.text else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,11 @@ class AppView:
     requests: list[Request]
     excerpt: list[tuple[int, str]]
     edit: Edit
+
+    @property
+    def selected(self) -> str:
+        """The file that is shown first."""
+        return next((file.path for file in self.files if file.selected), "")
 
     @property
     def cursor(self) -> str:

@@ -16,7 +16,7 @@ def test_a_linked_file_may_be_kept_for_ever(web: Web) -> None:
         async with stage.client() as client:
             page = (await client.get("/")).text
             links = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
-            assert len(links) == 3
+            assert len(links) == 4
             for address in links:
                 answer = await client.get(address)
                 assert (answer.status_code, answer.headers["cache-control"]) == (200, FOREVER)
@@ -46,7 +46,7 @@ def test_what_pages_run_and_show_comes_from_here_alone() -> None:
     for kind, where in (("*.html", "templates"), ("*.ts", "static/src"), ("*.css", "static/style")):
         for file in folder(where).rglob(kind):
             text = file.read_text()
-            assert not re.search(r"""(src|href)=["'](https?:)?//|@import ["']?[a-z]+:|url\(""", text), file
+            assert not re.search(r"""(src|href)=["'](https?:)?//|@import ["']?[a-z]+:|\burl\(""", text), file
             assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=\"|\bon[a-z]+=\"", text), file
             assert "innerHTML" not in text
             assert "|safe" not in text

@@ -17,7 +17,6 @@ function show(state: State): void {
   say("memory", state.memory_bytes ? `${Math.round(state.memory_bytes / 1048576)} MiB` : "–");
   say("cpu", `${state.cpu_seconds.toFixed(1)} s`);
   say("version", String(state.version));
-  for (const element of live("newer")) element.hidden = String(state.version) === element.dataset.base;
   for (const form of all("[data-when]")) form.hidden = !form.dataset.when!.split(" ").includes(state.state);
 }
 

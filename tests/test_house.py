@@ -60,8 +60,8 @@ ALLOWED: Mapping[str, str] = {
     "runner": "appfile crontab quantity errors excerpt model names reach schedule settings terms manifest tree urls "
     "feed store records linux statement variables moment",
     "backup": "errors linux model moment records runner store tree urls terms",
-    "web": "appfile tar backup moment crontab edits patch errors model notices quantity reach settings terms tree urls "
-    "feed store records runner variables envfile passwords",
+    "web": "appfile tar backup moment crontab schedule edits patch errors model notices quantity reach settings terms "
+    "tree urls feed store records runner variables envfile passwords",
     "control": "errors",
     "hostdisk": "",
     "diary": "runner",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal, cast
@@ -13,15 +14,17 @@ from starlette.responses import Response
 from steadyd import model
 from steadyd.crontab import CRONS_MAX, KEYS, read_cron
 from steadyd.errors import SteadyError
-from steadyd.model import App, Version
+from steadyd.model import App, Principal, Version
 from steadyd.records.crons import Job, Run, enabling, putting, removing
 from steadyd.runner.agenda import upcoming
 from steadyd.runner.errand import CRON_KEY
+from steadyd.runner.logs import LogLine
 from steadyd.runner.start import Plan
 from steadyd.store import Write
 from steadyd.web import schema, shown
 from steadyd.web.answers import NO_STORE, json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.rooms import Rooms
 
 Outcome = Literal["running", "ok", "failed", "interrupted", "skipped", "missed"]
 
@@ -108,58 +111,97 @@ async def put_cron(call: Call) -> Response:
     body = await call.body(CronBody)
     said = {key: value for key, value in msgspec.structs.asdict(body).items() if value is not UNSET and key in KEYS}
     cron_id, enabled = str(call.request.path_params["id"]), body.enabled is not False
-    found = await _find(call)
     if not said and body.enabled is not UNSET:
-        if found is None:
-            raise _no_such_cron(call)
-        await _change(call, enabling(call.app.id, cron_id, enabled))
-    elif found is not None and not found.made:
-        way = "Change it there and deploy; PUT {“enabled”: false} turns it off. An id of your own is free for yours."
-        raise SteadyError("conflict", f"“{cron_id}” is said by the live version's own file. {way}")
+        found = await turn(call.rooms, call.principal, call.app, await _found(call), enabled)
     else:
-        cron = read_cron({**said, "id": cron_id})
-        await _change(call, putting(call.app.id, cron, enabled, CRONS_MAX), cron)
-    found = await _find(call)
-    if found is None:
-        raise _no_such_cron(call)
+        found = await put(call.rooms, call.principal, call.app, {**said, "id": cron_id}, enabled)
     return json_answer(CronAnswer(cron=await _cron(call, found)))
 
 
 async def delete_cron(call: Call) -> Response:
-    found = await _find(call)
-    if found is None:
-        raise _no_such_cron(call)
-    if not found.made:
-        said = f"“{found.cron.id}” is said by the live version's own file. PUT {{“enabled”: false}} turns it off."
-        raise SteadyError("conflict", said)
-    await _change(call, removing(*found.key))
+    await remove(call.rooms, call.principal, call.app, await _found(call))
     return Response(status_code=204, headers=NO_STORE)
 
 
 async def run_cron(call: Call) -> Response:
     """By hand: answered when the run is over."""
     await call.body(schema.Nothing)
-    found = await _find(call)
-    if found is None:
-        raise _no_such_cron(call)
-    return json_answer(await _told(call, await call.rooms.crons.run_now(found)))
+    return json_answer(await _told(call, await call.rooms.crons.run_now(await _found(call))))
 
 
 async def list_cron_runs(call: Call) -> Response:
     """Those too of one that a version's file said and no longer does."""
     found = await call.rooms.library.crons.runs(call.app.id, str(call.request.path_params["id"]))
-    if not found and await _find(call) is None:
-        raise _no_such_cron(call)
+    if not found:
+        await _found(call)
     return json_answer(RunsAnswer(runs=[_run(made) for made in found]))
 
 
 async def show_cron_run(call: Call) -> Response:
-    number = str(call.request.path_params["run"])
+    said = call.request.path_params
+    return json_answer(await _told(call, await find_run(call.rooms, call.app, str(said["id"]), str(said["run"]))))
+
+
+async def find(rooms: Rooms, app: App, cron_id: str) -> Job | None:
+    jobs = await rooms.library.crons.of(app.id)
+    return next((job for job in jobs if job.cron.id == cron_id), None)
+
+
+async def find_run(rooms: Rooms, app: App, cron_id: str, number: str) -> Run:
+    """A run by its number as somebody wrote it.
+
+    Raises:
+        SteadyError: `not_found`.
+    """
     run_id = int(number) if number.isascii() and number.isdigit() and len(number) < 18 else 0
-    found = await call.rooms.library.crons.run(call.app.id, str(call.request.path_params["id"]), run_id)
+    found = await rooms.library.crons.run(app.id, cron_id, run_id)
     if found is None:
-        raise SteadyError("not_found", f"“{call.request.path_params['id']}” has no run {number[:20]}.")
-    return json_answer(await _told(call, found))
+        raise SteadyError("not_found", f"“{_clean(cron_id)}” has no run {number[:20]}.")
+    return found
+
+
+async def lines(rooms: Rooms, made: Run) -> list[LogLine]:
+    """What its version said from its start to its end."""
+    end = (made.finished_at or rooms.now()) + LOG_SECONDS_AFTER
+    found = await rooms.logs.tail(made.app_id, LINES_MAX, made.started_at, until=end)
+    return [line for line in found if line.version == made.version]
+
+
+async def put(rooms: Rooms, by: Principal, app: App, said: Mapping[str, str], enabled: bool = True) -> Job:
+    """Make one of the owner's, or change it.
+
+    Raises:
+        SteadyError: `invalid`, `conflict` where the live version's file says one of that id, or as a restart.
+    """
+    cron = read_cron(dict(said))
+    found = await find(rooms, app, cron.id)
+    if found is not None and not found.made:
+        way = "Change it there and deploy; PUT {“enabled”: false} turns it off. An id of your own is free for yours."
+        raise SteadyError("conflict", f"“{cron.id}” is said by the live version's own file. {way}")
+    await _change(rooms, by, app, putting(app.id, cron, enabled, CRONS_MAX), cron)
+    return await _still(rooms, app, cron.id)
+
+
+async def turn(rooms: Rooms, by: Principal, app: App, job: Job, enabled: bool) -> Job:
+    """On or off, whoever said it."""
+    await _change(rooms, by, app, enabling(app.id, job.cron.id, enabled))
+    return await _still(rooms, app, job.cron.id)
+
+
+async def remove(rooms: Rooms, by: Principal, app: App, job: Job) -> None:
+    """Forget one of the owner's, with its runs.
+
+    Raises:
+        SteadyError: `conflict` where the live version's file says it.
+    """
+    if not job.made:
+        said = f"“{job.cron.id}” is said by the live version's own file. PUT {{“enabled”: false}} turns it off."
+        raise SteadyError("conflict", said)
+    await _change(rooms, by, app, removing(*job.key))
+
+
+def no_such_cron(app: App, cron_id: str) -> SteadyError:
+    return SteadyError("not_found", f"“{app.name}” has no cron “{_clean(cron_id)}”.")
 
 
 KIND = "crons"
@@ -200,14 +242,24 @@ ENDPOINTS = (
 # Private
 
 
-async def _find(call: Call) -> Job | None:
-    jobs = await call.rooms.library.crons.of(call.app.id)
-    return next((job for job in jobs if job.cron.id == call.request.path_params["id"]), None)
+async def _found(call: Call) -> Job:
+    cron_id = str(call.request.path_params["id"])
+    found = await find(call.rooms, call.app, cron_id)
+    if found is None:
+        raise no_such_cron(call.app, cron_id)
+    return found
 
 
-async def _change(call: Call, write: Write, new: model.Cron | None = None) -> None:
+async def _still(rooms: Rooms, app: App, cron_id: str) -> Job:
+    """As it is now; somebody may have removed it in this moment."""
+    found = await find(rooms, app, cron_id)
+    if found is None:
+        raise no_such_cron(app, cron_id)
+    return found
+
+
+async def _change(rooms: Rooms, by: Principal, app: App, write: Write, new: model.Cron | None = None) -> None:
     """Make it true. An instance that `new` could not ask gives way to one that it can, which must start."""
-    rooms, app = call.rooms, call.app
 
     async def plan(app: App, version: Version) -> Plan:
         made = await rooms.fleet.ground.plan(app, version)
@@ -216,9 +268,9 @@ async def _change(call: Call, write: Write, new: model.Cron | None = None) -> No
 
     needs = await rooms.library.crons.needs(app.id, app.version)
     if new is not None and (not needs.key or (new.export and not needs.calls)):
-        await rooms.controller.change(call.principal, app, KIND, plan, write)
+        await rooms.controller.change(by, app, KIND, plan, write)
     else:
-        await rooms.controller.record(call.principal, app, KIND, write)
+        await rooms.controller.record(by, app, KIND, write)
     rooms.crons.poke()
 
 
@@ -258,12 +310,8 @@ def _run(made: Run) -> CronRun:
 
 
 async def _told(call: Call, made: Run) -> RunAnswer:
-    end = (made.finished_at or call.rooms.now()) + LOG_SECONDS_AFTER
-    lines = await call.rooms.logs.tail(made.app_id, LINES_MAX, made.started_at, until=end)
-    kept = [shown.log_line(line) for line in lines if line.version == made.version]
-    return RunAnswer(run=_run(made), logs=kept)
+    return RunAnswer(run=_run(made), logs=[shown.log_line(line) for line in await lines(call.rooms, made)])
 
 
-def _no_such_cron(call: Call) -> SteadyError:
-    said = str(call.request.path_params["id"])[:60].encode("utf-8", "replace").decode()
-    return SteadyError("not_found", f"“{call.app.name}” has no cron “{said}”.")
+def _clean(text: str) -> str:
+    return text[:60].encode("utf-8", "replace").decode()

@@ -25,6 +25,7 @@ PLACES: Mapping[str, str] = {
     "versions": "Versions",
     "databases": "Databases",
     "backups": "Backups",
+    "crons": "Crons",
     "settings": "Settings",
 }
 """An app's pages, below its address, and what they are called."""

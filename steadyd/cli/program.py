@@ -20,6 +20,7 @@ from steadyd.cli.fork import fork
 from steadyd.cli.login import login, logout, whoami
 from steadyd.cli.notify import notify
 from steadyd.cli.operations import operations
+from steadyd.cli.preview import preview
 from steadyd.cli.pull import pull
 from steadyd.cli.recover import recover
 from steadyd.cli.repl import repl
@@ -34,7 +35,7 @@ from steadyd.cli.users import resume, suspend, users
 from steadyd.cli.verb import config_option
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Run apps": (run, serve, recover, deploy, pull),
+    "Run apps": (run, serve, recover, preview, deploy, pull),
     "Look": (apps, top, show, logs, requests, versions, diff, operations, open_app),
     "Change": (
         *(start, stop, restart, rollback, fork, rename, claim, settings, env, crons, notify),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from steadyd.errors import SteadyError
@@ -60,6 +61,22 @@ class Lodging:
             await self._ground.trash.throw(scratch.root)
             raise
         return Data(Staged(place, scratch, copies), stood)
+
+    async def make_while(self, app: App, version: Version, checking: Awaitable[None]) -> Data:
+        """The same, while `version` is checked; nothing of it stays where that refuses it.
+
+        Raises:
+            SteadyError: as `make`, or as `checking`.
+        """
+        making = asyncio.ensure_future(self.make(app, version))
+        try:
+            await checking
+            return await making
+        except BaseException:
+            making.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SteadyError, OSError):
+                await self._trials.throw((await making).staged)
+            raise
 
     async def link(self, app: App, version: Version, scratch: Place) -> None:
         """Show `version` there; its dependencies stay as long as the folder does, whatever is deployed meanwhile."""

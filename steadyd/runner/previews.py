@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -192,28 +192,32 @@ class Previews:
                     app.id, 0, draft.entry, ORIGIN, draft.files, time.time(), app.owner_id, draft.modules,
                     draft.shipped, draft.bun,
                 )  # fmt: skip
-                await self._trials.check(app, live, version, keep=False)
-                preview, is_fresh = await self._stage(app, version, fresh)
+                checking = partial(self._trials.check, app, live, version, keep=False)
+                preview, is_fresh = await self._stage(app, version, fresh, checking)
                 return preview, await self._lodging.plan(preview, version, live.number, self.url(preview)), is_fresh
         finally:
             await self._shelf.let_go(contents)
 
-    async def _stage(self, app: App, version: Version, fresh: bool | None) -> tuple[Preview, bool]:
-        """The preview with its folder filled, and whether its data is a new copy. Whoever asks it waits from now on.
+    async def _stage(
+        self, app: App, version: Version, fresh: bool | None, checking: Callable[[], Awaitable[None]]
+    ) -> tuple[Preview, bool]:
+        """The preview with its folder filled, and whether its data is a new copy. Whoever asks it waits from now on;
+        what `checking` refuses leaves it as it was.
 
         Raises:
-            SteadyError: as `Lodging.make`.
+            SteadyError: as `Lodging.make`, or as `checking`.
         """
         former, lodging = self._open.get(app.id), self._lodging
         held = former.data if former is not None else None
         if held is not None and fresh is None:
             fresh = await lodging.differs(app, held)
         if former is not None and held is not None and not fresh:
+            await checking()
             former.scroll = self.scrolls.renew(app.id)
             await former.hold()
             await lodging.link(app, version, held.staged.scratch)
             return former, False
-        data, timing = await lodging.make(app, version), self._ground.timing
+        data, timing = await lodging.make_while(app, version, checking()), self._ground.timing
         scroll = self.scrolls.renew(app.id)
         preview = former or Preview(app, scroll, self.bounds, timing.waiters_max, timing.start_seconds)
         preview.scroll = scroll

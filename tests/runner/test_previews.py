@@ -172,11 +172,12 @@ def test_it_ends_when_nobody_asks_it_and_after_a_while_in_any_case(root: Path, b
     async def body() -> None:
         async with world(root, bun) as here:
             await here.create(NOTES)
+            app = await here.app()
             for bounds in (Bounds(idle_seconds=0.3), Bounds(life_seconds=0.3)):
                 here.workshop.previews.bounds = bounds
-                shown = await preview(here)
-                await until(lambda: not here.previews, "its end")
-                assert "Nobody looked at it" in said(here, shown.app)[-1]
+                await preview(here)
+                await until(lambda: "Nobody looked at it" in said(here, app)[-1], "its end")
+                assert here.previews == {}
 
     run(body())
 

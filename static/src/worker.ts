@@ -47,8 +47,10 @@ const calls: { [Name in keyof Calls]: (...words: Parameters<Calls[Name]>) => Ret
     changed(path);
   },
   async install(url) {
-    begun().install((await json<{ files: Record<string, string> }>(url)).files);
+    const types = await json<{ files: Record<string, string>; left_out: string[]; more: number }>(url);
+    begun().install(types.files);
     changed(undefined, 0);
+    return types.more ? [...types.left_out, `${types.more} more`] : types.left_out;
   },
   complete: (path, at) => begun().complete(path, at),
   detail: (path, at, of) => begun().detail(path, at, of),

@@ -6,6 +6,7 @@ import { EditorState, type Extension } from "@codemirror/state";
 import { EditorView, keymap, lineNumbers } from "@codemirror/view";
 import { make } from "../lib/dom";
 import { language } from "./languages";
+import { colouring } from "./theme";
 
 const NARROW = "(max-width: 60rem)";
 
@@ -23,7 +24,7 @@ export async function compare(parent: HTMLElement, path: string, theirs: string,
   const nonce = document.querySelector<HTMLElement>('meta[name="csp-nonce"]')?.nonce ?? "";
   const tongue = await language(path).catch(() => []);
   const shared = (label: string): Extension => [
-    EditorView.cspNonce.of(nonce), lineNumbers(), tongue, EditorView.lineWrapping, theme,
+    EditorView.cspNonce.of(nonce), lineNumbers(), tongue, colouring, EditorView.lineWrapping, looks,
     EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
   ];
   const editable: Extension = [
@@ -69,7 +70,7 @@ function take(words: string): HTMLElement {
   return button;
 }
 
-const theme = EditorView.theme({
+const looks = EditorView.theme({
   "&": { fontSize: ".84rem", backgroundColor: "var(--surface)", color: "var(--ink)" },
   ".cm-scroller": { fontFamily: "var(--mono)" },
   ".cm-collapsedLines:before, .cm-collapsedLines:after": { content: "none" },

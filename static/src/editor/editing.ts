@@ -15,6 +15,10 @@ export class Editing implements Desk {
   readonly view: CodeView;
   /** Where a deploy or a preview failed, by path. */
   problems = new Map<string, Problem[]>();
+  /** How many mistakes TypeScript finds in a file, by path; nothing where there is none. */
+  mistakes: ReadonlyMap<string, number> = new Map();
+  /** Formats a file, once TypeScript is there. */
+  format: (path: string) => void = () => undefined;
   /** Where the cursor is, and how much is selected. */
   cursor = { line: 1, column: 1, selected: 0 };
   private readonly heard: Record<News, (() => void)[]> = { deployed: [], changed: [], preview: [], shown: [], files: [], cursor: [] };

@@ -64,8 +64,7 @@ export function startDesk(root: HTMLElement): void {
   editing.show(workspace.has(first) ? first : (workspace.paths().find((path) => /^index\./.test(path)) ?? workspace.paths()[0] ?? ""));
   void tabName(sessionStorage, navigator.locks).then((tab) => keepDrafts(editing, new Drafts(localStorage), tab, outcome));
   deskIsThere(editing);
-  if ("requestIdleCallback" in window) requestIdleCallback(() => void assist(root, editing, line));
-  else setTimeout(() => void assist(root, editing, line));
+  whenWanted(root, editing, () => void assist(root, editing, line));
 }
 
 // Private
@@ -148,8 +147,10 @@ function commandsOf({ editing, root, sheet, deploy, deeds, tell, verb }: Parts):
     { name: "Add a file", run: () => void deeds.create() },
     { name: "Add files from this computer", run: () => pick(false, editing, tell) },
     { name: "Add a folder from this computer", run: () => pick(true, editing, tell) },
+    { name: "Format this file", keys: "Shift-Alt-F", can: some, run: () => editing.format(active()) },
     { name: "Find in this file", keys: "Mod-f", can: some, run: () => editing.view.find() },
     { name: "Find in all files", keys: "Mod-Shift-f", run: () => void import("./searching").then(({ openSearch }) => openSearch(sheet, editing, editing.view.selected())) },
+    { name: "Copy a link to this draft", can: some, run: () => void import("./sharing").then(({ share }) => share(editing, tell)) },
     { name: "Rename this file", can: some, run: () => void deeds.rename(active()) },
     { name: "Delete this file", can: some, run: () => deeds.remove(active()) },
     { name: "Take back what was changed in this file", can: () => some() && editing.workspace.isDirty(active()), run: () => editing.revert(active()) },
@@ -235,6 +236,13 @@ function body(host: HTMLElement, editing: Editing): void {
     host.classList.toggle("has-binary", view !== null);
     if (view) host.append(view);
   });
+}
+
+/** Not before the page is usable; on the home page, where most only look, not before somebody is at the desk. */
+function whenWanted(root: HTMLElement, editing: Editing, then: () => void): void {
+  if (!editing.app) root.addEventListener("focusin", then, { once: true });
+  else if ("requestIdleCallback" in window) requestIdleCallback(then);
+  else setTimeout(then);
 }
 
 /** TypeScript comes once the page is usable; without it the editor is the same with less in it. */

@@ -2,6 +2,7 @@
 
 import { make } from "../lib/dom";
 import type { Editing } from "./editing";
+import { mistakes } from "./mistakes";
 import { nameOf } from "./paths";
 
 /** Keep `root` showing the open files. */
@@ -57,6 +58,7 @@ function tab(path: string, editing: Editing): HTMLLIElement {
   const button = make("button", { type: "button", className: `file-tab${failed ? " failed" : ""}`, title: path, draggable: true }, isAlone ? name : path);
   if (dirty) button.append(make("span", { className: "dirty", title: "changed" }, make("span", { className: "unseen" }, " changed")));
   if (failed) button.append(make("span", { className: "unseen" }, " failed"));
+  button.append(...mistakes(path, editing));
   if (path === workspace.active) button.setAttribute("aria-current", "true");
   button.addEventListener("click", () => editing.show(path));
   button.addEventListener("auxclick", (event) => event.button === 1 && editing.close(path));

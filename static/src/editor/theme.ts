@@ -57,5 +57,8 @@ const colours = HighlightStyle.define([
   { tag: tags.invalid, color: "var(--bad)" },
 ]);
 
+/** Colours of code alone, for what has other looks. */
+export const colouring: Extension = syntaxHighlighting(colours);
+
 /** The looks, as CodeMirror takes them. */
-export const theme: Extension = [looks, syntaxHighlighting(colours)];
+export const theme: Extension = [looks, colouring];

@@ -2,6 +2,7 @@
 
 import { make } from "../lib/dom";
 import type { Editing } from "./editing";
+import { mistakes } from "./mistakes";
 import { folderOf, nameOf } from "./paths";
 import { rowsOf, type Row } from "./rows";
 
@@ -68,6 +69,7 @@ function item(row: Row, closed: Set<string>, editing: Editing, toggle: (folder: 
     button.addEventListener("click", () => editing.show(row.path));
     if (row.path === workspace.active) button.setAttribute("aria-current", "true");
     if (workspace.isDirty(row.path)) button.append(dot());
+    button.append(...mistakes(row.path, editing));
     if (editing.problems.has(row.path)) {
       button.classList.add("failed");
       button.append(make("span", { className: "unseen" }, " failed"));

@@ -15,7 +15,7 @@ export interface Draft {
   /** The app's name, "" where there is none yet, and the version whose installed packages count. */
   readonly app: string;
   version(): number;
-  /** Every file of the draft as it is now, "" for one that is no text. */
+  /** Every file of the draft as it is now with line feeds only, "" for one that is no text or not here yet. */
   texts(): Record<string, string>;
   /** Open a file of the draft there; lines and columns from 1. */
   show(path: string, line: number, column: number): void;
@@ -26,10 +26,10 @@ export interface Draft {
 }
 
 export interface Assistant {
-  /** For the editor of one file: completion, hover, marks, definition, formatting. Nothing where the file is no script. */
+  /** For the editor of one file: completion, hover, marks, definition, another name. Nothing where the file is no script. */
   extension(path: string): Extension;
-  /** A file of the draft changed, or is gone (null). Extensions tell of their own file. */
-  changed(path: string, text: string | null): void;
+  /** Something of the draft changed. */
+  changed(): void;
   /** Another version is live: other packages may be installed. */
   deployed(): void;
   /** The file's text, formatted; null where it is none that can be. */

@@ -5,7 +5,7 @@ import type { Answer, News, Question } from "./protocol";
 type Script = (question: Question, say: (message: Answer | News) => void) => void;
 
 /** A client over workers that follow `script`, with what it heard. */
-function stage(script: Script) {
+function stage(script: Script, types = "") {
   const seen = { made: 0, ended: 0, states: [] as State[], troubles: [] as string[], found: [] as string[] };
   const works: Works = {
     library: "/types", silenceMs: 20,
@@ -20,7 +20,7 @@ function stage(script: Script) {
     },
   };
   const client = new Client(works, {
-    files: () => ({ "a.ts": "" }), types: () => "", state: (state) => seen.states.push(state),
+    files: () => ({ "a.ts": "" }), types: () => types, state: (state) => seen.states.push(state),
     trouble: (message) => seen.troubles.push(message), found: (path) => seen.found.push(path),
   });
   return { client, seen };
@@ -65,4 +65,14 @@ test("where the types do not come, it stops and says why", async () => {
   client.start();
   await until(() => client.state === "stopped");
   expect([seen.made, seen.troubles]).toEqual([1, ["/types answered 503."]]);
+});
+
+test("packages whose types are too large are named", async () => {
+  const { client, seen } = stage(({ id, call }, say) => queueMicrotask(() => {
+    say({ id, answer: call === "install" ? ["huge", "3 more"] : true });
+    say({ checking: false });
+  }), "/api/types");
+  client.start();
+  await until(() => seen.troubles.length > 1);
+  expect(seen.troubles).toEqual(["", "Too large to be known here, and so any: huge, 3 more."]);
 });

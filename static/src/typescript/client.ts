@@ -19,7 +19,7 @@ export interface Heard {
   /** Where the types of the app's packages are, "" where there is no app. */
   types(): string;
   state(state: State): void;
-  /** What went wrong with a question; the person may want to know. */
+  /** What went wrong with a question, which the person may want to know; "" when that is over. */
   trouble(message: string): void;
   found(path: string, findings: Finding[]): void;
 }
@@ -62,7 +62,9 @@ export class Client {
   /** Have the types of the app's packages again. */
   async install(): Promise<void> {
     const url = this.heard.types();
-    if (url) await this.ask("install", url);
+    this.heard.trouble("");
+    const left = url ? await this.ask("install", url) : undefined;
+    if (left?.length) this.heard.trouble(`Too large to be known here, and so any: ${left.join(", ")}.`);
   }
 
   // Private

@@ -3,104 +3,66 @@
 import { autocompletion, pickedCompletion, type Completion as Option, type CompletionContext, type CompletionResult } from "@codemirror/autocomplete";
 import { linter, forceLinting, type Diagnostic } from "@codemirror/lint";
 import { StateEffect, StateField, type Extension } from "@codemirror/state";
-import { EditorView, hoverTooltip, keymap, showTooltip, ViewPlugin, type Tooltip, type ViewUpdate } from "@codemirror/view";
-import type { Draft, Edit, Finding } from "./assistant";
+import { EditorView, hoverTooltip, keymap, showTooltip, ViewPlugin, type Tooltip } from "@codemirror/view";
+import type { Draft, Finding } from "./assistant";
 import type { Client } from "./client";
 import type { Completion, Signature } from "./project";
 import { hint, signature } from "./hints";
 import { askName } from "./rename";
 
-/** After the last key, until the worker has the text. A question has it at once. */
-export const SYNC_MS = 150;
-
 export interface Means {
   client: Client;
   draft: Draft;
   findings(path: string): Finding[];
-  /** The editors that are open, so that they show what is found. */
-  views: Set<EditorView>;
-  format(path: string, text: string): Promise<Edit[] | null>;
+  /** The editors that are there, with the file that each shows. */
+  views: Map<EditorView, string>;
+  /** Have the worker know the draft as it is now: before each question. */
+  sync(): void;
 }
 
 /** For the editor of the script at `path`. */
 export function scriptExtension(path: string, means: Means): Extension {
-  const sync = syncing(path, means);
-  const flush = (view: EditorView) => view.plugin(sync)?.flush();
-  const definition = (view: EditorView, at: number) => void goTo(path, at, means, () => flush(view));
   return [
-    sync,
-    autocompletion({ override: [completing(path, means, flush)] }),
-    hoverTooltip(async (view, at) => {
-      flush(view);
+    registering(path, means),
+    autocompletion({ override: [completing(path, means)] }),
+    hoverTooltip(async (_view, at) => {
+      means.sync();
       const found = await means.client.ask("hover", path, at);
       return found ? { pos: found.from, end: found.to, create: () => ({ dom: hint(found) }) } : null;
     }),
-    marking(path, means),
-    parameters(path, means, flush),
+    marking,
+    parameters(path, means),
     EditorView.domEventHandlers({
       mousedown(event, view) {
         const at = (event.ctrlKey || event.metaKey) && event.button === 0 ? view.posAtCoords(event) : null;
         if (at === null) return false;
-        definition(view, at);
+        void goTo(path, at, means);
         return true;
       },
     }),
     keymap.of([
-      { key: "F12", run: (view) => (definition(view, view.state.selection.main.head), true) },
-      { key: "F2", run: (view) => (flush(view), askName(view, path, means), true) },
+      { key: "F12", run: (view) => (void goTo(path, view.state.selection.main.head, means), true) },
+      { key: "F2", run: (view) => (askName(view, path, means), true) },
     ]),
   ];
 }
 
-/** Formatting, for scripts and for JSON. */
-export function formatting(path: string, means: Means): Extension {
-  const run = (view: EditorView): boolean => {
-    const text = view.state.doc;
-    void means.format(path, text.toString()).then((edits) => {
-      if (edits?.length && view.state.doc.eq(text)) view.dispatch({ changes: edits, userEvent: "format" });
-    });
-    return true;
-  };
-  return keymap.of([{ key: "Shift-Alt-f", run }]);
-}
-
 // Private
 
-/** Keeps the worker's text in step with the editor's. */
-function syncing(path: string, { client, views }: Means) {
-  return ViewPlugin.fromClass(class {
-    private timer: ReturnType<typeof setTimeout> | undefined;
-    private late = false;
-
-    constructor(private readonly view: EditorView) {
-      views.add(view);
-    }
-
-    update(update: ViewUpdate): void {
-      if (!update.docChanged) return;
-      this.late = true;
-      clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.flush(), SYNC_MS);
-    }
-
-    flush(): void {
-      clearTimeout(this.timer);
-      if (this.late) void client.ask("write", path, this.view.state.doc.toString());
-      this.late = false;
-    }
-
-    destroy(): void {
-      this.flush();
-      views.delete(this.view);
-    }
+/** Tells of the editor, and has it show what was found before it was there. */
+function registering(path: string, { views, findings }: Means): Extension {
+  return ViewPlugin.define((view) => {
+    views.set(view, path);
+    queueMicrotask(() => views.get(view) === path && showFindings(view, findings(path)));
+    return { destroy: () => views.delete(view) };
   });
 }
 
-function completing(path: string, { client }: Means, flush: (view: EditorView) => void) {
+function completing(path: string, { client, sync }: Means) {
   return async (context: CompletionContext): Promise<CompletionResult | null> => {
     const word = context.matchBefore(/[\w$]+$/);
     if (!context.explicit && !word && !context.matchBefore(/[.@#"'`/<]$/)) return null;
-    if (context.view) flush(context.view);
+    sync();
     const found = await client.ask("complete", path, context.pos);
     if (!found?.length || context.aborted) return null;
     const options = found.map((entry) => option(entry, path, context.pos, client));
@@ -143,28 +105,39 @@ async function apply(view: EditorView, picked: Option, { entry, path, at, client
   });
 }
 
-/** What was found in this file, as CodeMirror's marks; asked again when the assistant says so. */
-function marking(path: string, { findings }: Means): Extension {
-  const source = (view: EditorView): Diagnostic[] => {
-    const end = view.state.doc.length;
-    return findings(path).map(({ from, to, severity, message }) => ({
-      from: Math.min(from, end), to: Math.min(Math.max(to, from), end), severity, message,
-    }));
-  };
-  const again = (update: ViewUpdate) => update.transactions.some((transaction) => transaction.effects.some((effect) => effect.is(found)));
-  return linter(source, { delay: SYNC_MS, needsRefresh: again });
+const found = StateEffect.define<Finding[]>();
+
+/** What was found, where it is now: places move with the text until something else is found. */
+const marks = StateField.define<Diagnostic[]>({
+  create: () => [],
+  update(marked, transaction) {
+    let now = marked;
+    if (transaction.docChanged && now.length) {
+      const { changes } = transaction;
+      now = now.map((mark) => ({ ...mark, from: changes.mapPos(mark.from, 1), to: changes.mapPos(mark.to, -1) })).filter(({ from, to }) => from <= to);
+    }
+    for (const effect of transaction.effects) if (effect.is(found)) now = effect.value.map((finding) => diagnostic(finding, transaction.newDoc.length));
+    return now;
+  },
+});
+
+const marking: Extension = [
+  marks,
+  linter((view) => view.state.field(marks), { delay: 0, needsRefresh: (update) => update.startState.field(marks) !== update.state.field(marks) }),
+];
+
+function diagnostic({ from, to, severity, message }: Finding, end: number): Diagnostic {
+  return { from: Math.min(from, end), to: Math.min(Math.max(to, from), end), severity, message };
 }
 
-const found = StateEffect.define<null>();
-
-/** Have an editor show what was found. */
-export function showFindings(view: EditorView): void {
-  view.dispatch({ effects: found.of(null) });
+/** Have an editor show what was found in its file. */
+export function showFindings(view: EditorView, findings: Finding[]): void {
+  view.dispatch({ effects: found.of(findings) });
   forceLinting(view);
 }
 
-async function goTo(path: string, at: number, { client, draft }: Means, flush: () => void): Promise<void> {
-  flush();
+async function goTo(path: string, at: number, { client, draft, sync }: Means): Promise<void> {
+  sync();
   const place = await client.ask("definition", path, at);
   if (!place) return;
   if (place.text === undefined) draft.show(place.path, place.line, place.column);
@@ -187,9 +160,9 @@ const signatureField = StateField.define<Tooltip | null>({
 });
 
 /** The parameters of the call that is being written; Escape takes them away. */
-function parameters(path: string, { client }: Means, flush: (view: EditorView) => void): Extension {
+function parameters(path: string, { client, sync }: Means): Extension {
   const ask = async (view: EditorView): Promise<void> => {
-    flush(view);
+    sync();
     const at = view.state.selection.main.head;
     const found = await client.ask("signature", path, at);
     if (view.state.selection.main.head === at) view.dispatch({ effects: setSignature.of(found ? { at, signature: found } : null) });

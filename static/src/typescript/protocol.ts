@@ -9,8 +9,8 @@ export interface Calls {
   start(library: string, files: Record<string, string>): boolean;
   /** A file of the draft as it is now; null takes it away. */
   write(path: string, text: string | null): void;
-  /** Fetch the types of the app's packages, and take them in the place of those before. */
-  install(url: string): void;
+  /** Fetch the types of the app's packages, and take them in the place of those before. Returns who was left out. */
+  install(url: string): string[];
   complete(path: string, at: number): Completion[];
   detail(path: string, at: number, of: Pick<Completion, "label" | "source" | "data">): Detail | null;
   hover(path: string, at: number): Hint | null;

@@ -50,8 +50,9 @@ function form(view: EditorView, was: string, done: (name: string) => Promise<str
   return element;
 }
 
-async function rename(view: EditorView, path: string, at: number, name: string, { client, draft }: Means): Promise<string> {
+async function rename(view: EditorView, path: string, at: number, name: string, { client, draft, sync }: Means): Promise<string> {
   const text = view.state.doc;
+  sync();
   const found = await client.ask("rename", path, at, name);
   if (found === undefined) return "TypeScript is not ready. Try again.";
   if (typeof found === "string") return found;

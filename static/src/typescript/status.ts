@@ -28,12 +28,12 @@ export class Status {
   say(state: State): void {
     this.#state.textContent = WORDS[state];
     this.element.dataset.state = state;
-    if (state === "loading") this.#trouble.hidden = true;
+    if (state === "loading") this.trouble("");
   }
 
   trouble(message: string): void {
     this.#trouble.textContent = plain(message);
-    this.#trouble.hidden = false;
+    this.#trouble.hidden = !message;
   }
 
   list(found: Map<string, Finding[]>): void {
@@ -56,7 +56,10 @@ export class Status {
       "button", { type: "button", className: `ts-finding ${severity}` },
       make("b", {}, `${path}:${line}`), ` ${plain(message.split("\n")[0]!)}`,
     );
-    button.addEventListener("click", () => this.does.show(path, line, column));
+    button.addEventListener("click", () => {
+      this.element.open = false;
+      this.does.show(path, line, column);
+    });
     return make("li", {}, button);
   }
 }

@@ -1,4 +1,4 @@
-// A page that counts its visitors. The count is in a SQLite file: it is there after a restart, and after the next version.
+// Counts its visitors in a SQLite file. The count stays, also in the next version.
 import { Database } from "bun:sqlite";
 
 const db = new Database("data.sqlite");

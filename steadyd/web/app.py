@@ -29,6 +29,7 @@ from steadyd.web import (
     env,
     forks,
     forms,
+    front,
     gauges,
     history,
     host,
@@ -82,6 +83,7 @@ def build(rooms: Rooms) -> Starlette:
         routes=[
             *routes(found, rooms, allowance, Background(rooms).run),
             *static.routes(),
+            *front.routes(rooms, allowance),
             *pages.routes(rooms),
             *inventory.routes(rooms),
             *components.routes(rooms),

@@ -1,4 +1,4 @@
-"""The pages' forms: run, deploy, start, stop, restart, bring back, log in and out.
+"""The pages' forms: deploy, start, stop, restart, bring back, log in and out.
 
 Each answers with a redirect to a page (so that reloading sends nothing twice), or with the same page and the reason,
 and everything the person typed.
@@ -14,13 +14,13 @@ from starlette.routing import Route
 from steadyd.errors import SteadyError
 from steadyd.model import App, Deploy, Principal
 from steadyd.web import appview, auth
-from steadyd.web.appview import Edit, excerpt, place_of
+from steadyd.web.appview import Edit
 from steadyd.web.body import Allowance
 from steadyd.web.entry import log_in
-from steadyd.web.launch import create, deploy
+from steadyd.web.launch import deploy
 from steadyd.web.page import Visit, form_route, local_path
 from steadyd.web.rooms import Rooms
-from steadyd.web.upload import SOURCE_PATH, Upload
+from steadyd.web.upload import Upload
 
 FILE_FIELD = "file:"
 DELETE_FIELD = "delete:"
@@ -29,26 +29,11 @@ DELETE_FIELD = "delete:"
 def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
     app = "/apps/{name}"
     forms = {
-        "/apps": run, f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
+        f"{app}/deploy": change, f"{app}/start": start, f"{app}/stop": stop, f"{app}/restart": restart,
         f"{app}/undelete": undelete,
         "/login": login, "/login/{secret}": login_link, "/logout": logout,
     }  # fmt: skip
     return [form_route(path, handler, rooms, allowance) for path, handler in forms.items()]
-
-
-async def run(visit: Visit) -> Response:
-    """The home page's form: paste, name, run."""
-    source, name = visit.form.get("source", ""), visit.form.get("name", "").strip()
-    try:
-        upload = Upload({SOURCE_PATH: source.encode()}, "paste", name=name or None)
-        launched = await create(visit.rooms, visit.caller, auth.client_address(visit.request), upload)
-    except SteadyError as error:
-        lines = excerpt({SOURCE_PATH: source}, place_of(error))
-        return visit.html("home.html", error.status, source=source, name=name, error=error, excerpt=lines)
-    response = visit.go(_after(launched.deployed.app, launched.deployed.deploy))
-    if launched.guest is not None:
-        await auth.begin_session(visit.rooms, visit.request, response, launched.guest)
-    return response
 
 
 async def change(visit: Visit) -> Response:

@@ -1,4 +1,4 @@
-"""The pages: home, one app, log in."""
+"""The pages: one app, log in."""
 
 from __future__ import annotations
 
@@ -13,37 +13,12 @@ from steadyd.web.frame import PLACES, SENTENCES
 from steadyd.web.page import Visit, absent, local_path, page_route
 from steadyd.web.rooms import Rooms
 
-EXAMPLE = """\
-import { Database } from "bun:sqlite";
-
-const db = new Database("data.sqlite");
-db.run("CREATE TABLE IF NOT EXISTS visits (at TEXT)");
-
-export default {
-  fetch(request: Request) {
-    if (new URL(request.url).pathname !== "/") return new Response("Not found\\n", { status: 404 });
-
-    db.run("INSERT INTO visits VALUES (datetime('now'))");
-    const { count } = db.query("SELECT count(*) AS count FROM visits").get() as { count: number };
-    console.log(`visit number ${count}`);
-
-    return new Response(`<h1>Hello!</h1><p>You are visitor number ${count}.</p>`, {
-      headers: { "content-type": "text/html" },
-    });
-  },
-};
-"""
-
 
 def routes(rooms: Rooms) -> list[Route]:
     pages = {
-        "/": home, "/apps/{name}": show_app, "/login": login, "/login/{secret}": login_link,
+        "/apps/{name}": show_app, "/login": login, "/login/{secret}": login_link,
     }  # fmt: skip
     return [page_route(path, handler, rooms) for path, handler in pages.items()]
-
-
-async def home(visit: Visit) -> Response:
-    return visit.html("home.html", source=EXAMPLE, name="", error=None, excerpt=[])
 
 
 async def show_app(visit: Visit) -> Response:

@@ -119,7 +119,7 @@ def test_paste_run_break_repair(daemon: Daemon, chromium: Browser, scripts: bool
         page.get_by_role("button", name="Deploy").click()
         failure = page.get_by_role("alert")
         failure.get_by_text("Not deployed").wait_for()
-        assert "index.ts:7" in failure.inner_text()
+        assert "index.ts:8" in failure.inner_text()
         assert "fetch(request: Request {" in text_in(editor)
         assert "You are visitor number" in daemon.ask(name).text
 

@@ -24,44 +24,6 @@ async def token(client: httpx.AsyncClient, path: str = "/") -> str:
     return form_token((await client.get(path)).text)
 
 
-def test_paste_and_run(web: Web) -> None:
-    """The form of the home page: a guest, an app, and a page that says in how many milliseconds."""
-
-    async def body(stage: Stage) -> None:
-        async with stage.client(accept="text/html") as client:
-            form = {"form_token": await token(client), "source": HELLO.decode().replace("\n", "\r\n"), "name": "hello"}
-            done = await client.post("/apps", data=form)
-            assert done.status_code == 303
-            assert "__Host-steady-session-8080=" in done.headers["set-cookie"]
-            page = await client.get(done.headers["location"])
-            assert re.search(r"Live after [\d.]+ ms", page.text)
-            assert "http://hello.localhost:8080" in page.text
-            assert [app["name"] for app in (await client.get("/api/apps")).json()["apps"]] == ["hello"]
-            api = await client.get("/api/apps/hello/versions/1/files/index.ts")
-            assert api.content == HELLO
-
-    web(body)
-
-
-def test_a_failed_run_keeps_the_text(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        async with stage.client(accept="text/html") as client:
-            form = {"form_token": await token(client), "source": BROKEN, "name": "hello"}
-            page = await client.post("/apps", data=form)
-            assert page.status_code == 422
-            assert "fetch( =&gt; 1 // &lt;my text&gt;" in page.text
-            assert 'value="hello"' in page.text
-            assert "index.ts:2" in page.text
-            assert 'class="row here"' in page.text
-            form["name"] = "Not A Name"
-            page = await client.post("/apps", data=form)
-            assert page.status_code == 422
-            assert "Not A Name" in page.text
-        assert await stage.nobody_is_new()
-
-    web(body)
-
-
 def test_deploy_what_was_changed(web: Web) -> None:
     """A textarea sends CR LF; only files that differ are deployed; a file can be added and another deleted."""
 

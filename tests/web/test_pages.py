@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from steadyd.web.pages import EXAMPLE
 from tests.web.conftest import NOISY, Stage, Web, form_token
 
 NASTY = "<script>x</script>&\"'"
@@ -16,22 +15,6 @@ NASTY = "<script>x</script>&\"'"
 async def log_in(stage: Stage) -> str:
     """A cookie of the operator's session."""
     return f"__Host-steady-session-8080={await stage.rooms.people.add_session(stage.operator, stage.rooms.now())}"
-
-
-def test_home_holds_an_example_that_runs(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        async with stage.client(accept="text/html") as client:
-            page = await client.get("/")
-        assert page.status_code == 200
-        assert page.headers["content-type"] == "text/html; charset=utf-8"
-        assert "new Database(&#34;data.sqlite&#34;)" in page.text
-        assert 'name="form_token"' in page.text
-        assert "<script>" not in page.text
-        assert " style=" not in page.text
-        app = await stage.app("example", content=EXAMPLE.encode())
-        assert app.version == 1
-
-    web(body)
 
 
 def test_every_page_says_what_the_machine_lacks(web: Web) -> None:

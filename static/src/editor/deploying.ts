@@ -17,7 +17,7 @@ export class Deploying {
   private busy = false;
   private began = 0;
 
-  constructor(private editing: Editing, private outcome: Outcome, private button: HTMLButtonElement) {
+  constructor(private editing: Editing, private outcome: Outcome, private button: HTMLButtonElement, private remixOf?: string) {
     if (editing.app) onSteps(editing.app, (operation) => this.busy && this.told(operation));
   }
 
@@ -62,7 +62,7 @@ export class Deploying {
 
   private async create(name: string): Promise<void> {
     this.outcome.say("going", [going("Starting it", [], "", 0)]);
-    const made = await create(await this.editing.files(), name);
+    const made = await create(await this.editing.files(), name, this.remixOf);
     this.editing.tell("deployed");
     location.assign(`/apps/${made.app.name}?deployed=${made.deploy.id}`);
   }

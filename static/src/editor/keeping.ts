@@ -9,8 +9,9 @@ import type { Outcome } from "./outcome";
 /** From the last key to when it is kept. */
 const CALM_MS = 400;
 
-export async function keepDrafts(editing: Editing, drafts: Drafts, tab: string, outcome: Outcome): Promise<void> {
-  const { app, workspace } = editing;
+/** `app` is what it is kept as the draft of: an app, or on the home page what was opened there. */
+export async function keepDrafts(editing: Editing, drafts: Drafts, tab: string, outcome: Outcome, app = editing.app): Promise<void> {
+  const { workspace } = editing;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let warned = false;
   const keep = () => {
@@ -30,14 +31,13 @@ export async function keepDrafts(editing: Editing, drafts: Drafts, tab: string, 
   document.addEventListener("visibilitychange", () => timer !== undefined && keep());
   addEventListener("pagehide", () => timer !== undefined && keep());
   editing.on("deployed", () => drafts.drop(app, tab));
-  await offer(editing, drafts, tab, outcome);
+  await offer(editing, drafts, tab, outcome, app);
 }
 
 // Private
 
 /** The draft of this tab is open again at once; one of a tab that is closed is offered. */
-async function offer(editing: Editing, drafts: Drafts, tab: string, outcome: Outcome): Promise<void> {
-  const { app } = editing;
+async function offer(editing: Editing, drafts: Drafts, tab: string, outcome: Outcome, app: string): Promise<void> {
   for (const { tab: whose, draft } of drafts.of(app)) {
     const isMine = whose === tab;
     if (!isMine && (await isOpen(whose, navigator.locks))) continue;

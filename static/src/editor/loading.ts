@@ -10,7 +10,7 @@ const AT_ONCE = 4;
 
 /** One file as it was shipped. Throws ApiError. */
 export async function load(app: string, absent: Absent): Promise<Content> {
-  const address = `/api${ofApp(app, `/versions/${absent.version}/files/${inPath(absent.from)}`)}`;
+  const address = `/api${ofApp(absent.of ?? app, `/versions/${absent.version}/files/${inPath(absent.from)}`)}`;
   const answer = await fetch(address).catch(() => null);
   if (!answer?.ok) throw new ApiError(answer?.status ?? 0, "unreachable", `“${absent.from}” of version ${absent.version} could not be loaded. Try again.`);
   return contentOf(new Uint8Array(await answer.arrayBuffer()));

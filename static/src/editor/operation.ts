@@ -20,9 +20,9 @@ export function onSteps(app: string, heard: (operation: Operation) => void): voi
 export const deploy = (app: string, changes: Changes, version: number): Promise<Made> =>
   call("POST", ofApp(app, "/deploys"), { files: changes, merge: true, base_version: version });
 
-/** Make a new app; without a name it gets one. Throws ApiError. */
-export const create = (files: Record<string, Content>, name: string): Promise<Made> =>
-  call("POST", "/apps", { files, ...(name && { name }) });
+/** Make a new app; without a name it gets one. `remixOf` is the app that these files were made from. Throws ApiError. */
+export const create = (files: Record<string, Content>, name: string, remixOf?: string): Promise<Made> =>
+  call("POST", "/apps", { files, ...(name && { name }), ...(remixOf && { remix_of: remixOf }) });
 
 /** Stop a deploy where nothing of it is true yet; what comes of it is told by the deploy itself. */
 export const cancel = (operation: Operation): void => void call("POST", `/operations/${operation.id}/cancel`, {}).catch(() => undefined);

@@ -36,7 +36,7 @@ export function startDesk(root: HTMLElement): void {
   const outcome = new Outcome(outcomes);
   const tell = (words: string) => outcome.say("note", [words]);
   const button = one<HTMLButtonElement>(".bar .go", form);
-  const deploying = new Deploying(editing, outcome, button);
+  const deploying = new Deploying(editing, outcome, button, root.dataset.remix);
   const name = form.elements.namedItem("name") as HTMLInputElement | null;
   const deploy = () => void deploying.run(name?.value.trim());
   form.addEventListener("submit", (event) => {
@@ -62,7 +62,7 @@ export function startDesk(root: HTMLElement): void {
   if (panes) mountPanes(panes, editing, "preview");
   const first = root.dataset.show ?? "";
   editing.show(workspace.has(first) ? first : (workspace.paths().find((path) => /^index\./.test(path)) ?? workspace.paths()[0] ?? ""));
-  void tabName(sessionStorage, navigator.locks).then((tab) => keepDrafts(editing, new Drafts(localStorage), tab, outcome));
+  void tabName(sessionStorage, navigator.locks).then((tab) => keepDrafts(editing, new Drafts(localStorage), tab, outcome, root.dataset.draft));
   deskIsThere(editing);
   whenWanted(root, editing, () => void assist(root, editing, line));
 }
@@ -87,7 +87,8 @@ function filesOf(root: HTMLElement): Map<string, Held> {
   }
   for (const item of all("[data-other]", root)) {
     const { other, size } = item.dataset;
-    files.set(other!, { from: other!, version, size: Number(size) });
+    const { remix, remixVersion } = root.dataset;
+    files.set(other!, remix ? { from: other!, version: Number(remixVersion), size: Number(size), of: remix } : { from: other!, version, size: Number(size) });
   }
   return files;
 }

@@ -4,8 +4,9 @@
 import type { Changes, Content } from "../lib/desk";
 import { collision, problemOf } from "./paths";
 
-/** A file that was not loaded: the server has it, as `from` in that version. */
-export interface Absent { from: string; version: number; size: number }
+/** A file that was not loaded: the server has it, as `from` in that version, of the page's app or of the one that `of`
+ * names. */
+export interface Absent { from: string; version: number; size: number; of?: string }
 export type Held = Content | Absent;
 
 /** What a draft is made of again. */

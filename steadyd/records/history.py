@@ -71,6 +71,15 @@ class History:
         """So many entries of these sorts, from the cursor on, newest first."""
         return await self._database.read(lambda db: _page(db, app_id, limit, cursor, sorts))
 
+    async def between(self, app_id: str, start: float, end: float) -> list[Entry]:
+        """All entries from `start` to before `end`; what is kept of an app is few enough."""
+
+        def query(db: Connection) -> list[Entry]:
+            found = _page(db, app_id, PAST_ID, Cursor(), SORTS).entries
+            return [entry for entry in found if start <= entry.at < end]
+
+        return await self._database.read(query)
+
     async def one(self, app_id: str, sort: str, number: int) -> Entry | None:
         """One operation or death of an app."""
         at = replace(Cursor(), **{sort: number + 1})

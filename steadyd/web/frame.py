@@ -21,6 +21,7 @@ PLACES: Mapping[str, str] = {
     "logs": "Logs",
     "requests": "Requests",
     "metrics": "Metrics",
+    "timeline": "Timeline",
     "activity": "Activity",
     "versions": "Versions",
     "databases": "Databases",

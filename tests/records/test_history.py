@@ -115,3 +115,14 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
         parse_cursor(text)
     assert caught.value.code == "invalid"
     assert parse_cursor("") == Cursor()
+
+
+def test_a_range_has_all_of_it_and_nothing_else(database: Database) -> None:
+    async def body() -> None:
+        app_id, history = await past(database), History(database)
+        found = await history.between(app_id, NOW + 10, NOW + 20)
+        assert [(entry.sort, entry.at - NOW) for entry in found] == [
+            ("death", 15.0), ("event", 14.0), ("wake", 13.0), ("operation", 10.0),
+        ]  # fmt: skip
+
+    asyncio.run(body())

@@ -78,7 +78,7 @@ def test_two_changes_of_one_draft(daemon: Daemon, chromium: Browser) -> None:
         retype(page, "index.ts", before["index.ts"] + "// mine\n")
         made = daemon.api("POST", "/apps/joint/deploys", json={"merge": True, "files": theirs})
         assert made.status_code == 201
-        page.keyboard.press("Control+s")
+        page.get_by_role("button", name="Join the two").click()
         dialog = page.get_by_role("dialog", name="Version 2 went live meanwhile")
         dialog.wait_for()
         assert dialog.get_by_role("button", name="2 files to decide").is_disabled()
@@ -87,6 +87,7 @@ def test_two_changes_of_one_draft(daemon: Daemon, chromium: Browser) -> None:
         dialog.get_by_role("button", name="Keep mine").press("Enter")
         dialog.get_by_role("button", name="Use this draft").press("Enter")
         dialog.wait_for(state="detached")
+        page.get_by_text("Lines of both are joined in index.ts.").wait_for()
         page.keyboard.press("Control+s")
         page.get_by_text("Version 3 is live after").wait_for()
     files = {path: daemon.api("GET", f"/apps/joint/versions/3/files/{path}").text for path in before}

@@ -33,8 +33,13 @@ export function attachAssistant(editing: Editing, worker: string, library: strin
     const edits = await assistant.format(path, withLineFeeds(text));
     if (edits && workspace.read(path) === text) draft.edit(path, edits);
   };
-  editing.on("changed", () => assistant.changed());
-  editing.on("deployed", () => assistant.deployed());
+  let version = editing.version();
+  editing.on("changed", () => {
+    assistant.changed();
+    if (editing.version() !== version) assistant.deployed();
+    version = editing.version();
+  });
+  editing.on("shown", () => assistant.changed()); // a file that was not here is, once it is opened
   assistant.onFindings(() => {
     const wrong = [...assistant.findings()].map(([path, found]): [string, number] => [path, found.filter(({ severity }) => severity === "error").length]);
     const now = new Map(wrong.filter(([, count]) => count > 0));

@@ -38,6 +38,19 @@ export class Deploying {
     }
   }
 
+  /** Put the draft on top of the version that went live meanwhile. Does nothing while a deploy goes on. */
+  async join(live: number): Promise<void> {
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      await this.conflict(live);
+    } catch (error) {
+      await this.failed(error);
+    } finally {
+      this.busy = false;
+    }
+  }
+
   private async deploy(): Promise<void> {
     const { app, workspace } = this.editing;
     const changes = workspace.changes();

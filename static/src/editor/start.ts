@@ -57,7 +57,7 @@ export function startDesk(root: HTMLElement): void {
   one("fieldset.tabs, .first-file", form).remove();
   root.classList.add("works");
   fill(root);
-  if (editing.app) noticeOthers(form, editing);
+  if (editing.app) noticeOthers(form, editing, (live) => void deploying.join(live));
   const panes = root.querySelector<HTMLElement>("[data-panes]");
   if (panes) mountPanes(panes, editing, "preview");
   const first = root.dataset.show ?? "";
@@ -190,13 +190,15 @@ function filesHead(root: HTMLElement, commands: Command[]): void {
 }
 
 /** In the bar: which version is live, and whether it is another one than this draft began as. */
-function noticeOthers(form: HTMLFormElement, editing: Editing): void {
+function noticeOthers(form: HTMLFormElement, editing: Editing, join: (live: number) => void): void {
   const hint = one(".bar .hint", form);
   let live = editing.version();
+  const button = make("button", { type: "button", className: "plain" }, "Join the two");
+  button.addEventListener("click", () => join(live));
   const show = () => {
     const isNewer = live > editing.version();
     hint.replaceChildren(`version ${Math.max(live, editing.version())} is live`);
-    if (isNewer) hint.append(`. This draft began as version ${editing.version()}: `, make("a", { href: location.pathname }, "load the new one"));
+    if (isNewer) hint.append(`. This draft began as version ${editing.version()}. `, button);
   };
   stream(editing.app).on("state", (state) => {
     live = state.version;
@@ -204,6 +206,7 @@ function noticeOthers(form: HTMLFormElement, editing: Editing): void {
     if (!form.querySelector("[aria-busy]")) show();
   });
   editing.on("deployed", show);
+  editing.on("changed", () => button.isConnected && show());
   show();
 }
 

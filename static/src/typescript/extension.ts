@@ -8,6 +8,7 @@ import type { Draft, Finding } from "./assistant";
 import type { Client } from "./client";
 import type { Completion, Signature } from "./project";
 import { hint, signature } from "./hints";
+import { COMPLETIONS_MAX } from "./protocol";
 import { askName } from "./rename";
 
 export interface Means {
@@ -66,7 +67,8 @@ function completing(path: string, { client, sync }: Means) {
     const found = await client.ask("complete", path, context.pos);
     if (!found?.length || context.aborted) return null;
     const options = found.map((entry) => option(entry, path, context.pos, client));
-    return { from: word?.from ?? context.pos, options, validFor: /^[\w$]*$/ };
+    const from = word?.from ?? context.pos;
+    return found.length < COMPLETIONS_MAX ? { from, options, validFor: /^[\w$]*$/ } : { from, options };
   };
 }
 

@@ -2,7 +2,8 @@
 
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { typeFiles } from "../../types";
-import { COMPLETIONS_MAX, HINT_CHARACTERS_MAX, Project, type Completion } from "./project";
+import { HINT_CHARACTERS_MAX, Project, type Completion } from "./project";
+import { COMPLETIONS_MAX } from "./protocol";
 
 // One for all tests: reading seven megabytes of types takes a second, and more beside other work.
 setDefaultTimeout(60_000);

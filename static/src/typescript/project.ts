@@ -6,6 +6,7 @@ import ts from "typescript";
 import type { Edit, Finding } from "./assistant";
 import { finding, packageOf, UNTYPED_MARK } from "./findings";
 import { APP, LIBRARY, readOptions, type Read } from "./options";
+import { COMPLETIONS_MAX } from "./protocol";
 
 /** `insert` takes the place of `from` to `to`; `source` is what must be imported for it. */
 export interface Completion { label: string; insert: string; kind: string; detail: string; from: number; to: number; boost: number; source?: string; data?: unknown }
@@ -17,8 +18,6 @@ export type Edits = Record<string, Edit[]>;
 /** Where a name is made. `text` comes along where that is none of the draft's files. */
 export interface Place { path: string; line: number; column: number; text?: string }
 
-/** Names offered at once. */
-export const COMPLETIONS_MAX = 500;
 /** Text of one hint, in characters. */
 export const HINT_CHARACTERS_MAX = 4_000;
 
@@ -83,7 +82,7 @@ export class Project {
     const span = found?.optionalReplacementSpan;
     const entries = (found?.entries ?? []).filter((entry) => entry.kind !== ts.ScriptElementKind.warning);
     const typed = this.#files.get(inner)!.text.slice(start, at).toLowerCase();
-    const fits = typed ? entries.filter((entry) => entry.name.toLowerCase().includes(typed[0]!)) : entries;
+    const fits = entries.filter((entry) => contains(entry.name.toLowerCase(), typed));
     fits.sort((a, b) => (a.sortText < b.sortText ? -1 : a.sortText > b.sortText ? 1 : 0));
     return fits.slice(0, COMPLETIONS_MAX).map((entry) => {
       const place = entry.replacementSpan ?? span;
@@ -241,6 +240,13 @@ const FORMAT: ts.FormatCodeSettings = {
   indentSize: 2,
   semicolons: ts.SemicolonPreference.Ignore,
 };
+
+/** Whether the letters of `part` stand in `name`, in that order: as CodeMirror matches what is typed. */
+function contains(name: string, part: string): boolean {
+  let at = 0;
+  for (const letter of part) if ((at = name.indexOf(letter, at) + 1) === 0) return false;
+  return true;
+}
 
 /** The installed package that a file is of: `node_modules/@scope/name`, the outermost. */
 function folderOf(path: string): string {

@@ -4,6 +4,9 @@
 import type { Edit, Finding } from "./assistant";
 import type { Completion, Detail, Edits, Hint, Place, Signature } from "./project";
 
+/** Names offered at once; where there are more, each key asks again. */
+export const COMPLETIONS_MAX = 500;
+
 export interface Calls {
   /** Fetch the types that every app has, and take the draft. Before everything else. */
   start(library: string, files: Record<string, string>): boolean;

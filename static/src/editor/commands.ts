@@ -28,6 +28,11 @@ export function isPressed(event: KeyboardEvent, keys: string): boolean {
   );
 }
 
+/** Whether what has the focus means that key itself: a pane's form is sent by Mod-Enter. */
+function isOwned(event: KeyboardEvent, keys: string): boolean {
+  return event.target instanceof Element && event.target.closest<HTMLElement>("[data-own-key]")?.dataset.ownKey === keys;
+}
+
 /** Have keys call their commands, wherever the focus is. */
 export function bindKeys(commands: readonly Command[]): void {
   document.addEventListener(
@@ -35,7 +40,7 @@ export function bindKeys(commands: readonly Command[]): void {
     (event) => {
       if (document.querySelector("dialog[open]")) return;
       const found = commands.find((command) => command.keys && isPressed(event, command.keys));
-      if (!found) return;
+      if (!found || isOwned(event, found.keys!)) return;
       event.preventDefault();
       event.stopPropagation();
       if (found.can?.() !== false) found.run();

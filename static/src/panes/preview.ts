@@ -56,6 +56,7 @@ class PreviewPane {
     box.append(make("div", { className: "preview-bar" }, choice, form, this.out), this.said, this.wishes, this.failure, this.frame, refused, this.logBox);
     this.said.setAttribute("aria-live", "polite");
     desk.on("preview", () => {
+      if (box.hidden) document.getElementById(box.getAttribute("aria-labelledby") ?? "")?.click();
       this.draft.checked = true;
       this.start({});
     });
@@ -171,9 +172,11 @@ class PreviewPane {
     if (!error) return;
     const places = problems(error.details, error.message);
     this.desk.mark(places);
-    this.say("");
+    // What was refused before its start has left the last draft running.
+    if (error.details.step === "start") this.preview = null;
+    this.say(this.preview ? "Shown is the last draft that started." : "");
     this.wishes.hidden = false;
-    this.frame.hidden = !this.preview;
+    this.frame.hidden = this.logBox.hidden = !this.preview;
     const logs = Array.isArray(error.details.logs) ? error.details.logs.map(String) : [];
     this.failure.replaceChildren(
       make("p", {}, make("strong", {}, "The draft does not run. "), error.message),

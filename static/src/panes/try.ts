@@ -33,7 +33,7 @@ class TryPane {
     more.addEventListener("click", () => this.row().focus());
     this.copied.addEventListener("click", () => this.copy());
     this.method.addEventListener("change", () => this.suit());
-    const form = make("form", { className: "try-form" },
+    const form = make("form", { className: "try-form", data: { ownKey: "Mod-Enter" } },
       make("div", { className: "try-line" }, this.method, this.path, this.target, this.send),
       this.rows, this.bodyBox, make("div", { className: "try-more" }, more, this.copied));
     form.addEventListener("submit", (event) => {
@@ -44,7 +44,6 @@ class TryPane {
     form.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      event.stopPropagation();
       form.requestSubmit();
     });
     box.classList.add("try");

@@ -17,6 +17,8 @@ BLOCK_BYTES = 256 << 10
 STEP_BYTES = 24 << 10
 """Read at each step of a search by time: more than the longest line."""
 RECORD = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d+ \w+ ")
+ESCAPE = b"\x1b["
+COLOURS = re.compile(rb"\x1b\[[0-9;:]*m")
 PLACE = re.compile(r"([0-9]{1,9})-([0-9]{1,15})\Z")
 
 
@@ -38,18 +40,22 @@ def parse_place(text: str) -> Place | None:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which lines: that contain `text`, of one version (0: any), from one source (b"": any)."""
+    """Which lines: that contain `text`, colours apart, of one version (0: any), from one source (b"": any)."""
 
     text: bytes = b""
     version: int = 0
     source: bytes = b""
 
+    def may_be_in(self, lines: bytes) -> bool:
+        """Whether it is worth looking at each of these lines."""
+        return self.text in lines or ESCAPE in lines
+
     def takes(self, record: bytes) -> bool:
-        if self.text not in record:
+        if not self.may_be_in(record):
             return False
         _, version, source, text = record.split(b" ", 3)
         return (
-            self.text in text
+            (self.text in text or (ESCAPE in text and self.text in COLOURS.sub(b"", text)))
             and (not self.version or int(version) == self.version)
             and (not self.source or source == self.source)
         )
@@ -104,7 +110,7 @@ class Parts:
         piece = Piece(place, place)
         for number, low, lines in self._blocks_before(place, stop):
             piece.looked_bytes += len(lines)
-            for at, record in _reversed(lines, low) if wish.text in lines else ():
+            for at, record in _reversed(lines, low) if wish.may_be_in(lines) else ():
                 if piece.more:
                     break
                 piece.first = Place(number, at)
@@ -128,7 +134,7 @@ class Parts:
         piece = Piece(place, place)
         for number, low, lines in self._blocks_after(place, stop):
             piece.looked_bytes += len(lines)
-            for at, record in _records(lines, low) if wish.text in lines else ():
+            for at, record in _records(lines, low) if wish.may_be_in(lines) else ():
                 if piece.more:
                     break
                 piece.last = Place(number, at + len(record) + 1)

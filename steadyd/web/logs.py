@@ -22,7 +22,7 @@ from steadyd.web.following import Following
 from steadyd.web.logpage import Ask, LogPage, everything, look, whole
 from steadyd.web.page import Visit, page_route
 from steadyd.web.rooms import Rooms
-from steadyd.web.safetext import visible
+from steadyd.web.safetext import COLOURS, visible
 from steadyd.web.streams import Kind, encode, endpoint, media_type, parse_since, stamp, stream
 
 LINES_SHOWN_MAX = 200
@@ -138,9 +138,9 @@ async def _past(call: Call, query: LogsQuery) -> list[LogLine]:
 
 
 def _takes(query: LogsQuery, line: LogLine) -> bool:
-    return (
-        query.q in line.text and query.version in (0, line.version) and query.source in ("", line.source)
-    )  # fmt: skip
+    """What `Wish` decides of lines in the file."""
+    contains = query.q in line.text or query.q in COLOURS.sub("", line.text)
+    return contains and query.version in (0, line.version) and query.source in ("", line.source)
 
 
 def _text(line: LogLine) -> str:

@@ -14,7 +14,6 @@ from steadyd.runner.logfile import LogFolder
 from steadyd.runner.logparts import BLOCK_BYTES, Part, Parts, Piece, Place, Wish, parse_place
 
 CAP = BLOCK_BYTES * 10
-PIECE_BYTES_MAX = 300 << 10
 ANY = Wish()
 
 
@@ -33,7 +32,8 @@ def opened(folder: Path) -> Iterator[Parts]:
         yield parts
 
 
-BATCHES = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 12_000)), min_size=1, max_size=12)
+BATCHES = st.lists(st.tuples(st.integers(1, 20), st.integers(0, 12_000)), min_size=1, max_size=8)
+"""Lines, and bytes of each: at most a part for each batch, and so few parts that none is removed."""
 
 
 @settings(max_examples=60, deadline=None)
@@ -96,6 +96,14 @@ def test_lines_are_wished_for_by_version_and_source(tmp_path: Path) -> None:
         assert numbers(parts.backward(None, 9, Wish(source=b"app"))) == [0, 1, 3]
         assert numbers(parts.forward(parts.begin, 9, Wish(b"a", 2, b"app"))) == [1]
         assert numbers(parts.forward(parts.begin, 9, Wish(b"2026"))) == []
+
+
+def test_colours_do_not_hide_what_is_searched_for(tmp_path: Path) -> None:
+    lines = [b"\x1b[1;32mall\x1b[0m fine 0", b"all fine 1", b"\x1b[32mnot fine 2"]
+    LogFolder(tmp_path, CAP).append(b"".join(b"2026-01-02T03:00:00.000000Z 1 app %b\n" % line for line in lines))
+    with opened(tmp_path) as parts:
+        assert numbers(parts.backward(None, 9, Wish(b"all fine"))) == [0, 1]
+        assert numbers(parts.backward(None, 9, Wish(b"[32m"))) == [2]
 
 
 def test_a_time_is_found_across_parts(tmp_path: Path) -> None:

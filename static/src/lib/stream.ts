@@ -36,6 +36,7 @@ export interface Asked {
   gate_us: number;
   app_us: number;
   total_us: number;
+  version: number;
 }
 export interface Happening { at: string; kind: string; message: string; details: Record<string, unknown> }
 export interface Told {

@@ -8,6 +8,7 @@ from steadyd.records.absences import Absences
 from steadyd.records.accounts import Accounts
 from steadyd.records.apps import Apps
 from steadyd.records.blanks import Blanks
+from steadyd.records.blocks import Blocks
 from steadyd.records.captures import Captures
 from steadyd.records.contents import Contents
 from steadyd.records.crons import Crons
@@ -50,6 +51,7 @@ class Library:
     targets: Targets
     environment: Environment
     blanks: Blanks
+    blocks: Blocks
     crons: Crons
     tokens: Tokens
     accounts: Accounts
@@ -79,6 +81,7 @@ def open_library(database: Database, policy: Policy = Policy(), terms: Terms = T
         history=History(database),
         targets=Targets(database),
         blanks=Blanks(database),
+        blocks=Blocks(database),
         environment=Environment(database, Vault(database.path.with_name(KEY_FILE))),
         crons=Crons(database),
         tokens=Tokens(database),

@@ -42,6 +42,11 @@ class Lines:
         found = await self._database.read(lambda db: one(db, f"SELECT {COLUMNS} FROM lines WHERE id=?", (line,)))
         return _line(found) if found else None
 
+    async def going_on(self) -> list[Line]:
+        """Those of every app that have not ended."""
+        query = f"SELECT {COLUMNS} FROM lines WHERE ended_at IS NULL"
+        return await self._database.read(lambda db: [_line(row) for row in db.execute(query)])
+
     async def ended_before(self, at: float) -> list[Line]:
         """Those of every app that ended before `at`, the oldest first."""
         query = f"SELECT {COLUMNS} FROM lines WHERE ended_at < ? ORDER BY id"

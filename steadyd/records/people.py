@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from steadyd.errors import SteadyError
@@ -145,6 +145,16 @@ class People:
             return [Session(public_id(row[0]), *row[1:]) for row in db.execute(sql, (principal_id, now))]
 
         return await self._database.read(read)
+
+    async def addresses(self, principal_ids: Collection[str]) -> dict[str, str]:
+        """Where each of them logged in from last, of those of whom that was noted."""
+        marks = ", ".join("?" * len(principal_ids))
+        sql = (
+            "SELECT principal_id, address, max(created_at) FROM sessions "
+            f"WHERE principal_id IN ({marks}) AND address != '' GROUP BY principal_id"
+        )
+        values = tuple(principal_ids)
+        return await self._database.read(lambda db: {str(row[0]): str(row[1]) for row in db.execute(sql, values)})
 
     async def revoke_session(self, principal_id: str, session_id: str) -> None:
         """Log a browser out from afar.

@@ -292,6 +292,12 @@ STEADY = (
         SELECT id, json_extract(last_death, '$.at'), last_death FROM apps WHERE last_death IS NOT NULL;
     ALTER TABLE apps DROP COLUMN last_death;
     """,
+    # Networks from which nobody makes an app or an account.
+    """
+    CREATE TABLE blocks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, network TEXT NOT NULL UNIQUE, reason TEXT NOT NULL, at REAL NOT NULL
+    ) STRICT;
+    """,
 )
 
 TELEMETRY = (

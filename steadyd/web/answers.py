@@ -70,8 +70,13 @@ def from_http_exception(error: HTTPException) -> SteadyError:
         allowed = ", ".join(sorted(part.strip() for part in allowed.split(",") if part.strip()))
         return SteadyError("method_not_allowed", f"This address takes {allowed}.", {"allow": allowed})
     if error.status_code == 404:
-        return SteadyError("not_found", "There is nothing at this address. /api/docs lists what there is.")
+        return nowhere()
     return SteadyError("bad_request", str(error.detail) or "The request cannot be understood.")
+
+
+def nowhere() -> SteadyError:
+    """The same sentence for an address that is none, and for one that is none for who asks."""
+    return SteadyError("not_found", "There is nothing at this address. /api/docs lists what there is.")
 
 
 def internal(request: Request) -> SteadyError:

@@ -15,6 +15,7 @@ from steadyd.web import (
     apps,
     archives,
     backups,
+    blocks,
     changed,
     claims,
     components,
@@ -33,6 +34,7 @@ from steadyd.web import (
     gauges,
     history,
     host,
+    hostpage,
     inventory,
     live,
     logs,
@@ -63,6 +65,7 @@ from steadyd.web import (
     transfers,
     tries,
     types,
+    userpage,
     users,
     versions,
 )
@@ -105,6 +108,8 @@ def build(rooms: Rooms) -> Starlette:
             *timetable.routes(rooms, allowance),
             *entrance.routes(rooms, allowance),
             *account.routes(rooms, allowance),
+            *hostpage.routes(rooms, allowance),
+            *userpage.routes(rooms, allowance),
         ],
         # Outermost first.
         middleware=[
@@ -155,6 +160,7 @@ def endpoints(rooms: Rooms) -> tuple[Endpoint, ...]:
         *crons.ENDPOINTS,
         *operations.ENDPOINTS,
         *host.ENDPOINTS,
+        *blocks.ENDPOINTS,
         *me.ENDPOINTS,
         *people.ENDPOINTS,
         *tokens.ENDPOINTS,

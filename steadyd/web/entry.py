@@ -46,6 +46,7 @@ async def sign_up(rooms: Rooms, caller: Caller, address: str, new: Newcomer) -> 
     username, password = check_username(new.username), well_formed(new.password)
     email = checked_email(new.email)
     if not by_operator:
+        await rooms.library.blocks.check(address)
         rooms.signups.take(address, rooms.now())
     invitation = new.invitation if rooms.signup == "invite" and not by_operator else None
     account = NewAccount(username, email, await rooms.passwords.hash(password), invitation)

@@ -14,6 +14,7 @@ from steadyd.runner.forks import Past
 from steadyd.web import auth, schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.launch import check_creation
 
 
 class ForkBody(schema.Strict):
@@ -48,7 +49,7 @@ async def fork_app(call: Call) -> Response:
     if call.caller.app_id:
         raise SteadyError("forbidden", "This token is for one app only, and may make no other.")
     if not call.principal.is_operator:
-        rooms.creations.take(auth.client_address(call.request), rooms.now())
+        await check_creation(rooms, auth.client_address(call.request))
     forked = await rooms.forks.fork(call.principal, call.app, body.name, await past_of(call, body.at))
     answer = Forked(app=await shown.app(rooms, forked.app), at=shown.moment(forked.at), notes=list(forked.notes))
     return json_answer(answer, 201, {"location": f"/api/apps/{forked.app.name}"})

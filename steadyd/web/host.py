@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
+from collections import Counter
 from datetime import datetime
 from typing import Literal
 
@@ -12,11 +13,16 @@ from steadyd import __version__
 from steadyd.backup.epochs import farewell
 from steadyd.backup.stream import Health as ReplicaHealth
 from steadyd.errors import SteadyError
-from steadyd.model import AppState
+from steadyd.model import App, AppState
+from steadyd.runner.burden import Burden, look
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 from steadyd.web.rooms import Rooms
+
+FULL_SHARE = 0.9
+SHORT_SHARE = 0.1
+"""Above the one and below the other something is said of it."""
 
 
 class DomainQuery(schema.Strict):
@@ -49,6 +55,26 @@ class Host(schema.Strict):
     targets: dict[str, list[str]]
     """App's name → what the operator opened to it."""
     backup: HostBackup
+    bun: str
+    states: dict[str, int]
+    """How many apps are in each state."""
+    load: HostLoad
+    red_backups: dict[str, str]
+    """App's name → why its backup is none now."""
+    problems: list[str]
+    """What is wrong, a sentence each. `steadyd doctor` looks deeper."""
+
+
+class HostLoad(schema.Strict):
+    """Bytes. `stalled` is in how many percent of the last ten seconds somebody waited for `cpu`, `memory` or `io`:
+    empty where the kernel does not tell."""
+
+    memory_bytes: int
+    memory_available_bytes: int
+    cpus: int
+    disk_bytes: int
+    disk_free_bytes: int
+    stalled: dict[str, float]
 
 
 class HostBackup(schema.Strict):
@@ -79,32 +105,58 @@ async def health(call: Call) -> Response:
 
 
 async def host(call: Call) -> Response:
-    rooms = call.rooms
-    apps = await rooms.apps.everything()
+    return json_answer(HostAnswer(host=await gather(call.rooms, await call.rooms.apps.everything())))
+
+
+async def gather(rooms: Rooms, apps: list[App]) -> Host:
+    """All that is known of this machine. `apps` are all that there are."""
     targets = await rooms.targets.everything()
     locked = await rooms.library.environment.locked()
-    running = sum(rooms.fleet.state(app) is AppState.RUNNING for app in apps)
-    return json_answer(
-        HostAnswer(
-            host=Host(
-                name=rooms.host_name,
-                steadyd=__version__,
-                control_url=rooms.urls.control,
-                app_url=rooms.urls.app("NAME"),
-                started_at=shown.moment(rooms.started_at),
-                apps=len(apps),
-                running=running,
-                load_average=[round(load, 2) for load in os.getloadavg()],
-                guests=rooms.guests,
-                missing=rooms.lacking(),
-                absent=rooms.backups.absent.count,
-                superseded=gone.message if (gone := rooms.superseded()) else None,
-                locked=[app.name for app in apps if app.id in locked],
-                backup=_backup(rooms),
-                targets={app.name: list(map(str, targets[app.id])) for app in apps if app.id in targets},
-            )
-        )
+    burden = await asyncio.to_thread(look, rooms.fleet.ground.folder)
+    red = await rooms.backups.reports.red(apps)
+    states = Counter(str(rooms.fleet.state(app)) for app in apps)
+    told = Host(
+        name=rooms.host_name,
+        steadyd=__version__,
+        control_url=rooms.urls.control,
+        app_url=rooms.urls.app("NAME"),
+        started_at=shown.moment(rooms.started_at),
+        apps=len(apps),
+        running=states[AppState.RUNNING],
+        load_average=[round(load, 2) for load in burden.load],
+        guests=rooms.guests,
+        missing=rooms.lacking(),
+        absent=rooms.backups.absent.count,
+        superseded=gone.message if (gone := rooms.superseded()) else None,
+        locked=[app.name for app in apps if app.id in locked],
+        backup=_backup(rooms),
+        targets={app.name: list(map(str, targets[app.id])) for app in apps if app.id in targets},
+        bun=rooms.fleet.ground.starter.engine.bun_version,
+        states=dict(states),
+        load=_load(burden),
+        red_backups={app.name: red[app.id].message for app in apps if app.id in red},
+        problems=[],
     )
+    told.problems = problems(told)
+    return told
+
+
+def problems(host: Host) -> list[str]:
+    """What is wrong with a host, as sentences."""
+    load, backup = host.load, host.backup
+    used = 1 - load.disk_free_bytes / max(1, load.disk_bytes)
+    free = load.memory_available_bytes / max(1, load.memory_bytes)
+    locked, red = len(host.locked), len(host.red_backups)
+    said = (
+        (used >= FULL_SHARE, f"{used:.0%} of the disk are used. When it is full, no app can write."),
+        (free <= SHORT_SHARE, f"{free:.0%} of the memory are available. Idle apps are put to sleep early."),
+        (locked, f"{locked} apps cannot start: the key of their variables is not here."),
+        (host.absent, f"{host.absent} apps wait for their data, which comes from the backup target."),
+        (backup.problem, f"Backups: {backup.problem}"),
+        (backup.records_problem, f"The replica of all records fails: {backup.records_problem}"),
+        (red, f"{red} {'app has' if red == 1 else 'apps have'} a backup that is none now."),
+    )
+    return [*host.missing, *(sentence for wrong, sentence in said if wrong)]
 
 
 def _backup(rooms: Rooms) -> HostBackup:
@@ -118,6 +170,17 @@ def _backup(rooms: Rooms) -> HostBackup:
         failing=whole.failing,
         records=whole.records,
         records_problem=whole.records_problem,
+    )
+
+
+def _load(burden: Burden) -> HostLoad:
+    return HostLoad(
+        memory_bytes=burden.memory_bytes,
+        memory_available_bytes=burden.memory_available_bytes,
+        cpus=burden.cpus,
+        disk_bytes=burden.disk_bytes,
+        disk_free_bytes=burden.disk_free_bytes,
+        stalled=dict(burden.stalled),
     )
 
 

@@ -55,7 +55,7 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
     if caller.app_id:
         raise SteadyError("forbidden", "This token is for one app only, and may make no other.")
     if caller.principal is None or not caller.principal.is_operator:
-        rooms.creations.take(address, rooms.now())
+        await check_creation(rooms, address)
     owner = caller.principal or await _new_guest(rooms)
     temporary = upload.temporary or owner.kind is Kind.GUEST
     try:
@@ -75,6 +75,16 @@ async def create(rooms: Rooms, caller: Caller, address: str, upload: Upload) -> 
                 raise _taken_for_a_stranger(rooms, error) from None
         raise
     return Launched(deployed, upload, owner if caller.principal is None else None)
+
+
+async def check_creation(rooms: Rooms, address: str) -> None:
+    """Count an app that is made from `address`.
+
+    Raises:
+        SteadyError: `forbidden` where the operator blocked it, `rate_limited`.
+    """
+    await rooms.library.blocks.check(address)
+    rooms.creations.take(address, rooms.now())
 
 
 async def deploy(rooms: Rooms, by: Principal, app: App, upload: Upload) -> Launched:

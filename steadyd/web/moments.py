@@ -20,6 +20,7 @@ from steadyd.moment import Point, PointKind, PointState
 from steadyd.web import auth, frame
 from steadyd.web.body import Allowance
 from steadyd.web.changed import moment
+from steadyd.web.launch import check_creation
 from steadyd.web.page import Visit, form_route, page_route
 from steadyd.web.rooms import Rooms
 from steadyd.web.tables import owned
@@ -97,7 +98,7 @@ async def fork(visit: Visit) -> Response:
         when = moment(rooms, asked) if asked and asked.lower() != "now" else None
         past = Former(rooms.backups.data, await rooms.backups.aims.at(app, when)) if when else None
         if not visit.principal.is_operator:
-            rooms.creations.take(auth.client_address(visit.request), rooms.now())
+            await check_creation(rooms, auth.client_address(visit.request))
         forked = await rooms.forks.fork(visit.principal, app, name, past)
     except SteadyError as error:
         return await _show(visit, app, Plan(asked) if asked else None, error)

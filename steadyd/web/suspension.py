@@ -7,11 +7,13 @@ from typing import Annotated
 from msgspec import Meta
 from starlette.responses import Response
 
+from steadyd.model import App, Principal
 from steadyd.records.apps import suspending
 from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, absent, json_of
+from steadyd.web.rooms import Rooms
 
 REASON_CHARACTERS_MAX = 500
 REASON = "The operator gave no reason."
@@ -26,17 +28,28 @@ class SuspendBody(schema.Strict):
 
 
 async def suspend_app(call: Call) -> Response:
-    return await _change(call, SUSPEND, reason_of(await call.body(SuspendBody)))
+    return await _change(call, reason_of(await call.body(SuspendBody)))
 
 
 async def resume_app(call: Call) -> Response:
     await call.body(schema.Nothing)
-    return await _change(call, RESUME, None)
+    return await _change(call, None)
+
+
+async def set_suspended(rooms: Rooms, by: Principal, app: App, reason: str | None) -> App:
+    """Take an app out of service for `reason`, or put it back."""
+    kind = RESUME if reason is None else SUSPEND
+    return await rooms.controller.suspension(by, app, kind, suspending(app.id, reason))
 
 
 def reason_of(body: SuspendBody) -> str:
     """A sentence, whatever was sent."""
-    return shown.clean(body.reason).strip() or REASON
+    return reason_given(body.reason)
+
+
+def reason_given(text: str) -> str:
+    """A sentence, whatever was typed."""
+    return shown.clean(text).strip()[:REASON_CHARACTERS_MAX] or REASON
 
 
 ONE = "/api/apps/{name}"
@@ -60,10 +73,10 @@ ENDPOINTS = (
 # Private
 
 
-async def _change(call: Call, kind: str, reason: str | None) -> Response:
+async def _change(call: Call, reason: str | None) -> Response:
     rooms, name = call.rooms, call.request.path_params["name"]
     app = await rooms.apps.by_name(name)
     if app is None:
         raise await absent(rooms, name, call.caller)
-    changed = await rooms.controller.suspension(call.principal, app, kind, suspending(app.id, reason))
+    changed = await set_suspended(rooms, call.principal, app, reason)
     return json_answer(schema.AppAnswer(app=await shown.app(rooms, changed)))

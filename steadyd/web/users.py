@@ -14,6 +14,7 @@ from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.web import schema, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
+from steadyd.web.rooms import Rooms
 from steadyd.web.suspension import SuspendBody, reason_of
 
 
@@ -57,32 +58,68 @@ async def list_users(call: Call) -> Response:
 
 async def invite_user(call: Call) -> Response:
     await call.body(schema.Nothing)
-    if call.rooms.signup == "closed":
-        raise SteadyError("conflict", "This server takes no new users: it was started with --signup closed.")
-    secret, expires_at = await call.rooms.library.accounts.invite(call.principal, call.rooms.now())
-    url = f"{call.rooms.urls.control}/signup/{secret}"
-    return json_answer(Invitation(invitation=secret, url=url, expires_at=shown.moment(expires_at)), 201)
+    return json_answer(await invite(call.rooms, call.principal), 201)
 
 
 async def suspend_user(call: Call) -> Response:
     reason = reason_of(await call.body(SuspendBody))
-    account = await call.rooms.library.accounts.suspend(_username(call), reason)
-    await _follow(call, account.principal, SUSPEND)
-    return json_answer(UserAnswer(user=_shown(account)))
+    return json_answer(UserAnswer(user=_shown(await suspend(call.rooms, call.principal, _username(call), reason))))
 
 
 async def resume_user(call: Call) -> Response:
     await call.body(schema.Nothing)
-    account = await call.rooms.library.accounts.resume(_username(call))
-    await _follow(call, account.principal, RESUME)
-    return json_answer(UserAnswer(user=_shown(account)))
+    return json_answer(UserAnswer(user=_shown(await resume(call.rooms, call.principal, _username(call)))))
 
 
 async def reset_user(call: Call) -> Response:
     await call.body(schema.Nothing)
-    secret, expires_at = await call.rooms.library.accounts.add_reset(_username(call), call.rooms.now())
-    url = f"{call.rooms.urls.control}/reset/{secret}"
-    return json_answer(Reset(reset=secret, url=url, expires_at=shown.moment(expires_at)), 201)
+    return json_answer(await reset(call.rooms, _username(call)), 201)
+
+
+async def invite(rooms: Rooms, by: Principal) -> Invitation:
+    """A link with which one person may sign up.
+
+    Raises:
+        SteadyError: `conflict` where nobody may.
+    """
+    if rooms.signup == "closed":
+        raise SteadyError("conflict", "This server takes no new users: it was started with --signup closed.")
+    secret, expires_at = await rooms.library.accounts.invite(by, rooms.now())
+    url = f"{rooms.urls.control}/signup/{secret}"
+    return Invitation(invitation=secret, url=url, expires_at=shown.moment(expires_at))
+
+
+async def suspend(rooms: Rooms, by: Principal, username: str, reason: str) -> Account:
+    """Take a user out of service, with every app of theirs.
+
+    Raises:
+        SteadyError: `not_found`.
+    """
+    account = await rooms.library.accounts.suspend(username, reason)
+    await _follow(rooms, by, account.principal, SUSPEND)
+    return account
+
+
+async def resume(rooms: Rooms, by: Principal, username: str) -> Account:
+    """In good standing again.
+
+    Raises:
+        SteadyError: `not_found`.
+    """
+    account = await rooms.library.accounts.resume(username)
+    await _follow(rooms, by, account.principal, RESUME)
+    return account
+
+
+async def reset(rooms: Rooms, username: str) -> Reset:
+    """A link with which the user sets a new password.
+
+    Raises:
+        SteadyError: `not_found`.
+    """
+    secret, expires_at = await rooms.library.accounts.add_reset(username, rooms.now())
+    url = f"{rooms.urls.control}/reset/{secret}"
+    return Reset(reset=secret, url=url, expires_at=shown.moment(expires_at))
 
 
 ALL = "/api/users"
@@ -122,10 +159,10 @@ def _username(call: Call) -> str:
     return str(call.request.path_params["username"]).lower()
 
 
-async def _follow(call: Call, owner: Principal, kind: str) -> None:
+async def _follow(rooms: Rooms, by: Principal, owner: Principal, kind: str) -> None:
     """Each of the user's apps goes out of service, or comes back, as the records now say. All are tried."""
-    apps = await call.rooms.apps.of_owner(owner.id)
-    work = (call.rooms.controller.suspension(call.principal, app, kind) for app in apps)
+    apps = await rooms.apps.of_owner(owner.id)
+    work = (rooms.controller.suspension(by, app, kind) for app in apps)
     for failed in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(failed, BaseException):
             raise failed

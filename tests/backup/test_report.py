@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ from steadyd.backup.stream import Health
 from steadyd.backup.truth import Proof, State
 from steadyd.errors import SteadyError
 from steadyd.model import App
-from steadyd.moment import Capture, Line
+from steadyd.moment import Capture, Drill, Line
 from steadyd.records.library import open_library
 from steadyd.store import Database as Store
 from tests.records.test_targets import an_app
@@ -88,6 +89,20 @@ def test_what_any_room_knows_to_be_wrong_is_red(database: Store) -> None:
             reports, app = await scene(database, known)
             assert (await reports.truth(app)).state is State.FAILING
             await open_library(database).apps.remove(app.id, 0.0)
+
+    asyncio.run(body())
+
+
+def test_of_many_apps_those_that_are_red_are_told(database: Store) -> None:
+    async def body() -> None:
+        reports, app = await scene(database, Known())
+        assert await reports.red([app]) == {}, "it is new"
+        library, now = open_library(database), time.time()
+        for known in (Known("the store is away"), Known(files_problem="too many"), Known(whole=False)):
+            told = await Reports(library, known, known, known, known, known).red([app])
+            assert told[app.id].state is State.FAILING
+        await library.drills.add(Drill(app.id, now, False, 1.0, now, "no such object"))
+        assert (await reports.red([app]))[app.id].message.endswith("no such object")
 
     asyncio.run(body())
 

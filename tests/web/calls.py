@@ -12,6 +12,7 @@ from typing import Any
 
 from steadyd.model import Cron, Principal, Scope, random_name
 from steadyd.records.accounts import NewAccount
+from steadyd.records.blocks import read_network
 from steadyd.records.crons import putting
 from steadyd.records.requests import Request
 from steadyd.records.tokens import Wish
@@ -92,6 +93,11 @@ async def a_reset(scene: Scene) -> dict[str, str]:
     return {"reset": (await rooms.library.accounts.add_reset("forgetful", rooms.now()))[0]}
 
 
+async def a_block(scene: Scene) -> dict[str, str]:
+    rooms = scene.stage.rooms
+    return {"id": str((await rooms.library.blocks.add(read_network("198.51.100.7"), "", rooms.now())).id)}
+
+
 async def a_cron(scene: Scene) -> dict[str, str]:
     """One that has run."""
     rooms = scene.stage.rooms
@@ -132,6 +138,9 @@ CALLS: Mapping[str, Row] = {
     "GET /api/docs": Row(EVERYBODY),
     "GET /api/host": Row(OPERATOR),
     "POST /api/host/secrets/rotate": Row(OPERATOR, {}),
+    "GET /api/host/blocks": Row(OPERATOR),
+    "POST /api/host/blocks": Row(OPERATOR, {"network": "203.0.113.9"}),
+    "DELETE /api/host/blocks/{id}": Row(OPERATOR, prepare=a_block),
     "GET /api/host/serves": Row(EVERYBODY, query="domain=localhost"),
     # apps
     "GET /api/apps": Row(EVERYBODY),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,10 +16,11 @@ from steadyd.records.tallies import whole
 from steadyd.web import charts, frame
 from steadyd.web.charts import BYTES, COUNT, MILLISECONDS, SHARE, Column, Curve, Moment, Tick, Unit
 from steadyd.web.page import Visit, page_route
-from steadyd.web.period import WINDOWS, Period, between, read_period
+from steadyd.web.period import WINDOWS, Period, read_period, stamp
 from steadyd.web.rooms import Rooms
 from steadyd.web.series import Bucket, Series, gather
 from steadyd.web.tables import owned
+from steadyd.web.templates import when
 
 DAY = 86_400.0
 LINES = {"p99": "p99", "p95": "p95", "p50": "median"}
@@ -39,13 +41,13 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """The place of one bucket in every chart: what is shown of it, and where its requests are."""
+    """The place of one bucket in every chart, and what the page of requests is asked about it."""
 
     x: float
     width: float
     start: float
-    end: float
-    query: dict[str, str]
+    when: str
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ def drawn(series: Series, period: Period, now: Now) -> Shown:
 def _hit(period: Period, bucket: Bucket) -> Hit:
     at = bucket.at.timestamp()
     start, end = max(at, period.start), min(at + period.width, period.end)
-    return Hit(*charts.slot(period, at), start, end, between(start // 1, -(-end // 1)))
+    query = urlencode({"since": stamp(start // 1), "until": stamp(-(-end // 1))})
+    return Hit(*charts.slot(period, at), start, when(start), query)
 
 
 def _plural(count: int, noun: str) -> str:

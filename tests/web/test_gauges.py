@@ -21,7 +21,7 @@ def test_numbers_stand_before_charts_and_every_bar_leads_to_its_requests(web: We
             assert page.index("Requests today") < page.index('<svg class="plot"')
             assert "of 256 MiB" in page
             assert page.count("data-chart>") == 5
-            assert "/apps/hello/requests?from=2027-01-15T07%3A59%3A00Z&amp;to=2027-01-15T08%3A00%3A00Z" in page
+            assert "/apps/hello/requests?since=2027-01-15T07%3A59%3A00Z&amp;until=2027-01-15T08%3A00%3A00Z" in page
             assert "2 requests, 1 error</title>" in page
             assert "2 wakes, the slowest in 120 ms</title>" in page
             table = page[page.index("The numbers as a table") :]

@@ -8,8 +8,8 @@ from starlette.routing import Route
 from steadyd.errors import SteadyError
 from steadyd.web import auth
 from steadyd.web.body import Allowance
-from steadyd.web.entry import CLOSED, INVITED_ONLY, Newcomer, reset, sign_up
-from steadyd.web.page import Visit, form_route, page_route
+from steadyd.web.entry import CLOSED, INVITED_ONLY, Newcomer, guest_of, reset, sign_up
+from steadyd.web.page import Visit, form_route, local_path, page_route
 from steadyd.web.rooms import Rooms
 
 
@@ -24,7 +24,7 @@ def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
 
 
 async def signup(visit: Visit) -> Response:
-    return _signup(visit)
+    return await _signup(visit)
 
 
 async def make_user(visit: Visit) -> Response:
@@ -35,8 +35,8 @@ async def make_user(visit: Visit) -> Response:
     try:
         made = await sign_up(visit.rooms, visit.caller, auth.client_address(visit.request), new)
     except SteadyError as error:
-        return _signup(visit, error)
-    response = visit.go("/apps")
+        return await _signup(visit, error)
+    response = visit.go(_after(visit))
     await auth.begin_session(visit.rooms, visit.request, response, made)
     return response
 
@@ -61,9 +61,18 @@ def _secret(visit: Visit) -> str:
     return str(visit.request.path_params.get("secret", ""))
 
 
-def _signup(visit: Visit, error: SteadyError | None = None) -> Response:
+def _after(visit: Visit) -> str:
+    return local_path(visit.form.get("next", "") or visit.request.query_params.get("next", ""))
+
+
+async def _signup(visit: Visit, error: SteadyError | None = None) -> Response:
     secret, rule = _secret(visit), visit.rooms.signup
     refusal = CLOSED if rule == "closed" else INVITED_ONLY if rule == "invite" and not secret else ""
     status = error.status if error else 403 if refusal else 200
     action = f"/signup/{secret}" if secret else "/signup"
-    return visit.html("signup.html", status, action=action, refusal=refusal, error=error, typed=visit.form)
+    guest = guest_of(visit.caller)
+    apps = await visit.rooms.apps.of_owner(guest.id) if guest is not None else []
+    return visit.html(
+        "signup.html", status, action=action, refusal=refusal, error=error, typed=visit.form, next=_after(visit),
+        kept=[app.name for app in apps],
+    )  # fmt: skip

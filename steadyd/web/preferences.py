@@ -35,7 +35,7 @@ DONE = {
     "env": "The variables are in effect.",
     "notified": "The test notice was taken. Look whether it has arrived.",
     "renamed": "It has its new name. The old address leads here.",
-    "claimed": "It stays: it is no longer temporary.",
+    "claimed": "It is yours, and it stays: it is no longer temporary.",
 }
 
 

@@ -28,8 +28,10 @@ export default {
   },
 };
 """
-ALONE = ("/", "/apps", "/components", "/api/docs", "/signup", "/nothing-here")
-BELOW = ("/databases/data.sqlite?table=visits", "/changed?file=data.sqlite", "/backups?at=5s ago")
+ALONE = ("/", "/new?template=htmx", "/apps", "/components", "/api/docs", "/signup", "/nothing-here")
+BELOW = (
+    "/databases/data.sqlite?table=visits", "/changed?file=data.sqlite", "/backups?at=5s ago", "/versions/diff?to=2",
+)  # fmt: skip
 Page = Any
 
 

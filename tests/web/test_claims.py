@@ -37,7 +37,7 @@ def test_who_made_an_app_by_curl_keeps_it_by_its_token(web: Web) -> None:
                 assert (refused.status_code, "Show the token" in refused.text) == (403, True)
             done = await client.post(PAGE, data=form | {"token": f" {guest} "})
             assert (done.status_code, done.headers["location"]) == (303, "/apps/hello/settings?done=claimed")
-            assert "It stays" in (await client.get(done.headers["location"])).text
+            assert "and it stays" in (await client.get(done.headers["location"])).text
             assert "It is yours, and it stays" in (await client.get(PAGE)).text
         app = await stage.rooms.apps.by_name("hello")
         assert app is not None

@@ -22,6 +22,10 @@ def test_a_guest_signs_up_in_the_browser_and_keeps_the_app(web: Web) -> None:
         async with stage.client(accept="text/html") as browser:
             assert 'href="/signup"' in (await browser.get("/login")).text
             await send_app(browser)
+            page = (await browser.get("/signup?next=/apps/hello/settings")).text
+            assert "is yours from then on, and stays: hello." in page
+            assert 'name="next" value="/apps/hello/settings"' in page
+            assert 'name="next" value="/apps"' in (await browser.get("/signup?next=//evil.example")).text
             wrong = await send(browser, "/signup", {**ADA, "password": "short", "username": '"><b>'})
             assert (wrong.status_code, "&lt;b&gt;" in wrong.text, "<b>" in wrong.text) == (422, True, False)
             done = await send(browser, "/signup", ADA)

@@ -30,13 +30,11 @@ def test_from_the_first_visit_to_an_account(daemon: Daemon, chromium: Browser) -
         page.get_by_role("link", name="Settings").click()
         assert "It is temporary" in page.inner_text("#keep")
         page.get_by_role("link", name="Sign up to keep it").click()
-        page.get_by_text("What you made here as a guest is yours").wait_for()
+        page.get_by_text("What you made here as a guest is yours from then on, and stays: newcomer.").wait_for()
         page.get_by_label("User name").fill("grace")
         page.get_by_label("Password").fill("correct horse battery")
         page.get_by_role("button", name="Sign up").click()
-        page.wait_for_url("**/apps")
-        page.get_by_role("link", name="newcomer", exact=True).click()
-        page.get_by_role("link", name="Settings").click()
+        page.get_by_text("It is yours, and it stays").wait_for()
         assert page.locator("#keep").count() == 0
         app = daemon.api("GET", "/apps/newcomer").json()["app"]
         assert (app["owner"], app["temporary"]) == ("grace", False)

@@ -1,6 +1,8 @@
 // TypeScript beside the page, as a module worker: answers questions about the draft, and looks at its files meanwhile.
 
+import type { Finding } from "./typescript/assistant";
 import { Checks } from "./typescript/checks";
+import { MESSAGE_CHARACTERS_MAX } from "./typescript/findings";
 import { Project } from "./typescript/project";
 import type { Answer, Calls, News, Question } from "./typescript/protocol";
 
@@ -12,7 +14,17 @@ const clock = { after: (then: () => void, ms: number) => ((timer) => () => clear
 const checks = new Checks(clock, check, (checking) => scope.postMessage({ checking }));
 
 function check(path: string): void {
-  scope.postMessage({ found: path, findings: begun().findings(path) });
+  scope.postMessage({ found: path, findings: findings(path) });
+}
+
+/** A file that the compiler itself stumbles over takes nothing from the others. */
+function findings(path: string): Finding[] {
+  try {
+    return begun().findings(path);
+  } catch (error) {
+    const message = `TypeScript could not look at this file: ${error instanceof Error ? error.message : error}`;
+    return [{ path, line: 1, column: 1, from: 0, to: 0, severity: "warning", message: message.slice(0, MESSAGE_CHARACTERS_MAX) }];
+  }
 }
 
 function begun(): Project {

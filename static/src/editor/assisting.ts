@@ -1,6 +1,7 @@
 // TypeScript beside the editor, once it is there.
 
 import type { Draft, Edit } from "../typescript/assistant";
+import { UNREAD } from "../typescript/protocol";
 import { showText } from "../typescript/reading";
 import { rawOffset, withLineFeeds } from "../typescript/sent";
 import { startAssistant } from "../typescript/start";
@@ -12,6 +13,8 @@ import { isAbsent, isText } from "./workspace";
 export const BROUGHT_MAX = 200;
 /** Bytes of one of them. */
 export const BROUGHT_BYTES_MAX = 512 << 10;
+/** Characters of a file that the worker reads. */
+export const READ_CHARACTERS_MAX = 2 << 20;
 
 /** Start it for the draft of this page; `line` shows where it stands. */
 export function attachAssistant(editing: Editing, worker: string, library: string, line: HTMLElement): void {
@@ -53,10 +56,12 @@ export function attachAssistant(editing: Editing, worker: string, library: strin
 
 // Private
 
+/** Every file; a script that is not here, or is too large to be read for what others import, by its name only. */
 function textsOf({ workspace }: Editing): Record<string, string> {
   const held = workspace.paths().map((path): [string, string] => {
     const content = workspace.read(path);
-    return [path, isText(content) ? withLineFeeds(content) : ""];
+    if (isText(content) && content.length <= READ_CHARACTERS_MAX) return [path, withLineFeeds(content)];
+    return [isScript(path) ? path + UNREAD : path, ""];
   });
   return Object.fromEntries(held);
 }

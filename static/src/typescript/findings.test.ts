@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import ts from "typescript";
 import { finding, MESSAGE_CHARACTERS_MAX, missing, packageOf, UNTYPED_MARK } from "./findings";
+import { UNREAD } from "./protocol";
 
 test("a package's name is the first part, or two with a scope", () => {
   expect(["hono", "hono/jsx", "@scope/a/b", "left-pad", "~/x", "#own", "", "./x", "@/x"].map(packageOf)).toEqual(
@@ -9,11 +10,11 @@ test("a package's name is the first part, or two with a scope", () => {
 });
 
 test("what a deploy installs, what Bun can import, and what is a mistake", () => {
-  const there = new Set(["/app/src/logo.png", "/app/node_modules/typed", "/app/node_modules/plain", `/app/node_modules/plain/${UNTYPED_MARK}`]);
+  const there = new Set(["/app/src/logo.png", `/app/src/large.ts${UNREAD}`, "/app/node_modules/typed", "/app/node_modules/plain", `/app/node_modules/plain/${UNTYPED_MARK}`]);
   const has = (path: string) => there.has(path);
   const of = (name: string) => missing(name, "src/index.ts", has);
-  expect(["hono/jsx", "./logo.png", "./logo.png?url", "../src/logo.png", "./nope", "typed/nope", "plain/any", "@/nope"].map(of)).toEqual(
-    ["hono", null, null, null, "", "", null, ""],
+  expect(["hono/jsx", "./logo.png", "./logo.png?url", "../src/logo.png", "./nope", "typed/nope", "plain/any", "@/nope", "./large", "./large.ts", "./larg"].map(of)).toEqual(
+    ["hono", null, null, null, "", "", null, "", null, null, ""],
   );
 });
 

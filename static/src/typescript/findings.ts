@@ -4,6 +4,7 @@
 import ts from "typescript";
 import type { Finding } from "./assistant";
 import { APP } from "./options";
+import { UNREAD } from "./protocol";
 
 /** Characters of one finding. */
 export const MESSAGE_CHARACTERS_MAX = 1_000;
@@ -45,7 +46,7 @@ export function finding(
 /** The package that a deploy would install for an import of `name`; null where the file is there all the same (Bun
  * imports any), or the package is and brings no types; "" where the import is a mistake. */
 export function missing(name: string, path: string, has: (path: string) => boolean): string | null {
-  if (/^\.{0,2}\//.test(name)) return has(resolve(`${APP}/${path}`, name)) ? null : "";
+  if (/^\.{0,2}\//.test(name)) return isThere(resolve(`${APP}/${path}`, name), has) ? null : "";
   const bare = packageOf(name);
   if (!bare) return "";
   if (!has(`${APP}/node_modules/${bare}`)) return bare;
@@ -55,12 +56,18 @@ export function missing(name: string, path: string, has: (path: string) => boole
 /** A file that the worker puts into an installed package that has no types of its own. */
 export const UNTYPED_MARK = ".untyped";
 
+const ENDINGS = ["", ".ts", ".tsx", ".js", ".jsx", ".mts", ".mjs", "/index.ts", "/index.tsx", "/index.js"];
+
 /** `@scope/name` of `@scope/name/part`; "" of what no package can be called. */
 export function packageOf(name: string): string {
   return /^(?:@[a-z0-9-~][\w.~-]*\/)?[a-z0-9-~][\w.~-]*(?=\/|$)/i.exec(name)?.[0] ?? "";
 }
 
 // Private
+
+function isThere(path: string, has: (path: string) => boolean): boolean {
+  return has(path) || ENDINGS.some((ending) => has(path + ending + UNREAD));
+}
 
 function untyped(all: readonly ts.Diagnostic[]): boolean {
   return all.some(({ code }) => NOT_FOUND.has(code) || JSX_MODULE.has(code) || code === UNTYPED);

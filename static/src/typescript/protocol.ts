@@ -7,6 +7,9 @@ import type { Completion, Detail, Edits, Hint, Place, Signature } from "./projec
 /** Names offered at once; where there are more, each key asks again. */
 export const COMPLETIONS_MAX = 500;
 
+/** How the name of a script ends that is there and was not read: nobody knows what it has. */
+export const UNREAD = ".unread";
+
 export interface Calls {
   /** Fetch the types that every app has, and take the draft. Before everything else. */
   start(library: string, files: Record<string, string>): boolean;

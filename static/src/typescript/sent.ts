@@ -23,7 +23,7 @@ export class Sent {
 }
 
 /** A text with line feeds only, as CodeMirror counts. */
-export const withLineFeeds = (text: string): string => text.replace(/\r\n?/g, "\n");
+export const withLineFeeds = (text: string): string => (text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text);
 
 /** The offset in `text` of an offset that counts each line's end as one. */
 export function rawOffset(text: string, offset: number): number {

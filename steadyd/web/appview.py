@@ -22,6 +22,8 @@ EDITOR_BYTES_MAX = 1 << 20
 LOG_LINES_SHOWN = 200
 REQUESTS_SHOWN = 50
 EXCERPT_LINES_AROUND = 3
+WOKE_SECONDS = 86_400.0
+"""For so long it is said how fast it woke last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class AppView:
     lines_end: str
     requests: list[Request]
     excerpt: list[tuple[int, str]]
+    woke_ms: float | None
     edit: Edit
 
     @property
@@ -91,6 +94,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
     selected = edit.selected if edit.selected in texts else place[0] if place and place[0] in texts else ""
     selected = selected or (version.entry if version and version.entry in texts else next(iter(texts), ""))
     log = await newest(rooms, app, LOG_LINES_SHOWN)
+    wakes, _ = await rooms.journal.woken(app.id, rooms.now() - WOKE_SECONDS, rooms.now())
     return AppView(
         app=app,
         death=await rooms.fleet.last_death(app.id),
@@ -103,6 +107,7 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
         lines_end=str(log.last),
         requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),
+        woke_ms=wakes[-1][1] if wakes else None,
         edit=edit,
     )
 

@@ -27,6 +27,24 @@ def test_the_editor_takes_what_a_textarea_can_hold(web: Web) -> None:
     web(body)
 
 
+def test_a_text_that_a_textarea_would_change_says_so(web: Web) -> None:
+    async def body(stage: Stage) -> None:
+        async with stage.client(stage.operator_token) as client:
+            files = {"index.ts": HELLO.decode(), "lines.txt": "ü\r\n"}
+            await client.post("/api/apps", json={"name": "hello", "files": files})
+        app = await stage.rooms.apps.by_name("hello")
+        assert app is not None
+        view = await gather(stage.rooms, app, Edit())
+        assert {file.path: file.raw_size for file in view.files} == {"index.ts": 0, "lines.txt": 4}
+        assert view.woke_ms is None
+        await stage.rooms.controller.stop(stage.operator, app, False)
+        await stage.rooms.controller.start(stage.operator, app)
+        await stage.settled()
+        assert (await gather(stage.rooms, app, Edit())).woke_ms
+
+    web(body)
+
+
 def test_a_mistake_selects_its_file_and_shows_the_lines_around(web: Web) -> None:
     async def body(stage: Stage) -> None:
         async with stage.client(stage.operator_token) as client:

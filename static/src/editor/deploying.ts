@@ -147,7 +147,7 @@ function placeOf(refusal: ApiError): Problem | null {
 
 function place(problem: Problem, editing: Editing): HTMLElement {
   const words = `${problem.path}:${problem.line}${problem.column ? `:${problem.column}` : ""}`;
-  const button = make("button", { type: "button", className: "plain place" }, words);
+  const button = make("button", { type: "button", className: "plain to-place" }, words);
   button.addEventListener("click", () => editing.show(problem.path, problem.line, problem.column));
   return button;
 }

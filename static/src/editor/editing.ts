@@ -174,6 +174,11 @@ export class Editing implements Desk {
   /** All of the draft is other files now, on top of another version. */
   rebase(version: number, base: ReadonlyMap<string, Held>, mine?: Record<string, Content>): void {
     this.workspace.rebase(version, base, mine);
+    this.refresh();
+  }
+
+  /** The draft is another one: open files show what it holds. */
+  refresh(): void {
     for (const path of this.view.paths()) {
       const held = this.workspace.read(path);
       if (isText(held)) this.follow(path, held);

@@ -30,7 +30,11 @@ export async function keepDrafts(editing: Editing, drafts: Drafts, tab: string, 
   // Nothing is typed into a page that is hidden: what is due is kept before it may be gone.
   document.addEventListener("visibilitychange", () => timer !== undefined && keep());
   addEventListener("pagehide", () => timer !== undefined && keep());
-  editing.on("deployed", () => drafts.drop(app, tab));
+  editing.on("deployed", () => {
+    clearTimeout(timer);
+    timer = undefined;
+    drafts.drop(app, tab);
+  });
   await offer(editing, drafts, tab, outcome, app);
 }
 
@@ -71,7 +75,7 @@ async function restore(editing: Editing, draft: Kept): Promise<void> {
     if (base) editing.rebase(draft.version, base);
   }
   workspace.restore(draft);
-  editing.changed();
+  editing.refresh();
   if (workspace.active) await editing.open(workspace.active);
 }
 

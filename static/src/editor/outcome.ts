@@ -24,7 +24,8 @@ export class Outcome {
     const focused = this.box.contains(document.activeElement) ? document.activeElement?.textContent : "";
     const region = kind === "failed" ? this.alert : this.status;
     (kind === "failed" ? this.status : this.alert).replaceChildren();
-    region.replaceChildren(...content, make("div", { className: "choices" }, ...buttons));
+    const words = content.every((part) => typeof part === "string") ? [make("p", {}, ...content)] : content;
+    region.replaceChildren(...words, make("div", { className: "choices" }, ...buttons));
     this.box.className = `outcome ${kind}`;
     this.box.hidden = false;
     buttons.find((each) => each.textContent === focused)?.focus();

@@ -31,7 +31,9 @@ export function openSearch(root: HTMLElement, editing: Editing, wanted: string):
   close.addEventListener("click", end);
   panel.addEventListener("keydown", (event) => event.key === "Escape" && end());
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") list.querySelector("button")?.click();
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // or the editor, which has the focus then, takes it too
+    list.querySelector("button")?.click();
   });
   root.append(panel);
   field.focus();
@@ -42,8 +44,8 @@ export function openSearch(root: HTMLElement, editing: Editing, wanted: string):
 // Private
 
 function row(place: Place, editing: Editing): HTMLLIElement {
-  const where = make("span", { className: "where" }, `${place.path}:${place.line}`);
-  const line = make("span", { className: "line" }, place.before, make("mark", {}, place.hit), place.after);
+  const where = make("span", { className: "found-at" }, `${place.path}:${place.line}`);
+  const line = make("span", { className: "found-line" }, place.before, make("mark", {}, place.hit), place.after);
   const button = make("button", { type: "button" }, where, line);
   button.addEventListener("click", () => editing.show(place.path, place.line, place.column));
   return make("li", {}, button);

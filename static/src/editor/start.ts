@@ -4,6 +4,7 @@ import { PathError, type Held, Workspace } from "./workspace";
 import { ApiError } from "../lib/api";
 import { askFor } from "../lib/dialog";
 import { all, make, one } from "../lib/dom";
+import { span } from "../lib/shown";
 import { stream } from "../lib/stream";
 import { binaryView } from "./binary";
 import { bindKeys, type Command, shownKeys } from "./commands";
@@ -18,6 +19,9 @@ import { mountPanes } from "./panes";
 import { folderOf, nameOf, tidy } from "./paths";
 import { fileTabs } from "./tabs";
 import { fileTree } from "./tree";
+
+/** When the palette is brought, after the page. */
+const PALETTE_MS = 1_000;
 
 /** Turn `root` into a desk. */
 export function startDesk(root: HTMLElement): void {
@@ -57,7 +61,10 @@ export function startDesk(root: HTMLElement): void {
   one("fieldset.tabs, .first-file", form).remove();
   root.classList.add("works");
   fill(root);
-  if (editing.app) noticeOthers(form, editing, (live) => void deploying.join(live));
+  if (editing.app) {
+    noticeOthers(form, editing, (live) => void deploying.join(live));
+    tellWakes(editing.app);
+  }
   const panes = root.querySelector<HTMLElement>("[data-panes]");
   if (panes) mountPanes(panes, editing, "preview");
   const first = root.dataset.show ?? "";
@@ -65,6 +72,8 @@ export function startDesk(root: HTMLElement): void {
   void tabName(sessionStorage, navigator.locks).then((tab) => keepDrafts(editing, new Drafts(localStorage), tab, outcome, root.dataset.draft));
   deskIsThere(editing);
   whenWanted(root, editing, () => void assist(root, editing, line));
+  // Who presses the palette's keys goes on typing at once.
+  setTimeout(() => void import("./palette"), PALETTE_MS);
 }
 
 // Private
@@ -210,10 +219,20 @@ function noticeOthers(form: HTMLFormElement, editing: Editing, join: (live: numb
   show();
 }
 
+/** How fast it woke just now. */
+function tellWakes(app: string): void {
+  stream(app).on("event", ({ kind, details }) => {
+    const woke = document.querySelector<HTMLElement>("[data-woke]");
+    if (kind !== "wake" || !woke || typeof details.ms !== "number") return;
+    woke.textContent = `Woke in ${span(details.ms)}`;
+    woke.hidden = false;
+  });
+}
+
 /** Below the text: which file, where the cursor is, what differs. */
 function stateLine(line: HTMLElement, editing: Editing): void {
   const where = make("span", {});
-  const differs = make("span", { className: "differs" });
+  const differs = make("span", { className: "unsaved" });
   line.append(where, differs);
   const show = () => {
     const { workspace, cursor } = editing;

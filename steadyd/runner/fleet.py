@@ -82,6 +82,8 @@ class Fleet:
         """What goes with an app that is deleted, before it is stopped."""
         self.on_note: Callable[[str, Event], None] = lambda app_id, event: None
         """Told what `note` is."""
+        self.on_short: Callable[[], None] = lambda: None
+        """Called about once a second while this machine is short of memory."""
         self.keeper: Keeper = NoKeeper()
         """Whoever keeps what apps write. Assigned before any app is known."""
         self.core: Core | None = None
@@ -210,7 +212,10 @@ class Fleet:
             now = time.monotonic()
             for runtime in list(self._runtimes.values()):
                 runtime.tick(now)
-            _relieve(self._runtimes, *self._memory())
+            available, total = self._memory()
+            _relieve(self._runtimes, available, total)
+            if is_short(available, total):
+                self.on_short()
 
     async def close(self, farewell: SteadyError | None = None) -> None:
         """Stop every app, many at a time. With `farewell`, which whoever still asks is told, they can be looked at."""

@@ -59,7 +59,8 @@ class Household:
         """Bytes that all apps of an owner wrote, deleted ones included: they are kept for a while."""
         apps = self._ground.apps
         found = [app for deleted in (False, True) for app in await apps.of_owner(owner.id, deleted)]
-        running = {plan.app_id for plan in self._ground.starter.running.values()}
+        folder = self._ground.folder
+        running = {plan.app_id for plan in self._ground.starter.running.values() if plan.folder.parent.parent == folder}
         total = 0
         for app in found:
             place = self._ground.place(app)

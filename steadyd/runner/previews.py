@@ -124,6 +124,13 @@ class Previews:
         if event.kind in ENDING and (app_id in self._open or app_id in self._starting):
             self._later(self.end(app_id, ENDING[event.kind]))
 
+    def relieve(self) -> None:
+        """This machine is short of memory: end the one that nobody has asked for longest."""
+        resting = [shown for shown in self._open.values() if shown.instance is not None and not shown.instance.claims]
+        if resting:
+            first = min(resting, key=lambda shown: shown.ends_at)
+            self._later(self.end(first.app.id, "This machine is short of memory."))
+
     async def clear(self) -> None:
         """Let go of what an earlier daemon's previews left."""
         for left in await asyncio.to_thread(lambda: list(self._ground.folder.glob(f"*/scratch/{CONTEXT}-*"))):
@@ -243,13 +250,8 @@ class Previews:
         if preview is None:
             return
         self._publish()
-        leaving = self._leaving[app_id] = asyncio.ensure_future(self._leave(preview, why))
+        leaving = self._leaving[app_id] = asyncio.ensure_future(_leave(self._trials, preview, why))
         leaving.add_done_callback(lambda done: self._leaving.pop(app_id) if self._leaving[app_id] is done else None)
-
-    async def _leave(self, preview: Preview, why: str) -> None:
-        await preview.end(why)
-        if preview.data is not None:
-            await self._trials.throw(preview.data.staged)
 
     async def _watch(self, preview: Preview, instance: Instance, plan: Plan) -> None:
         """Notice its end, and end the preview when nobody asks it any more."""
@@ -286,6 +288,12 @@ def _ended(task: asyncio.Task[Preview]) -> bool:
     """Whether it was cancelled by `end`, and not with whoever waits for it."""
     current = asyncio.current_task()
     return task.cancelled() and current is not None and not current.cancelling()
+
+
+async def _leave(trials: Trials, preview: Preview, why: str) -> None:
+    await preview.end(why)
+    if preview.data is not None:
+        await trials.throw(preview.data.staged)
 
 
 def _why(instance: Instance, plan: Plan, uptime: float) -> str:

@@ -76,6 +76,7 @@ def open_workshop(fleet: Fleet, installer: Installer, trials: Trials, spawn: Spa
     household = Household(ground, quota)
     previews = Previews(fleet, trials, drafts, removal.shelf)
     fleet.on_note, fleet.part = previews.heard, lambda app_id: previews.end(app_id, "The app was deleted.")
+    fleet.on_short = previews.relieve
     return Workshop(
         fleet=fleet,
         operations=operations,

@@ -63,6 +63,7 @@ class AppView:
     lines: list[LogLine]
     lines_end: str
     requests: list[Request]
+    """The newest first."""
     excerpt: list[tuple[int, str]]
     woke_ms: float | None
     edit: Edit
@@ -75,7 +76,7 @@ class AppView:
     @property
     def cursor(self) -> str:
         """Where the live stream goes on."""
-        return f"log={self.lines_end}&requests={self.requests[-1].id if self.requests else 0}"
+        return f"log={self.lines_end}&requests={self.requests[0].id if self.requests else 0}"
 
 
 async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Response:

@@ -182,6 +182,22 @@ def test_it_ends_when_nobody_asks_it_and_after_a_while_in_any_case(root: Path, b
     run(body())
 
 
+def test_where_memory_is_short_the_one_that_rested_longest_ends(root: Path, bun: Engine) -> None:
+    async def body() -> None:
+        async with world(root, bun, sandboxed=False) as here:
+            previews = here.workshop.previews
+            for name in ("one", "two"):
+                await here.create(HELLO, name)
+                await previews.start(await here.app(name), draft(HELLO))
+            assert here.fleet.on_short == previews.relieve
+            here.fleet.on_short()
+            one = await here.app("one")
+            await until(lambda: "short of memory" in said(here, one)[-1], "its end")
+            assert [shown.name for shown in here.previews.values()] == ["two"]
+
+    run(body())
+
+
 def test_so_many_at_once_and_so_many_of_one_owner(root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body() -> None:
         async with world(root, bun) as here:

@@ -10,6 +10,8 @@ import type { Line } from "../watch/line";
 
 interface Preview { url: string; expires_at: string; started_ms: number; base_version: number; fresh: boolean; notes: string[]; death: string }
 
+/** Until a broken stream of lines is begun anew. */
+const RETRY_MS = 2_000;
 /** What a framed page may do; never lead this page elsewhere. */
 const SANDBOX = "allow-scripts allow-forms allow-same-origin allow-popups allow-modals allow-downloads";
 
@@ -61,7 +63,7 @@ class PreviewPane {
       this.start({});
     });
     desk.on("deployed", () => this.live.checked && this.load());
-    addEventListener("pagehide", () => this.lines?.close());
+    addEventListener("pagehide", () => this.unfollow());
     this.turn();
   }
 
@@ -124,7 +126,7 @@ class PreviewPane {
   private shown(preview: Preview): void {
     if (!this.draft.checked) return; // somebody went back to what is live
     const notes = preview.notes.filter((note) => !note.startsWith("It runs on"));
-    const data = preview.fresh ? "on a fresh copy of the data" : "on the copy of the data that the last draft left";
+    const data = preview.fresh ? "on a fresh copy of the data" : "on the copy of the last draft";
     this.say(`The draft runs ${data}, started in ${span(preview.started_ms)}. Nothing of it is live. Whoever has its address can open it. ${notes.join(" ")}`);
     this.wishes.hidden = this.logBox.hidden = false;
     this.log.replaceChildren();
@@ -136,12 +138,22 @@ class PreviewPane {
   private follow(): void {
     this.lines?.close();
     const source = (this.lines = new EventSource(`/api${ofApp(this.desk.app, "/preview/logs?follow=1&tail=200")}`));
-    source.onopen = () => this.log.replaceChildren(); // a stream that goes on begins with what there is
+    source.onopen = () => this.log.replaceChildren();
+    // By itself it would go on from the time of the last line, which others share: begun anew it is exact.
+    source.onerror = () => {
+      source.close();
+      setTimeout(() => this.lines === source && this.follow(), RETRY_MS);
+    };
     source.addEventListener("log", (event) => {
       const line = JSON.parse((event as MessageEvent<string>).data) as Line;
       addLines(this.log, [line]);
       if (line.source !== "app") void this.look();
     });
+  }
+
+  private unfollow(): void {
+    this.lines?.close();
+    this.lines = null;
   }
 
   /** Whether it still runs, after the platform said something. */
@@ -150,7 +162,7 @@ class PreviewPane {
     if (this.starting || !this.draft.checked) return;
     if (!preview) {
       this.preview = null;
-      this.lines?.close();
+      this.unfollow();
       this.frame.hidden = true;
       this.say("The draft has ended, and its copy of the data is gone.");
     } else if (preview.death) {
@@ -159,7 +171,7 @@ class PreviewPane {
   }
 
   private async end(): Promise<void> {
-    this.lines?.close();
+    this.unfollow();
     await call("DELETE", ofApp(this.desk.app, "/preview")).catch(() => undefined);
     this.preview = null;
     this.live.checked = true;

@@ -43,8 +43,8 @@ ENDPOINTS = (
         "`data=1` what it wrote, as of one moment. To be sent to `POST /api/apps` here or elsewhere.",
         answers={TYPE: (bytes,)},
         errors=tuple(
-            "unauthorized not_found conflict too_large disk_full overloaded not_reachable backup_broken replica_away "
-            "replica_refused".split()
+            "unauthorized not_found suspended conflict too_large disk_full overloaded not_reachable backup_broken "
+            "replica_away replica_refused".split()
         ),
     ),
 )  # fmt: skip

@@ -68,9 +68,9 @@ ENDPOINTS = (
         summary="Make a new version live: all files, or with `merge` the named ones. A failed one changes nothing.",
         upload=schema.DeployBody, query=schema.UploadQuery, answers=json_of(schema.Redeployed),
         errors=(
-            *OWNERS, "cross_site", "bad_request", "invalid", "invalid_path", "invalid_archive", "no_entry", "too_large",
-            "unsupported_media_type", "deploy_failed", "secrets_locked", "version_conflict", "overloaded",
-            "disk_full",
+            *OWNERS, "cross_site", "bad_request", "invalid", "invalid_name", "invalid_path", "invalid_archive",
+            "no_entry", "too_large", "unsupported_media_type", "deploy_failed", "secrets_locked", "version_conflict",
+            "overloaded", "disk_full",
         ),
     ),
     Endpoint(

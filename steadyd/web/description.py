@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from steadyd.web.answers import NO_STORE
 from steadyd.web.auth import form_token
+from steadyd.web.curls import curl
 from steadyd.web.endpoint import Access, Call, Endpoint
 from steadyd.web.openapi import document
 from steadyd.web.templates import render
@@ -23,7 +24,9 @@ def endpoints(calls: Sequence[Endpoint], control_url: str) -> tuple[Endpoint, ..
     async def docs(call: Call) -> Response:
         call.request.state.principal = call.caller.principal
         call.request.state.form_token = form_token(call.request, call.rooms.urls, call.caller)[0]
-        page = render("docs.html", call.request, document=described)
+        who, apps = call.caller.principal, call.rooms.apps
+        names = sorted(app.name for app in await apps.of_owner(who.id)) if who is not None else []
+        page = render("docs.html", call.request, document=described, lines=lines, names=names)
         return Response(page, 200, NO_STORE, "text/html; charset=utf-8")
 
     both = (
@@ -37,5 +40,11 @@ def endpoints(calls: Sequence[Endpoint], control_url: str) -> tuple[Endpoint, ..
         ),
     )  # fmt: skip
     described = document([*calls, *both], control_url)
+    parts = described["components"]["schemas"]
+    lines = {
+        call["operationId"]: curl(control_url, method, path, call, parts)
+        for path, methods in described["paths"].items()
+        for method, call in methods.items()
+    }
     encoded = msgspec.json.format(msgspec.json.encode(described)) + b"\n"
     return both

@@ -34,28 +34,36 @@ CONFIG = """
 "path.path" = "index.ts"
 "query.follow" = false
 
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 409, 411, 413, 415, 422, 429, 431, 451, 501, 503]
+
 # Not all that a call asks for is a shape: 422 names the field, or what the app lacks.
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", 202, 401, 403, 404, 409, 413, 415, 422, 429, 451, 503, 504]
 """
 """Of schemathesis. The app has a version, a database and a file to ask for."""
+TAKES_AWAY = ["delete_app", "suspend_app"]
+"""What ends the app that all other calls are about."""
 LEFT_OUT = ["/api/host/drain", "/api/sessions/current", "/api/me", "/api/apps/{name}/repl"]
 """What would end the daemon, or what is asked with, or never ends itself."""
 
 
-def hold(daemon: Daemon, folder: Path, token: str, *options: str) -> None:
+def hold(daemon: Daemon, folder: Path, token: str, *options: str, takes_away: bool = False) -> None:
     """Run it; fails with what it says."""
     (folder / "schemathesis.toml").write_text(CONFIG)
     origin = f"http://localhost:{daemon.port}"
     command = [str(PROGRAM), "run", f"{origin}/api/openapi.json", "--origin", origin, "--checks", "all", "--seed", "1"]
-    command += ["--exclude-checks", "ignored_auth"]  # what one may not know of is 404, not 401: test_who_may.py
+    # What one may not know of is 404, not 401: tests/web/test_who_may.py.
+    command += ["--exclude-checks", "ignored_auth,missing_required_header"]
     command += ["--no-shrink", "--continue-on-failure", "--warnings", "off", "--request-timeout", "30", *options]
     command += ["--header", f"Authorization: Bearer {token}"] if token else []
     for path in LEFT_OUT:
         command += ["--exclude-path", path]
+    for name in TAKES_AWAY:
+        command += ["--exclude-operation-id" if not takes_away else "--include-operation-id", name]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=1_800, check=False)
     said = done.stdout[done.stdout.find("====") :]
-    assert done.returncode == 0, f"{said[:20_000]}\n{done.stderr[-2_000:]}\n{''.join(daemon.output)[-2_000:]}"
+    assert done.returncode == 0, f"{said[:60_000]}\n{done.stderr[-2_000:]}\n{''.join(daemon.output)[-2_000:]}"
 
 
 def scratch(daemon: Daemon) -> None:
@@ -76,6 +84,7 @@ def test_what_is_described_is_what_is_answered(daemon: Daemon, tmp_path: Path) -
     guest = a_guest(daemon)
     for token in (guest, ""):
         hold(daemon, tmp_path, token, "--phases", "fuzzing", "-n", "1")
+    hold(daemon, tmp_path, daemon.token, "--phases", "fuzzing", "-n", "1", takes_away=True)
     assert daemon.process.poll() is None
     assert "Traceback" not in "".join(daemon.output)
 
@@ -86,4 +95,7 @@ def test_it_holds_for_long(daemon: Daemon, tmp_path: Path, who: str) -> None:
     scratch(daemon)
     token = {"operator": daemon.token, "guest": a_guest(daemon), "anonymous": ""}[who]
     hold(daemon, tmp_path, token, "-n", "60")
+    daemon.api("POST", "/apps/scratch/suspend", json={})
+    hold(daemon, tmp_path, token, "-n", "10")
+    hold(daemon, tmp_path, token, "-n", "10", takes_away=True)
     assert "Traceback" not in "".join(daemon.output)

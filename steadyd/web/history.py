@@ -163,7 +163,8 @@ async def _list(visit: Visit, app: App, error: SteadyError | None = None) -> Res
 
 
 async def _version(rooms: Rooms, app: App, said: str) -> Version:
-    """
+    """The version that an address names.
+
     Raises:
         SteadyError: `not_found`.
     """

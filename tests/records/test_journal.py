@@ -206,3 +206,17 @@ def test_the_start_that_a_request_waited_for_is_found(run: Callable[[Body], None
         assert await journal.woke(app.id, 20.5, 30.0) is None
 
     run(body)
+
+
+def test_the_deploy_by_which_a_version_went_live_last(run: Callable[[Body], None]) -> None:
+    async def body(journal: Journal, app: App, owner: Principal) -> None:
+        for version, outcome in ((1, "done"), (2, "done"), (1, "done"), (2, "failed"), (3, "done")):
+            operation = await journal.begin(app, "deploy", owner, NOW)
+            await journal.begin_deploy(operation, version)
+            await journal.finish(operation, outcome, NOW, [])
+        assert {version: deploy.id for version, deploy in (await journal.live_deploys(app.id, 1, 2)).items()} == {
+            1: 3,
+            2: 2,
+        }
+
+    run(body)

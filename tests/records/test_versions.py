@@ -191,3 +191,19 @@ def test_versions_from_elsewhere_keep_their_numbers(database: Database) -> None:
         assert [version.number for version in await versions.all(app.id)] == [3]
 
     asyncio.run(body())
+
+
+def test_versions_come_by_the_page_with_their_sizes(database: Database) -> None:
+    async def body() -> None:
+        apps, versions = Apps(database), Versions(database)
+        owner = await People(database).add_guest(NOW)
+        app = await apps.create("hello", owner, False, NOW)
+        for count in (2, 1, 0, 2):
+            await versions.add(app, owner, Draft("index.ts", Origin("paste"), FILES[:count]), NOW)
+        page = await versions.page(app.id, 4, 2)
+        assert [(each.version.number, each.files, each.bytes) for each in page] == [(3, 0, 0), (2, 1, 10)]
+        (oldest,) = await versions.page(app.id, 2, 2)
+        assert (oldest.version.number, oldest.bytes, oldest.version.files) == (1, 30, ())
+        assert [await versions.before(app.id, number) for number in (4, 2, 1)] == [3, 1, 0]
+
+    asyncio.run(body())

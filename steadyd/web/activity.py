@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from steadyd.web import frame, shown
 from steadyd.web.answers import json_answer
 from steadyd.web.body import Allowance
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
-from steadyd.web.operations import cancel
+from steadyd.web.operations import cancel, current
 from steadyd.web.page import Visit, form_route, page_route
 from steadyd.web.rooms import Rooms
 from steadyd.web.schema import Death, Strict
@@ -132,11 +133,16 @@ async def _one(visit: Visit, app: App, sort: str, error: SteadyError | None = No
 async def _show(
     visit: Visit, app: App, page: Page, error: SteadyError | None, wish: str | None, before: str
 ) -> Response:
-    groups = folded(page.entries) if wish == "" else [[entry] for entry in page.entries]
+    entries = [_current(visit.rooms, entry) for entry in page.entries]
+    groups = folded(entries) if wish == "" else [[entry] for entry in entries]
     return await frame.show(
         visit, app, "activity", "activity.html", error, page=page, wish=wish, before=before, wishes=WISHES,
         title=title, outcomes=OUTCOMES, groups=groups,
     )  # fmt: skip
+
+
+def _current(rooms: Rooms, entry: Entry) -> Entry:
+    return replace(entry, what=current(rooms, entry.what)) if isinstance(entry.what, Operation) else entry
 
 
 def _number(visit: Visit) -> int:

@@ -59,7 +59,7 @@ async def list_operations(call: Call) -> Response:
 
 
 async def show_operation(call: Call) -> Response:
-    return json_answer(OperationAnswer(operation=operation(await _find(call))))
+    return json_answer(OperationAnswer(operation=operation(current(call.rooms, await _find(call)))))
 
 
 async def cancel_operation(call: Call) -> Response:
@@ -69,11 +69,16 @@ async def cancel_operation(call: Call) -> Response:
 
 
 async def as_of_now(rooms: Rooms, number: int) -> Operation | None:
+    found = await rooms.journal.operation(number)
+    return None if found is None else operation(current(rooms, found))
+
+
+def current(rooms: Rooms, found: journal.Operation) -> journal.Operation:
     """An operation with every step that has ended; the journal is told of the last one when the next begins."""
-    found, present = await rooms.journal.operation(number), rooms.workshop.operations.present(number)
-    if found is not None and present is not None and not found.outcome:
-        found = replace(found, step=present.current or found.step, steps=tuple(present.steps))
-    return None if found is None else operation(found)
+    present = rooms.workshop.operations.present(found.id)
+    if present is None or found.outcome:
+        return found
+    return replace(found, step=present.current or found.step, steps=tuple(present.steps))
 
 
 async def cancel(rooms: Rooms, found: journal.Operation) -> None:

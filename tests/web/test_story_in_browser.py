@@ -1,5 +1,5 @@
-"""What became of an app, in a real browser against a real daemon: a cron run by hand, a range by dragging, and from a
-moment to what the backups page asks."""
+"""What becomes of an app, in a real browser against a real daemon: a cron run by hand, a range by dragging, an
+operation step by step, and from a moment to what the backups page asks."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def test_a_cron_by_hand_a_range_by_dragging_and_a_moment(daemon: Daemon, chromiu
         page.mouse.up()
         page.wait_for_url("**/metrics?from=*")
         assert page.get_by_label("from").input_value() != ""
+
+        slow = {"files": {"index.ts": "await Bun.sleep(1200);\n" + APP}, "merge": True}
+        begun = daemon.api("POST", "/apps/shop/deploys", json=slow, headers={"Prefer": "respond-async"})
+        page.goto(f"{home}/activity/operation/{begun.json()['operation']['id']}")
+        page.get_by_text("trial…").wait_for()
+        page.get_by_text("It is done.").wait_for()
+        assert page.locator(".is-done").inner_text() == "done"
 
         page.goto(f"{home}/timeline")
         page.get_by_label("Choose a moment", exact=True).fill(f"point:{point}")

@@ -1,6 +1,7 @@
 // Operations under way are shown step by step; of one that ends, and of what is new, the server shows the whole.
 
-import { make } from "../lib/dom";
+import { ApiError, call } from "../lib/api";
+import { all, make } from "../lib/dom";
 import { span } from "../lib/shown";
 import { stream, type Operation } from "../lib/stream";
 
@@ -20,6 +21,18 @@ export function following(list: HTMLElement, app: string): void {
     else tell();
   });
   stream(app).on("event", tell);
+  // What went on before the stream was there, or while it was broken.
+  stream(app).watch((link) => {
+    if (link === "live") for (const entry of all("[data-operation]:has([data-cancel])", list)) void ask(entry);
+  });
+}
+
+async function ask(entry: HTMLElement): Promise<void> {
+  try {
+    show(entry, (await call<{ operation: Operation }>("GET", `/operations/${entry.dataset["operation"]}`)).operation);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error; // the entry stays as the server made it
+  }
 }
 
 function show(entry: HTMLElement, operation: Operation): void {

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.cli.conftest import Steadyd
-from tests.served import Daemon
+from tests.served import Daemon, until
 
 SOURCE = "console.log('speaking');\nexport default { fetch: () => new Response('%s') };\n"
 
@@ -28,8 +28,12 @@ def test_it_runs_until_ctrl_c_and_nothing_goes_live(daemon: Daemon, tmp_path: Pa
         said = iter(process.stderr.readline, "")
         url = process.stdout.readline().strip()
         host = url.removeprefix("http://").partition(":")[0]
-        assert httpx.get(daemon.url, headers={"host": host}).text == "draft"
-        assert daemon.ask("previewed").text == "live"
+        shown = httpx.get(daemon.url, headers={"host": host})
+        assert (shown.text, shown.headers["x-robots-tag"]) == ("draft", "noindex, nofollow")
+        live = daemon.ask("previewed", "/live")
+        assert (live.text, "x-robots-tag" in live.headers) == ("live", False)
+        asked = until(lambda: requests(daemon))
+        assert [one["path"] for one in asked] == ["/live"], "the draft's stand in no log"
         assert any("speaking" in line for line in said)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == 0
@@ -37,6 +41,11 @@ def test_it_runs_until_ctrl_c_and_nothing_goes_live(daemon: Daemon, tmp_path: Pa
     finally:
         process.kill()
         process.communicate()
+
+
+def requests(daemon: Daemon) -> list[dict[str, str]]:
+    answer = daemon.api("GET", "/apps/previewed/requests", headers={"accept": "application/json"})
+    return list(answer.json()["requests"])
 
 
 def test_a_draft_that_does_not_start_says_where(steadyd: Steadyd, daemon: Daemon, tmp_path: Path) -> None:

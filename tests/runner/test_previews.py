@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,20 @@ from steadyd.runner import previews as room
 from steadyd.runner.engine import Engine
 from steadyd.runner.preview import Bounds, Preview
 from steadyd.runner.previews import Wish
-from tests.runner.conftest import BOTH, HELLO, QUICK, World, ask, limits, needs_cgroups, needs_root, run, until, world
+from tests.runner.conftest import (
+    BOTH,
+    HELLO,
+    QUICK,
+    World,
+    alive,
+    ask,
+    limits,
+    needs_cgroups,
+    needs_root,
+    run,
+    until,
+    world,
+)
 
 NOTES = """
 import { Database } from "bun:sqlite";
@@ -290,6 +304,29 @@ def test_nothing_is_left_by_a_daemon_that_was_killed(root: Path, bun: Engine) ->
             remains.mkdir(parents=True)
         async with world(root, bun) as here:
             assert (left(here, app), await here.ask()) == ([], "hello")
+
+    run(body())
+
+
+@needs_root
+@needs_cgroups
+@pytest.mark.sandbox
+def test_one_that_forks_without_end_is_held_and_goes_whole(root: Path, bun: Engine) -> None:
+    bomb = "const word = 'sleep';\n" + DRAFT.replace(
+        "process.exit(3)",
+        """for (let at = 0; at < 500; at++) try { Bun.spawn(["/bin/sleep", "1234567"]); } catch { break; }""",
+    )
+
+    async def body() -> None:
+        async with limits() as more, world(root, bun, **more) as here:
+            await here.create(NOTES)
+            shown = await preview(here, bomb)
+            with contextlib.suppress(OSError, ValueError, IndexError, SteadyError):
+                await told(here, shown, "/exit")
+            assert 0 < len(alive("1234567")) <= shown.app.limits.processes
+            assert await here.ask() == "live 0"
+            await here.workshop.previews.end(shown.app.id)
+            assert alive("1234567") == []
 
     run(body())
 

@@ -48,17 +48,22 @@ class Wish:
 
     def may_be_in(self, lines: bytes) -> bool:
         """Whether it is worth looking at each of these lines."""
-        return self.text in lines or ESCAPE in lines
+        if self.version and b"Z %d " % self.version not in lines:
+            return False
+        return self._is_in(lines)
 
     def takes(self, record: bytes) -> bool:
-        if not self.may_be_in(record):
+        if self.text not in record and ESCAPE not in record:
             return False
         _, version, source, text = record.split(b" ", 3)
         return (
-            (self.text in text or (ESCAPE in text and self.text in COLOURS.sub(b"", text)))
+            self._is_in(text)
             and (not self.version or int(version) == self.version)
             and (not self.source or source == self.source)
         )
+
+    def _is_in(self, text: bytes) -> bool:
+        return self.text in text or (ESCAPE in text and self.text in COLOURS.sub(b"", text))
 
 
 @dataclass(slots=True)

@@ -9,18 +9,13 @@ from starlette.responses import Response
 
 from steadyd import model
 from steadyd.errors import SteadyError
-from steadyd.records.requests import Request
-from steadyd.runner.logs import LogLine
 from steadyd.web import frame
-from steadyd.web.logpage import newest
 from steadyd.web.page import Visit
 from steadyd.web.rooms import Rooms
 
 EDITOR_FILES_MAX = 40
 EDITOR_BYTES_MAX = 1 << 20
 """All text in the page's editor; files beyond it are listed, and edited elsewhere."""
-LOG_LINES_SHOWN = 200
-REQUESTS_SHOWN = 50
 EXCERPT_LINES_AROUND = 3
 WOKE_SECONDS = 86_400.0
 """For so long it is said how fast it woke last."""
@@ -60,10 +55,6 @@ class AppView:
     death: model.Death | None
     files: list[Editable]
     other_files: list[model.File]
-    lines: list[LogLine]
-    lines_end: str
-    requests: list[Request]
-    """The newest first."""
     excerpt: list[tuple[int, str]]
     woke_ms: float | None
     edit: Edit
@@ -72,11 +63,6 @@ class AppView:
     def selected(self) -> str:
         """The file that is shown first."""
         return next((file.path for file in self.files if file.selected), "")
-
-    @property
-    def cursor(self) -> str:
-        """Where the live stream goes on."""
-        return f"log={self.lines_end}&requests={self.requests[0].id if self.requests else 0}"
 
 
 async def show(visit: Visit, app: model.App, edit: Edit | None = None) -> Response:
@@ -94,7 +80,6 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
     place = place_of(edit.error)
     selected = edit.selected if edit.selected in texts else place[0] if place and place[0] in texts else ""
     selected = selected or (version.entry if version and version.entry in texts else next(iter(texts), ""))
-    log = await newest(rooms, app, LOG_LINES_SHOWN)
     wakes, _ = await rooms.journal.woken(app.id, rooms.now() - WOKE_SECONDS, rooms.now())
     return AppView(
         app=app,
@@ -104,9 +89,6 @@ async def gather(rooms: Rooms, app: model.App, edit: Edit) -> AppView:
             for path, text in texts.items()
         ],
         other_files=others,
-        lines=log.lines,
-        lines_end=str(log.last),
-        requests=(await rooms.requests.tail(app.id, REQUESTS_SHOWN))[::-1],
         excerpt=excerpt(texts, place),
         woke_ms=wakes[-1][1] if wakes else None,
         edit=edit,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from steadyd.errors import SteadyError
-from steadyd.records.requests import Request
 from steadyd.web.appview import EDITOR_BYTES_MAX, EDITOR_FILES_MAX, Edit, excerpt, gather, place_of
 from tests.web.conftest import HELLO, Stage, Web
 
@@ -74,17 +73,3 @@ def test_a_place_is_a_file_and_a_line() -> None:
     assert place_of(SteadyError("deploy_failed", "x", {"file": "a", "line": 3})) == ("a", 3)
     for details in ({}, {"file": "a"}, {"file": 1, "line": 1}, {"file": "a", "line": 0}, {"file": "a", "line": "3"}):
         assert place_of(SteadyError("deploy_failed", "x", details)) is None
-
-
-def test_the_stream_goes_on_after_the_newest_request_that_is_shown(web: Web) -> None:
-    async def body(stage: Stage) -> None:
-        app = await stage.app("hello")
-        empty = await gather(stage.rooms, app, Edit())
-        assert empty.cursor.endswith("&requests=0")
-        asked = Request(0, 1.0, "r", "GET", "/", 200, "", "127.0.0.1", 0, 0, 0, 0, 0)
-        stage.rooms.requests.store(app.id, [asked] * 3)
-        view = await gather(stage.rooms, app, Edit())
-        assert [request.id for request in view.requests] == [3, 2, 1]
-        assert view.cursor.endswith("&requests=3")
-
-    web(body)

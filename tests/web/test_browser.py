@@ -136,9 +136,11 @@ def test_what_happens_appears_by_itself(daemon: Daemon, chromium: Browser) -> No
     source = "export default { fetch(request) { console.log(`asked ${request.url}`); return new Response('hi') } }"
     with opened(chromium) as page:
         run(page, daemon, "lively", source)
+        page.get_by_role("tab", name="Logs").click()
         page.get_by_text("live", exact=True).first.wait_for()
         daemon.ask("lively", "/some/where?x=1")
         page.get_by_role("log").get_by_text("/some/where?x=1").wait_for()
+        page.get_by_role("tab", name="Requests").click()
         page.get_by_role("cell", name="/some/where").wait_for()
         daemon.api("POST", "/apps/lively/stop", json={"hold": True})
         page.locator(".pill.held").first.wait_for()
@@ -175,9 +177,11 @@ def test_nothing_foreign_runs_or_shows_as_markup(daemon: Daemon, chromium: Brows
         log_in(page, daemon)
         daemon.create("nasty", {"index.ts": source, "<b onclick=window.hit=1>.txt": nasty, "x.html": nasty})
         page.goto(control(daemon) + "/apps/nasty")
+        page.get_by_role("tab", name="Logs").click()
         page.get_by_text("live", exact=True).first.wait_for()
         daemon.ask("nasty", "/<script>window.hit=1</script>")
         page.get_by_role("log").get_by_text("onerror=window.hit=1").nth(1).wait_for()
+        page.get_by_role("tab", name="Requests").click()
         page.get_by_role("cell", name="script").wait_for()
         write(code_of(page, "index.ts"), f"throw new Error('{quoted}')")
         page.get_by_role("button", name="Deploy").click()

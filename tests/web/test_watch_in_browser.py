@@ -116,6 +116,18 @@ def test_from_a_request_to_its_lines(daemon: Daemon, chromium: Any) -> None:  # 
         page.get_by_role("link", name="The log at that time").click()
         page.get_by_text("a needle for").first.wait_for()
 
+        # The same beside the editor, where a request can be sent again.
+        page.goto(control(daemon) + "/apps/asked")
+        page.get_by_role("tab", name="Requests").click()
+        page.get_by_role("cell", name="/missing", exact=True).click()
+        page.get_by_role("link", name="The log at that time").click()
+        page.get_by_role("log").get_by_text("asked /missing").wait_for()
+        page.get_by_role("tab", name="Requests").click()
+        page.get_by_role("button", name="Send again").click()
+        assert page.get_by_label("Path to ask").input_value() == "/missing"
+        names = page.get_by_label("Header's name").evaluate_all("fields => fields.map((field) => field.value)")
+        assert "authorization" not in [name.lower() for name in names]
+
 
 def test_both_pages_without_scripts(daemon: Daemon, chromium: Any) -> None:  # noqa: F811
     daemon.create("still", {"index.ts": FLOOD})

@@ -1,5 +1,6 @@
 // A request built by hand, asked of the app or of its draft, and all about the answer.
 
+import { onAgain } from "../lib/again";
 import { ApiError, call, ofApp } from "../lib/api";
 import type { Desk, Pane } from "../lib/desk";
 import { make } from "../lib/dom";
@@ -50,6 +51,7 @@ class TryPane {
     box.append(form, this.answer, this.past);
     this.suit();
     this.remember(remembered(this.stored()));
+    onAgain(({ method, path, headers }) => this.write({ method, path, headers: Object.fromEntries(headers), body: "", preview: false }));
   }
 
   private suit(): void {

@@ -95,6 +95,10 @@ export class Deploying {
     const content: (Node | string)[] = [make("p", {}, make("strong", {}, title), step ? ` at “${step}”: ` : ": ", plain(refusal.message), ...where)];
     if (logs?.length) content.push(make("details", { open: true }, make("summary", {}, "Last log lines"), make("pre", { tabIndex: 0 }, plain(logs.slice(-LOG_LINES_SHOWN).join("\n")))));
     content.push(make("p", { className: "hint" }, `${goesOn} Your text is as you left it.`));
+    // Whose session is over is a stranger, to whom the app is not there.
+    if (refusal.status === 401 || refusal.status === 404) {
+      content.push(make("p", {}, make("a", { href: `/login?next=${encodeURIComponent(location.pathname)}` }, "Log in again"), ", and your draft is there."));
+    }
     this.outcome.say("failed", content, refusal.status === 0 ? [{ words: "Try again", run: () => void this.run() }] : []);
   }
 

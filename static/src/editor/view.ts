@@ -107,7 +107,7 @@ export class CodeView {
   /** Put the cursor there and show it. */
   go(line: number, column = 1): void {
     const anchor = offsetOf(this.view.state.doc, line, column);
-    this.view.dispatch({ selection: { anchor }, effects: EditorView.scrollIntoView(anchor, { y: "center" }) });
+    this.view.dispatch({ selection: { anchor }, effects: EditorView.scrollIntoView(anchor, { y: "nearest", yMargin: 60 }) });
     this.view.focus();
   }
 

@@ -74,7 +74,9 @@ class Telemetry:
         for app_id, batch in batches.items():
             rows = [row for row, _ in batch]
             try:
-                stored.append((app_id, self._requests.store(app_id, rows, self._kept(batch))))
+                # An address in a head may hold what the rule takes out of paths.
+                heads = {} if app_id in self._recorded else self._kept(batch)
+                stored.append((app_id, self._requests.store(app_id, rows, heads)))
             except SteadyError as error:
                 logger.warning("%d request records of %s lost: %s", len(rows), app_id, error.message)
         return stored

@@ -8,9 +8,15 @@ from starlette.routing import Route
 from steadyd.errors import SteadyError
 from steadyd.web import auth
 from steadyd.web.body import Allowance
-from steadyd.web.entry import CLOSED, INVITED_ONLY, Newcomer, guest_of, reset, sign_up
+from steadyd.web.entry import CLOSED, Newcomer, guest_of, reset, sign_up
 from steadyd.web.page import Visit, form_route, local_path, page_route
 from steadyd.web.rooms import Rooms
+
+FIELDS = {"invalid_name": "username", "name_taken": "username"}
+REFUSALS = {
+    "closed": CLOSED,
+    "invite": "This server takes new users by invitation only. An invitation is a link: ask its operator for one.",
+}
 
 
 def routes(rooms: Rooms, allowance: Allowance) -> list[Route]:
@@ -42,7 +48,7 @@ async def make_user(visit: Visit) -> Response:
 
 
 async def reset_page(visit: Visit) -> Response:
-    return visit.html("reset.html", secret=_secret(visit), error=None)
+    return visit.html("reset.html", secret=_secret(visit), error=None, at="")
 
 
 async def set_password(visit: Visit) -> Response:
@@ -50,8 +56,13 @@ async def set_password(visit: Visit) -> Response:
     try:
         await reset(visit.rooms, auth.client_address(visit.request), secret, password)
     except SteadyError as error:
-        return visit.html("reset.html", error.status, secret=secret, error=error)
+        return visit.html("reset.html", error.status, secret=secret, error=error, at=field_of(error))
     return visit.html("login.html", next="/apps", error=None, reason="Your new password is set. Log in with it.")
+
+
+def field_of(error: SteadyError) -> str:
+    """Which field of a form it is about; "" for all of it."""
+    return FIELDS.get(error.code) or str(error.details.get("field", ""))
 
 
 # Private
@@ -66,13 +77,12 @@ def _after(visit: Visit) -> str:
 
 
 async def _signup(visit: Visit, error: SteadyError | None = None) -> Response:
-    secret, rule = _secret(visit), visit.rooms.signup
-    refusal = CLOSED if rule == "closed" else INVITED_ONLY if rule == "invite" and not secret else ""
+    secret, rule, guest = _secret(visit), visit.rooms.signup, guest_of(visit.caller)
+    refusal = REFUSALS.get(rule, "") if rule == "closed" or not secret else ""
     status = error.status if error else 403 if refusal else 200
-    action = f"/signup/{secret}" if secret else "/signup"
-    guest = guest_of(visit.caller)
     apps = await visit.rooms.apps.of_owner(guest.id) if guest is not None else []
     return visit.html(
-        "signup.html", status, action=action, refusal=refusal, error=error, typed=visit.form, next=_after(visit),
+        "signup.html", status, action=f"/signup/{secret}" if secret else "/signup", refusal=refusal, error=error,
+        at=field_of(error) if error else "", typed=visit.form, next=_after(visit), guest=guest,
         kept=[app.name for app in apps],
     )  # fmt: skip

@@ -100,7 +100,9 @@ async def login(visit: Visit) -> Response:
             name, password = form.get("username", "").strip(), form.get("password", "")
             principal = await log_in(visit.rooms, visit.caller, address, name, password)
     except SteadyError as error:
-        return visit.html("login.html", error.status, next=after, error=error, reason="")
+        at = "" if error.code not in ("unauthorized", "forbidden") else "token" if form.get("token") else "password"
+        typed = form.get("username", "")
+        return visit.html("login.html", error.status, next=after, error=error, reason="", at=at, typed=typed)
     response = visit.go(after)
     await auth.begin_session(visit.rooms, visit.request, response, principal)
     return response

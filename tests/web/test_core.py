@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from steadyd.runner.core import Core
@@ -100,13 +102,19 @@ def test_it_records_its_requests_without_secrets_and_not_those_about_itself(daem
     with daemon.client as client:
         client.get("/login/a-secret-that-works-once")
         client.get("/api/apps/steady/logs")
+        client.get("/api/apps", headers={"referer": f"{daemon.url}/login/a-secret-that-works-once"})
+
+    def kept() -> list[dict[str, Any]]:
+        found = daemon.api("GET", "/apps/steady/requests", headers={"accept": "application/json"}).json()
+        return list(found["requests"])
 
     def paths() -> list[str]:
-        found = daemon.api("GET", "/apps/steady/requests", headers={"accept": "application/json"}).json()
-        return [request["path"] for request in found["requests"]]
+        return [request["path"] for request in kept()]
 
     until(lambda: "/login/…" in paths())
     assert "/api/apps" in paths()
     assert not [path for path in paths() if "secret" in path or path.startswith("/api/apps/steady/")]
+    for request in kept():
+        assert "a-secret-that" not in daemon.api("GET", f"/apps/steady/requests/{request['id']}").text
     assert "steadyd ready on" in daemon.api("GET", "/apps/steady/logs").text
     assert daemon.api("GET", "/apps/steady/metrics").json()["metrics"]["requests"] > 0

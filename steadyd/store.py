@@ -158,7 +158,8 @@ def _upgrade(connection: apsw.Connection, path: Path, upgrades: Sequence[str], d
         with connection:
             connection.execute(upgrades[number])
             connection.execute(f"PRAGMA user_version={number + 1}")
-        logger.info("schema of %s is now %d", path.name, number + 1)
+        if durable:  # of an app's telemetry nobody needs to hear
+            logger.info("schema of %s is now %d", path.name, number + 1)
 
 
 def _copy_path(path: Path, schema: int) -> Path:

@@ -16,6 +16,7 @@ from steadyd.web.host import gather
 from steadyd.web.inventory import present, taken
 from steadyd.web.listing import SORTS, listed, read_wish
 from steadyd.web.page import Handler, Visit, absent, form_route, page_route
+from steadyd.web.rate import bucket
 from steadyd.web.rooms import Rooms
 from steadyd.web.suspension import reason_given, set_suspended
 
@@ -52,9 +53,11 @@ async def show(visit: Visit, error: SteadyError | None = None) -> Response:
     rooms, apps = visit.rooms, await visit.rooms.apps.everything()
     listing = listed(taken(rooms, apps), read_wish(visit.request.query_params))
     guests = {row.app.owner_id for row in listing.rows if row.app.owner_kind is Kind.GUEST}
+    came = await rooms.people.addresses(guests)
+    addresses = {guest: address for guest, address in came.items() if bucket(address)}  # nobody blocks this machine
     return visit.html(
         "host.html", error.status if error else 200, error=error, host=await gather(rooms, apps), listing=listing,
-        rows=present(rooms, listing.rows), addresses=await rooms.people.addresses(guests),
+        rows=present(rooms, listing.rows), addresses=addresses,
         sorts={name: words for name, (words, _, _) in SORTS.items()},
         said=DONE.get(visit.request.query_params.get("done", ""), ""),
     )  # fmt: skip

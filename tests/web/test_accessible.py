@@ -28,7 +28,10 @@ export default {
   },
 };
 """
-ALONE = ("/", "/new?template=htmx", "/apps", "/components", "/api/docs", "/signup", "/nothing-here")
+ALONE = (
+    "/", "/new?template=htmx", "/apps", "/components", "/api/docs", "/signup", "/nothing-here", "/account", "/host",
+    "/host/users",
+)  # fmt: skip
 BELOW = (
     "/databases/data.sqlite?table=visits", "/changed?file=data.sqlite", "/backups?at=5s ago", "/versions/diff?to=2",
 )  # fmt: skip

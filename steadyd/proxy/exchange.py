@@ -123,7 +123,7 @@ class Exchange(Answering):
             self.door.abort()
         else:
             routes = self._plane.routes
-            links = Links(routes.page_of(self._service), *routes.abuse)
+            links = Links(routes.page_of(self._service), *routes.abuse, routes.errors_url)
             self._answer_ourselves(*error_page(error, self._head.wants_html, self.request_id, links))
 
     # Holder

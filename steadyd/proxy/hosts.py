@@ -88,6 +88,11 @@ class RouteTable:
             return ""
         return f"{self.control_url}/apps/{service.name}#death"
 
+    @property
+    def errors_url(self) -> str:
+        """Where every error code has its entry; "" where there is no control plane."""
+        return f"{self.control_url}/errors" if self.control_url else ""
+
     def redirects(self, host: str) -> bool:
         """True for a host that is the control plane only because it is an address."""
         return self.any_ip_is_control and host not in self.services and is_ip(host)

@@ -46,12 +46,14 @@ footer{{color:var(--soft);font:13px/1.5 ui-monospace,monospace;border-top:1px so
 
 
 class Links(NamedTuple):
-    """What a page of ours leads to: the app's page, if it has one, and whom to tell what the app does to people."""
+    """What a page of ours leads to: the app's page, if it has one; whom to tell what the app does to people; and the
+    page of all errors."""
 
     owners_page: str = ""
     abuse_contact: str = ""
     abuse: str = ""
     """The contact as a link."""
+    errors: str = ""
 
 
 NO_LINKS = Links()
@@ -92,6 +94,9 @@ def _html(error: SteadyError, request_id: bytes, links: Links) -> bytes:
     if links.abuse:
         named = f'<a href="{html.escape(links.abuse)}" rel="noreferrer">{html.escape(links.abuse_contact)}</a>'
         abuse = f"<br>report abuse: {named}"
+    code = html.escape(error.code)
+    if links.errors:
+        code = f'<a href="{html.escape(links.errors)}#{code}" rel="noreferrer">{code}</a>'
     title = TITLES.get(error.code, "That did not work")
     return _PAGE.format(
         title=html.escape(title),
@@ -99,6 +104,6 @@ def _html(error: SteadyError, request_id: bytes, links: Links) -> bytes:
         owner=owner,
         abuse=abuse,
         status=error.status,
-        code=html.escape(error.code),
+        code=code,
         request_id=html.escape(request_id.decode("latin-1")),
     ).encode()

@@ -54,6 +54,13 @@ def test_the_abuse_contact_is_named_where_there_is_one() -> None:
         assert b"abuse" not in body
 
 
+def test_the_code_leads_to_its_entry_where_there_is_a_page_of_errors() -> None:
+    error = SteadyError("held", "The owner stopped it.")
+    page = error_page(error, True, b"rid", Links(errors="http://localhost:8080/errors"))[1]
+    assert b'<a href="http://localhost:8080/errors#held" rel="noreferrer">held</a>' in page
+    assert b"<a" not in error_page(error, True, b"rid")[1]
+
+
 def test_every_title_belongs_to_a_code() -> None:
     assert TITLES.keys() | OWNERS_BUSINESS <= STATUS.keys()
 

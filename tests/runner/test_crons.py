@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -131,7 +132,7 @@ def brute_year() -> Mapping[str, list[float]]:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_year_with_clock_jumps_changes_of_the_hour_and_restarts_fires_exactly_what_is_said(
     tmp_path: Path, seed: int
 ) -> None:
@@ -146,7 +147,7 @@ def test_a_year_with_clock_jumps_changes_of_the_hour_and_restarts_fires_exactly_
 
     def seen(since: float, now: float) -> None:
         for name, all_of_it in moments.items():
-            passed = [moment for moment in all_of_it if since < moment <= now]
+            passed = all_of_it[bisect_right(all_of_it, since) : bisect_right(all_of_it, now)]
             if passed and passed[-1] >= now - LATE_SECONDS_MAX:
                 expected.add((name, passed.pop()))
             missed[name] += len(passed)

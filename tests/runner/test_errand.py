@@ -7,6 +7,7 @@ import contextlib
 import hmac
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from steadyd.runner.app import AppRuntime
 from steadyd.runner.engine import Engine
 from steadyd.runner.errand import TOLD_CHARACTERS_MAX, Errand, Errands, Told
 from steadyd.runner.visit import ANSWER_BYTES_MAX, CLAIMS_MAX, HEAD_BYTES_MAX
-from tests.runner.conftest import HELLO, ask, run, stage, until
+from tests.runner.conftest import HELLO, QUICK, ask, run, stage, until
 
 SIGNED = b"tick\n2026-01-01T00:00:00Z\n7\n2"
 MOMENT = 1_767_225_600.0  # 2026-01-01
@@ -248,7 +249,7 @@ def test_an_app_that_may_not_run_is_not_asked(root: Path, bun: Engine) -> None:
 def test_one_that_cannot_start_is_a_failure(root: Path, bun: Engine) -> None:
     async def body() -> None:
         async with stage(root, bun, sandboxed=False) as made:
-            sender = Sender(made.runtime(made.plan("throw new Error('no')")))
+            sender = Sender(made.runtime(made.plan("throw new Error('no')"), replace(QUICK, start_seconds=2.0)))
             result = await sender.errands.run(errand(path="/"))
             assert (result.outcome, result.status) == ("failed", 0)
             assert sender.told[0].error in ("app_failed", "gate_timeout")

@@ -45,7 +45,7 @@ ASPECTS: Mapping[str, Aspect] = {
     "cpus": Aspect("Processors", "How much of the processors it may use. Beyond that it is slowed down, never ended."),
     "processes": Aspect("Processes", "Processes and threads at once. Bun alone needs a dozen."),
     "disk": Aspect("Disk", "What its folder may hold. Beyond that writes fail, and reads go on."),
-    "idle": Aspect("Sleeps after", "So long without a request, and it sleeps and costs nothing. “never”: never."),
+    "idle": Aspect("Sleeps after", "After so long without a request it sleeps, and costs nothing. Or write never."),
     "network": Aspect("Network", "What it reaches.", {
         "internet": "the internet", "private": "your other apps, by name", "none": "nothing",
     }),

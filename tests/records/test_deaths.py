@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from steadyd.records import deaths as module
 from steadyd.records.apps import Apps
 from steadyd.records.deaths import Deaths, card
 from steadyd.records.people import People
-from steadyd.store import Database
+from steadyd.records.schema import STEADY
+from steadyd.store import Connection, Database
 
 NOW = 1_000_000.0
 CARD = Death(NOW, 3, "signal", None, "SIGKILL", 1.5, 2, ("last", "lines"), "It was killed.")
@@ -61,3 +64,30 @@ def test_a_card_of_a_version_that_knew_less_is_read() -> None:
         "log_tail": ["x"], "message": "It ended.",
     }  # fmt: skip
     assert card(said) == Death(NOW, 1, "exit", 1, None, 1.0, 0, ("x",), "It ended.")
+
+
+def test_the_one_card_that_was_kept_before_is_the_first_of_them(tmp_path: Path) -> None:
+    """The schema upgrade takes what an app's row had."""
+    before = next(number for number, upgrade in enumerate(STEADY) if "CREATE TABLE deaths" in upgrade)
+    path = tmp_path / "steady.db"
+
+    def fill(db: Connection) -> None:
+        db.execute("INSERT INTO principals (id, kind, name, created_at) VALUES ('p', 'guest', 'g', 0)")
+        sql = (
+            "INSERT INTO apps (id, name, owner_id, temporary, created_at, updated_at, last_death) "
+            "VALUES (?, ?, 'p', 0, 0, 0, ?)"
+        )
+        db.executemany(sql, [("a", "died", json.dumps(asdict(CARD))), ("b", "well", None)])
+
+    async def body() -> None:
+        old = Database(path, STEADY[:before])
+        await old.write(fill)
+        old.close()
+        now = Database(path, STEADY)
+        try:
+            assert await Deaths(now).of("a") == [(1, CARD)]
+            assert await Deaths(now).of("b") == []
+        finally:
+            now.close()
+
+    run(body())

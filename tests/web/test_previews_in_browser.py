@@ -74,3 +74,25 @@ def write(page: Page, text: str) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.press("Delete")  # over a selection Chromium would insert with the style that was there
     page.keyboard.insert_text(text)
+
+
+def test_the_panes_fit_a_phone(daemon: Daemon, chromium: Browser) -> None:
+    daemon.create("narrow", {"index.ts": SOURCE})
+    with opened(chromium, viewport={"width": 360, "height": 740}, color_scheme="dark") as page:
+        log_in(page, daemon)
+        page.goto(control(daemon) + "/apps/narrow")
+        page.get_by_label("Draft", exact=True).check()
+        page.get_by_text("The draft runs on a fresh copy").wait_for()
+        assert page.evaluate(SIDEWAYS, "preview") == 0
+        page.get_by_role("tab", name="Try").click()
+        page.get_by_role("button", name="Add a header").click()
+        page.get_by_label("Method").select_option("POST")
+        page.get_by_role("button", name="Send").click()
+        page.get_by_text("in the app").wait_for()
+        assert page.evaluate(SIDEWAYS, "try") == 0
+
+
+SIDEWAYS = """(name) => {
+  const pane = document.querySelector(`[data-pane=${name}]`);
+  return pane.scrollWidth - pane.clientWidth;
+}"""

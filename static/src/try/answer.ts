@@ -28,7 +28,7 @@ export function shown(answer: Answer): HTMLElement[] {
   else parts.push(headers(answer), ...body(answer));
   if (answer.logs.length) {
     const log = make("div", { className: "log", role: "log", ariaLabel: "Log lines of this request", tabIndex: 0 });
-    parts.push(make("h3", {}, "What it wrote meanwhile"), log);
+    parts.push(make("p", { className: "hint" }, "What the app wrote meanwhile"), log);
     addLines(log, answer.logs);
   }
   return parts;

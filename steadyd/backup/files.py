@@ -19,6 +19,7 @@ from steadyd.backup.outbox import Outbox
 from steadyd.backup.retention import superfluous
 from steadyd.errors import SteadyError
 from steadyd.model import App, AppState, Event
+from steadyd.moment import Capture
 from steadyd.records.journal import WAKE
 from steadyd.runner.ground import Ground
 
@@ -100,11 +101,11 @@ class Files:
             self.captures.again(app.id)
         return list(lost.values())
 
-    async def problem(self, app_id: str) -> str:
-        """Why not all files of the app are kept elsewhere now; "" if they are, or just about to be."""
+    def problem(self, app_id: str, newest: Capture | None) -> str:
+        """Why not all files of the app, whose last capture is `newest`, are kept elsewhere now; "" if they are, or just
+        about to be."""
         if told := self.captures.troubles.get(app_id):
             return told
-        newest = await self.captures.newest(app_id)
         if newest is not None and newest.problem:
             return newest.problem
         waiting = self.contents.outbox.files_of(app_id)

@@ -38,7 +38,7 @@ class Replicated(Protocol):
 class Captured(Protocol):
     """Whoever keeps the other files."""
 
-    async def problem(self, app_id: str) -> str: ...
+    def problem(self, app_id: str, newest: Capture | None) -> str: ...
 
 
 class Timelines(Protocol):
@@ -147,7 +147,7 @@ class Reports:
         replicas = [_replica(database, lines, now) for database in status.databases]
         if capture is not None and capture.files and not replicas:
             replicas = [Replica("its files", (await self._library.captures.of(app_id))[-1].at, 0.0, capture.at)]
-        problem = await self._files.problem(app_id)
+        problem = self._files.problem(app_id, capture)
         if not status.whole:
             problem = problem or "its folder holds more than is looked at"
         return truth(replicas, problem, proof, now)

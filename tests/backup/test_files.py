@@ -42,6 +42,10 @@ async def age(it: Room, seconds: float = 7200.0) -> None:
     await it.world.database.write(lambda db: db.execute("UPDATE contents SET at = at - ?", (seconds,)))
 
 
+async def problem_of(files: Files, app_id: str) -> str:
+    return files.problem(app_id, await files.captures.newest(app_id))
+
+
 def stored(it: Room) -> int:
     return len(list(it.store.target.path.glob("contents/??/*")))
 
@@ -138,25 +142,25 @@ def test_why_files_are_not_kept_elsewhere_is_said(root: Path, bun: Engine, monke
             files = Files(it.captures, it.contents, window=0.0)
             it.write("a.txt", b"a")
             await it.captures.capture(it.app)
-            assert await files.problem(it.app.id) == "", "a moment is no problem"
+            assert await problem_of(files, it.app.id) == "", "a moment is no problem"
             it.store.away = True
             with pytest.raises(SteadyError):
                 await it.contents.put_some()
             it.contents.problem = "The object store cannot be reached."
-            assert await files.problem(it.app.id) == f"2 wait for the object store: {it.contents.problem}"
+            assert await problem_of(files, it.app.id) == f"2 wait for the object store: {it.contents.problem}"
             it.store.away = False
             await it.all_put()
-            assert await files.problem(it.app.id) == ""
+            assert await problem_of(files, it.app.id) == ""
             it.outbox.bytes_max = 0
             it.write("b.txt", b"b")
             await it.captures.capture(it.app)
-            assert "wait for the object store already: b.txt" in await files.problem(it.app.id)
+            assert "wait for the object store already: b.txt" in await problem_of(files, it.app.id)
             (it.place.app / "a.txt").unlink()
             it.write("c.txt", b"")
             task = asyncio.create_task(it.captures.run())
             try:
                 await until(lambda: it.captures.troubles)
-                assert "wait for the object store already." in await files.problem(it.app.id)
+                assert "wait for the object store already." in await problem_of(files, it.app.id)
             finally:
                 task.cancel()
 

@@ -31,7 +31,7 @@ class Known:
     def status(self, app_id: str) -> Status:
         return self._status
 
-    async def problem(self, app_id: str) -> str:
+    def problem(self, app_id: str, newest: Capture | None) -> str:
         return self.files_problem
 
     async def timeline(self, line: Line) -> Timeline:

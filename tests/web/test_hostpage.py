@@ -12,7 +12,7 @@ from tests.web.conftest import CLIENT, HELLO, Stage, Web, code, form_token
 
 NASTY = "<img src=x onerror=hit()>\"'"
 MANY = 500
-PAGE_SECONDS_MAX = 0.1
+PAGE_SECONDS_MAX = 0.05
 """Of processor time: everybody's apps, every backup and this machine in one page."""
 
 

@@ -92,8 +92,8 @@ function frame(deciding: Deciding, version: number) {
   const words = `You and whoever deployed it changed ${count === 1 ? "one file" : `${count} files`} in the same places. All other changes are joined.`;
   const dialog = make(
     "dialog", { className: "card conflict" },
-    make("header", {}, title, make("p", { className: "hint" }, words)), make("div", { className: "clash-desk" }, files, sheet),
-    make("footer", { className: "choices" }, use, leave),
+    make("div", { className: "conflict-head" }, title, make("p", { className: "hint" }, words)), make("div", { className: "clash-desk" }, files, sheet),
+    make("div", { className: "choices" }, use, leave),
   );
   dialog.setAttribute("aria-labelledby", title.id);
   return { dialog, files, sheet, use, leave };

@@ -12,7 +12,7 @@ export async function showText(name: string, text: string, line: number): Promis
   const close = make("button", { type: "button" }, "Close");
   const title = make("h2", { id: "ts-text-title" }, name);
   const box = make("div", { className: "ts-read" });
-  const dialog = make("dialog", { className: "card ts-text" }, make("header", {}, title, close), box);
+  const dialog = make("dialog", { className: "card ts-text" }, make("div", { className: "ts-text-head" }, title, close), box);
   dialog.setAttribute("aria-labelledby", title.id);
   close.addEventListener("click", () => dialog.close());
   document.body.append(dialog);

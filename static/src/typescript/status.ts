@@ -8,6 +8,7 @@ import type { State } from "./client";
 /** Findings in the list; the others are counted. */
 export const LISTED_MAX = 200;
 
+const KEYS = "F12 or Ctrl and a click: where it is made. F2: another name. Ctrl Shift Space: parameters. Shift Alt F: format.";
 const WORDS: Record<State, string> = { loading: "Loading types", checking: "Checking", ready: "Ready", stopped: "Stopped" };
 
 export class Status {
@@ -21,7 +22,7 @@ export class Status {
     const restart = make("button", { type: "button", className: "plain" }, "Restart TypeScript");
     restart.addEventListener("click", () => this.does.restart());
     const summary = make("summary", {}, "TypeScript: ", this.#state, " ", this.#count);
-    this.element = make("details", { className: "ts-status" }, summary, make("div", { className: "ts-box" }, this.#list, this.#trouble, restart));
+    this.element = make("details", { className: "ts-status" }, summary, make("div", { className: "ts-box" }, this.#list, this.#trouble, make("p", { className: "hint" }, KEYS), restart));
     this.list(new Map());
   }
 

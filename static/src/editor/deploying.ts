@@ -82,7 +82,7 @@ export class Deploying {
 
   private async failed(error: unknown): Promise<void> {
     const refusal = error instanceof ApiError ? error : new ApiError(0, "internal", `The page itself failed: ${error}`);
-    if (refusal.code === "version_conflict") return this.conflict(Number(refusal.details.live));
+    if (refusal.code === "version_conflict") return this.conflict(Number(refusal.details.live)).catch((error: unknown) => this.failed(error));
     const problem = placeOf(refusal);
     if (problem) {
       this.editing.mark([problem]);
@@ -90,7 +90,8 @@ export class Deploying {
     }
     const { step, logs } = refusal.details as { step?: string; logs?: string[] };
     const title = refusal.code === "cancelled" ? "Cancelled" : refusal.code === "deploy_failed" ? "Not deployed" : "That did not work";
-    const goesOn = this.editing.app ? `Version ${this.editing.version()} goes on serving.` : "Nothing was kept.";
+    const known = this.editing.app ? `Version ${this.editing.version()} goes on serving.` : "Nothing was kept.";
+    const goesOn = refusal.status ? known : "What became of it is not known here: load the page again to see.";
     const where = problem ? [" ", place(problem, this.editing)] : [];
     const content: (Node | string)[] = [make("p", {}, make("strong", {}, title), step ? ` at “${step}”: ` : ": ", plain(refusal.message), ...where)];
     if (logs?.length) content.push(make("details", { open: true }, make("summary", {}, "Last log lines"), make("pre", { tabIndex: 0 }, plain(logs.slice(-LOG_LINES_SHOWN).join("\n")))));

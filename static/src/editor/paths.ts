@@ -25,11 +25,14 @@ export function problemOf(path: string): string {
   return "";
 }
 
+/** Names that some system takes for one are equal here. */
+const fold = (path: string): string => path.toUpperCase().toLowerCase();
+
 /** Why `path` cannot stand beside `others`: no folder can hold both everywhere. "" if it can. */
 export function collision(path: string, others: Iterable<string>): string {
-  const folded = path.toLowerCase();
+  const folded = fold(path);
   for (const other of others) {
-    const theirs = other.toLowerCase();
+    const theirs = fold(other);
     if (other === path) return `“${path}” is there already`;
     if (theirs === folded) return `“${path}” and “${other}” differ only in case`;
     if (theirs.startsWith(`${folded}/`)) return `“${path}” is a folder already`;

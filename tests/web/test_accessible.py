@@ -70,7 +70,7 @@ def faults(page: Page) -> list[str]:
         f"{rule['id']} ({rule['impact']}): {node['html'][:200]}"
         for rule in found["violations"]
         if rule["impact"] in GRAVE
-        for node in rule["nodes"]
+        for node in rule["nodes"][:2]
     ]
     return [*said, *page.evaluate(WIDE)]
 

@@ -14,7 +14,7 @@ export function fileTabs(root: HTMLElement, editing: Editing): void {
     const focused = list.contains(document.activeElement) ? workspace.active : "";
     list.replaceChildren(...workspace.open.map((path) => tab(path, editing)));
     const shown = list.querySelector<HTMLElement>("[aria-current]");
-    shown?.parentElement?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (shown?.parentElement) reveal(shown.parentElement, list);
     if (focused) shown?.focus();
   };
   list.addEventListener("keydown", (event) => {
@@ -66,4 +66,11 @@ function tab(path: string, editing: Editing): HTMLLIElement {
   const close = make("button", { type: "button", className: "close", tabIndex: -1, ariaLabel: `Close ${path}`, title: "Close" }, "×");
   close.addEventListener("click", () => editing.close(path));
   return make("li", {}, button, close);
+}
+
+/** Scroll the row so far that all of `item` is seen. Not scrollIntoView: from there on Tab would go, past the page's head. */
+function reveal(item: HTMLElement, row: HTMLElement): void {
+  const [inner, outer] = [item.getBoundingClientRect(), row.getBoundingClientRect()];
+  if (inner.left < outer.left) row.scrollLeft -= outer.left - inner.left;
+  else if (inner.right > outer.right) row.scrollLeft += inner.right - outer.right;
 }

@@ -32,7 +32,9 @@ def test_on_a_phone(daemon: Daemon, chromium: Browser) -> None:
         assert page.evaluate(WIDE) == []
         for title in PLACES.values():
             page.get_by_role("navigation", name="Pages of this app").get_by_role("link", name=title).tap()
-            page.get_by_role("navigation", name="Pages of this app").locator("[aria-current]", has_text=title).wait_for()
+            page.get_by_role("navigation", name="Pages of this app").locator(
+                "[aria-current]", has_text=title
+            ).wait_for()
             assert page.evaluate(WIDE) == [], title
 
 

@@ -12,7 +12,12 @@ from tests.web.test_browser import Browser, chromium, control, opened, pytestmar
 __all__ = ["chromium", "pytestmark"]
 
 Page = Any
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
 TABS_MAX = 60
 """Presses of Tab until something is reached; farther, nobody goes."""
 

@@ -24,7 +24,8 @@ COMING_AND_GOING = (WAKE, "sleep")
 PAST_ID = 2**53
 _CURSOR = re.compile(r"(\d{1,16})-(\d{1,16})-(\d{1,16})", re.ASCII)
 EVENTS = (
-    "SELECT e.id, e.at, e.kind, e.message, e.details FROM events e WHERE e.app_id = ?1 AND e.id < ?2 AND "
+    "SELECT e.id, e.at, e.kind, e.message, e.details FROM events e WHERE e.app_id = ?1 AND e.id < ?2 "
+    "AND e.at >= ?6 AND "
     f"(e.kind IN {COMING_AND_GOING} AND ?4 OR e.kind NOT IN {COMING_AND_GOING} AND ?5) "
     "AND NOT (e.kind = 'death' AND EXISTS (SELECT 1 FROM deaths d WHERE d.app_id = e.app_id AND d.at = e.at)) "
     "AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.app_id = e.app_id AND e.kind IN (o.kind, o.kind || '_failed') "
@@ -75,8 +76,8 @@ class History:
         """All entries from `start` to before `end`; what is kept of an app is few enough."""
 
         def query(db: Connection) -> list[Entry]:
-            found = _page(db, app_id, PAST_ID, Cursor(), SORTS).entries
-            return [entry for entry in found if start <= entry.at < end]
+            found = _page(db, app_id, PAST_ID, Cursor(), SORTS, start).entries
+            return [entry for entry in found if entry.at < end]
 
         return await self._database.read(query)
 
@@ -102,11 +103,11 @@ def parse_cursor(text: str) -> Cursor:
 # Private
 
 
-def _page(db: Connection, app_id: str, limit: int, cursor: Cursor, sorts: Collection[str]) -> Page:
+def _page(db: Connection, app_id: str, limit: int, cursor: Cursor, sorts: Collection[str], since: float = 0.0) -> Page:
     lists = (
-        _events(db, app_id, limit, cursor.event, sorts),
-        _operations(db, app_id, limit, cursor.operation) if "operation" in sorts else [],
-        _deaths(db, app_id, limit, cursor.death) if "death" in sorts else [],
+        _events(db, app_id, limit, cursor.event, sorts, since),
+        _operations(db, app_id, limit, cursor.operation, since) if "operation" in sorts else [],
+        _deaths(db, app_id, limit, cursor.death, since) if "death" in sorts else [],
     )
     merged = heapq.merge(*lists, key=lambda entry: -entry.at)
     entries = list(islice(merged, limit))
@@ -125,8 +126,10 @@ def _more(db: Connection, app_id: str, cursor: Cursor, sorts: Collection[str]) -
     )
 
 
-def _events(db: Connection, app_id: str, limit: int, before: int, sorts: Collection[str]) -> list[Entry]:
-    values = (app_id, before, limit, "wake" in sorts, "event" in sorts)
+def _events(
+    db: Connection, app_id: str, limit: int, before: int, sorts: Collection[str], since: float = 0.0
+) -> list[Entry]:
+    values = (app_id, before, limit, "wake" in sorts, "event" in sorts, since)
     return [
         Entry(
             "wake" if row[2] in COMING_AND_GOING else "event",
@@ -138,17 +141,16 @@ def _events(db: Connection, app_id: str, limit: int, before: int, sorts: Collect
     ]
 
 
-def _operations(db: Connection, app_id: str, limit: int, before: int) -> list[Entry]:
-    sql = f"{OPERATIONS} WHERE o.app_id = ? AND o.id < ? ORDER BY o.id DESC LIMIT ?"
-    found = [operation_of(row) for row in db.execute(sql, (app_id, before, limit)).fetchall()]
+def _operations(db: Connection, app_id: str, limit: int, before: int, since: float = 0.0) -> list[Entry]:
+    sql = f"{OPERATIONS} WHERE o.app_id = ? AND o.id < ? AND o.started_at >= ? ORDER BY o.id DESC LIMIT ?"
+    found = [operation_of(row) for row in db.execute(sql, (app_id, before, since, limit)).fetchall()]
     sql = "SELECT operation_id, version FROM deploys WHERE app_id = ? AND operation_id >= ? AND operation_id < ?"
     least = min((operation.id for operation in found), default=before)
     versions = {int(row[0]): int(row[1]) for row in db.execute(sql, (app_id, least, before))}
     return [Entry("operation", each.id, each.started_at, each, versions.get(each.id, 0)) for each in found]
 
 
-def _deaths(db: Connection, app_id: str, limit: int, before: int) -> list[Entry]:
-    sql = "SELECT id, at, card FROM deaths WHERE app_id = ? AND id < ? ORDER BY id DESC LIMIT ?"
-    return [
-        Entry("death", row[0], row[1], card(json.loads(row[2]))) for row in db.execute(sql, (app_id, before, limit))
-    ]
+def _deaths(db: Connection, app_id: str, limit: int, before: int, since: float = 0.0) -> list[Entry]:
+    sql = "SELECT id, at, card FROM deaths WHERE app_id = ? AND id < ? AND at >= ? ORDER BY id DESC LIMIT ?"
+    rows = db.execute(sql, (app_id, before, since, limit))
+    return [Entry("death", row[0], row[1], card(json.loads(row[2]))) for row in rows]

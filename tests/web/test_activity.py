@@ -187,7 +187,9 @@ def test_a_form_cancels_what_waits_for_its_turn(web: Web) -> None:
             answer = await client.post(f"{PATH}/operation/{number}/cancel", data=form)
             assert answer.headers["location"] == f"{PATH}/operation/{number}"
             assert "It was cancelled at “install”" in (await client.get(answer.headers["location"])).text
-        await asyncio.wait([task])
+        with pytest.raises(SteadyError) as caught:
+            await task
+        assert caught.value.code == "cancelled"
 
     web(body)
 

@@ -141,3 +141,19 @@ def test_only_so_many_masked_heads_are_remembered(tmp_path: Path) -> None:
         assert telemetry._masked[b"Name: %d\r\n" % number] == f"Name: {number}"
         assert len(telemetry._masked) <= MASKED_MAX
     asyncio.run(telemetry.close())
+
+
+def test_of_a_service_whose_paths_may_tell_secrets_no_header_is_kept(tmp_path: Path) -> None:
+    async def body() -> None:
+        (tmp_path / "core").mkdir()
+        ring, requests = RequestRing(), Requests(lambda app_id: tmp_path / app_id)
+        telemetry = Telemetry(ring, requests, {"core": lambda path: "/login/…"})
+        ring.hold(b"GET / HTTP/1.1\r\nReferer: http://localhost/login/s3cr3t\r\n", b"")
+        write(ring, b"core", b"/login/s3cr3t")
+        await telemetry.flush()
+        found = await requests.one("core", 1)
+        assert found is not None
+        assert (found[0].path, found[1]) == ("/login/…", None)
+        await telemetry.close()
+
+    asyncio.run(body())

@@ -30,6 +30,8 @@ from steadyd.web.streams import Kind, endpoint, media_type, parse_since, stamp, 
 SHOWN_MAX = 100
 LINES_MAX = 200
 """Of the log, beside one request."""
+EARLY_SECONDS = 0.001
+"""Before its beginning: the two clocks are compared once a second."""
 LATE_SECONDS = 0.05
 """After its end, in which a line of a request may still come out of the app's pipe."""
 
@@ -242,7 +244,7 @@ async def _lines(rooms: Rooms, app: App, asked: Asked) -> tuple[list[LogLine], b
     if not asked.version:
         return [], False
     wish = Wish(version=asked.version, source=b"app")
-    begin, end = asked.at, asked.end + LATE_SECONDS
+    begin, end = asked.at - EARLY_SECONDS, asked.end + LATE_SECONDS
     page = await look(rooms, app, Ask(LINES_MAX, wish, at=begin, since=begin, until=end))
     return page.lines, page.newer
 

@@ -34,6 +34,7 @@ ALONE = (
 )  # fmt: skip
 BELOW = (
     "/databases/data.sqlite?table=visits", "/changed?file=data.sqlite", "/backups?at=5s ago", "/versions/diff?to=2",
+    "/requests/1",
 )  # fmt: skip
 Page = Any
 

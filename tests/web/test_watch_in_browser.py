@@ -140,6 +140,6 @@ def test_both_pages_without_scripts(daemon: Daemon, chromium: Any) -> None:  # n
         page.get_by_role("button", name="Find").click()
         assert page.locator(".log-lines p").count() == 3
         page.get_by_role("link", name="Requests").first.click()
-        page.get_by_role("link", name="Details of request 1").click()
+        page.locator(".requests tbody a").first.click()
         assert "until the app answered" in page.inner_text("main")
         assert page.locator(".named").count() >= 1

@@ -24,6 +24,7 @@ export interface Detail {
 const WORDS: Record<string, string> = {
   gate: "waited at the gate", start: "the app started", app: "until the app answered", answer: "the answer itself",
 };
+const BEFORE_MS = 5; // times are told to the millisecond: the first line may seem older than its request
 const OURS = /^(host|x-forwarded-.*|steady-.*|content-length|connection|te|accept-encoding|…)$/i;
 
 /** Fetch it and show it. `onLog` shows the log at a time; without it there is a link. */
@@ -31,11 +32,12 @@ export async function detail(app: string, id: number, onLog?: (at: string) => vo
   const found = await call<Detail>("GET", ofApp(app, `/requests/${id}`));
   const { request } = found;
   const page = make("a", { href: `/apps/${app}/requests/${id}` }, "All of it");
-  const log = make("a", { href: `/apps/${app}/logs?at=${encodeURIComponent(request.at)}` }, "The log at that time");
+  const at = new Date(Date.parse(request.at) - BEFORE_MS).toISOString();
+  const log = make("a", { href: `/apps/${app}/logs?at=${encodeURIComponent(at)}` }, "The log at that time");
   if (onLog) {
     log.addEventListener("click", (event) => {
       event.preventDefault();
-      onLog(request.at);
+      onLog(at);
     });
   }
   const links = make("p", { className: "links" }, page, log);

@@ -264,6 +264,10 @@ def _insert(db: Connection, rows: Iterable[Request], kept: Mapping[str, Heads]) 
 def _find(db: Connection, asking: Asking, before: int, after: int | None) -> Found:
     ends = one(db, "SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM requests") or (0, 0)
     oldest, newest = int(ends[0]), int(ends[1])
+    if asking.since:
+        oldest = max(oldest, _ended(db, asking.since, oldest, newest))
+    if asking.until and not before and after is None:
+        before = min(newest, _ended(db, asking.until, oldest, newest) + BESIDE_MAX) + 1
     conditions, values = asking.conditions()
     backward = after is None
     if after is None:
@@ -279,3 +283,17 @@ def _find(db: Connection, asking: Asking, before: int, after: int | None) -> Fou
         del rows[asking.count :]
         low, high = (rows[-1].id, high) if backward else (low, rows[-1].id)
     return Found(rows[::-1] if backward else rows, low, high, low > oldest, high < newest)
+
+
+def _ended(db: Connection, moment: float, low: int, high: int) -> int:
+    """The first request between two ids that ended at or after a moment: ids are in the order of the ends. What began
+    later has a higher one, and what began earlier too, where it took long."""
+    sql = "SELECT at + total_us / 1e6 FROM requests WHERE id >= ? ORDER BY id LIMIT 1"
+    while low < high:
+        middle = (low + high) // 2
+        row = one(db, sql, (middle,))
+        if row is not None and float(row[0]) < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -150,3 +150,18 @@ def test_headers_come_with_their_request_and_others_that_ran_meanwhile_are_count
     assert asyncio.run(requests.beside("a", one)) == 2
     assert asyncio.run(requests.one("a", 5)) is None
     assert (asyncio.run(requests.one("a", 2)) or (None, 1))[1] is None
+
+
+def test_a_time_long_ago_is_found_without_looking_through_all_since(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a request that began then and took long."""
+    monkeypatch.setattr(module, "LOOKED_THROUGH_MAX", 20)
+    monkeypatch.setattr(module, "BESIDE_MAX", 5)
+    rows = [replace(request(), at=float(number), total_us=100_000) for number in range(1, 201)]
+    rows[52] = replace(request("/slow"), at=50.2, total_us=2_900_000)
+    requests.store("a", rows)
+    ids, page = found(requests, Asking(10, since=49.5, until=52.5))
+    assert (ids, page.older, page.newer) == ([50, 51, 52, 53], False, True)
+    assert found(requests, Asking(10, since=500.0))[0] == []
+    assert found(requests, Asking(3, since=198.5))[0] == [199, 200]

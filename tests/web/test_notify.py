@@ -105,14 +105,15 @@ def test_the_pages_button(web: Web) -> None:
             stage = reaching(stage, there)
             await stage.app("hello")
             async with stage.client(cookie=await log_in(stage)) as browser:
-                page = (await browser.get("/apps/hello")).text
-                assert "Send a test notice" in page
+                page = (await browser.get("/apps/hello/settings")).text
+                assert 'action="/apps/hello/notify/test' in page
                 form = {"form_token": form_token(page)}
                 unset = await browser.post("/apps/hello/notify/test", data=form)
                 assert (unset.status_code, "No address is set" in unset.text) == (422, True)
                 await browser.post("/apps/hello/settings", data={**form, "notify": there.url})
                 sent = await browser.post("/apps/hello/notify/test", data=form)
-                assert (sent.status_code, sent.headers["location"]) == (303, "/apps/hello?done=notified")
+                there_again = "/apps/hello/settings?done=notified#notices"
+                assert (sent.status_code, sent.headers["location"]) == (303, there_again)
                 assert "was taken" in (await browser.get(sent.headers["location"])).text
                 assert len(there.taken) == 1
                 assert (await browser.post("/apps/hello/notify/test", data={"form_token": "0"})).status_code == 403

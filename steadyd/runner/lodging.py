@@ -10,6 +10,7 @@ from dataclasses import replace
 from steadyd.errors import SteadyError
 from steadyd.model import App, Version
 from steadyd.runner.candidate import Staged, Trials
+from steadyd.runner.controller import suspended
 from steadyd.runner.drafts import Drafts
 from steadyd.runner.fleet import Fleet
 from steadyd.runner.folder import Place, scratch_path
@@ -43,7 +44,8 @@ class Lodging:
         """A folder for `version`, with a new copy of what the app has written.
 
         Raises:
-            SteadyError: `conflict` while something is done to the app, `deploy_failed` where the data cannot be copied.
+            SteadyError: `conflict` while something is done to the app, `suspended` if it is, `deploy_failed` where the
+                data cannot be copied.
         """
         place = self._ground.place(app)
         scratch, copies = Place(scratch_path(place, CONTEXT), place.uid), list[Copy]()
@@ -51,6 +53,8 @@ class Lodging:
             async with contextlib.AsyncExitStack() as turn:
                 await self._have_turn(app, turn)
                 now = await self._ground.apps.by_id(app.id)
+                if now is not None and now.suspended:
+                    raise suspended(now)
                 live = await self._ground.versions.one(app.id, now.version) if now is not None else None
                 if live is None:
                     raise nothing_live(app)

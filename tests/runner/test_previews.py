@@ -11,8 +11,10 @@ import pytest
 
 from steadyd.errors import SteadyError
 from steadyd.model import App
+from steadyd.records.apps import suspending
 from steadyd.runner import lodging, scroll
 from steadyd.runner import previews as room
+from steadyd.runner.controller import RESUME, SUSPEND
 from steadyd.runner.engine import Engine
 from steadyd.runner.preview import Bounds, Preview
 from steadyd.runner.previews import Wish
@@ -156,9 +158,9 @@ def test_what_would_not_start_is_told_with_its_place_and_the_last_draft_goes_on(
 
 def test_one_that_never_listens_is_given_up(root: Path, bun: Engine) -> None:
     async def body() -> None:
-        async with world(root, bun, timing=replace(QUICK, start_seconds=1.0)) as here:
+        async with world(root, bun, timing=replace(QUICK, start_seconds=1.5)) as here:
             await here.create(HELLO)
-            with pytest.raises(SteadyError, match="did not listen within 1 s"):
+            with pytest.raises(SteadyError, match=r"did not listen within 1\.5 s"):
                 await preview(here, "setInterval(() => {}, 1000);\n")
             assert (here.previews, left(here, await here.app())) == ({}, [])
 
@@ -169,7 +171,7 @@ def test_one_that_dies_says_so_and_ends_in_time(root: Path, bun: Engine) -> None
     async def body() -> None:
         async with world(root, bun) as here:
             await here.create(NOTES)
-            here.workshop.previews.bounds = Bounds(idle_seconds=1.0)
+            here.workshop.previews.bounds = Bounds(idle_seconds=0.5)
             shown = await preview(here)
             with pytest.raises((OSError, ValueError, IndexError)):  # its connection breaks
                 await told(here, shown, "/exit")
@@ -277,7 +279,14 @@ def test_it_goes_with_its_app(root: Path, bun: Engine) -> None:
             await here.workshop.identity.rename(by, await here.app(), "other")
             await until(lambda: not here.previews, "the end with the name")
             app = await here.app("other")
-            await here.workshop.previews.start(app, draft(HELLO))
+            previews = here.workshop.previews
+            await previews.start(app, draft(HELLO))
+            await here.controller.suspension(by, app, SUSPEND, suspending(app.id, "Spam."))
+            await until(lambda: not here.previews, "the end with the suspension")
+            with pytest.raises(SteadyError, match="is suspended: Spam"):
+                await previews.start(app, draft(HELLO))
+            await here.controller.suspension(by, app, RESUME, suspending(app.id, None))
+            await previews.start(app, draft(HELLO))
             await here.removal.delete(by, app)
             assert (here.previews, left(here, app)) == ({}, [])
 
@@ -326,7 +335,7 @@ def test_one_that_forks_without_end_is_held_and_goes_whole(root: Path, bun: Engi
             assert 0 < len(alive("1234567")) <= shown.app.limits.processes
             assert await here.ask() == "live 0"
             await here.workshop.previews.end(shown.app.id)
-            assert alive("1234567") == []
+            await until(lambda: alive("1234567") == [], "the end of what the kernel was told to end")
 
     run(body())
 

@@ -126,7 +126,7 @@ def test_a_sleeping_app_wakes_and_all_is_told(root: Path, bun: Engine) -> None:
 def test_an_answer_is_told_as_far_as_it_is_small_and_soon(
     root: Path, bun: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "OPEN_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(room, "OPEN_SECONDS_MAX", 0.2)
 
     async def body() -> None:
         async with world(root, bun, sandboxed=False) as here:
@@ -139,7 +139,7 @@ def test_an_answer_is_told_as_far_as_it_is_small_and_soon(
             assert len((await asker.ask(path="/many")).lines) == LINES_MAX
             died = await asker.ask(path="/die")
             assert (died.status, died.error and died.error[0]) == (502, "app_died")
-            monkeypatch.setattr(room, "TRY_SECONDS_MAX", 0.5)
+            monkeypatch.setattr(room, "TRY_SECONDS_MAX", 0.3)
             never = await asker.ask(path="/never")
             assert (never.status, never.error and never.error[0]) == (504, "app_timeout")
             assert [told.error for told in asker.told] == ["", "", "", "app_died", "app_timeout"]

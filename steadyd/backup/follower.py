@@ -45,7 +45,7 @@ class Follower:
         self._locks: dict[str, asyncio.Lock] = {}
         self._taking = asyncio.Lock()
         self._looked_at = 0.0
-        """When the last look began."""
+        """When the last look began that was taken."""
         self._known = False
         self._stayed = False
 
@@ -53,13 +53,15 @@ class Follower:
         """See where its databases stand now; new ones are known afterwards, those that are gone no more."""
         await self._remember()
         began = time.monotonic()
-        await self.take(await asyncio.to_thread(self.standing.look))
-        self._looked_at = max(self._looked_at, began)
+        await self.take(await asyncio.to_thread(self.standing.look), began)
 
-    async def take(self, found: dict[str, Seen]) -> None:
-        """What a look found."""
+    async def take(self, found: dict[str, Seen], began: float) -> None:
+        """What a look found that began at `began`, in monotonic seconds. One that a later look has overtaken is passed
+        over: it would have a sync believe that there is nothing to do."""
         async with self._taking:
-            await self._take(found, time.monotonic())
+            if began >= self._looked_at:
+                await self._take(found, time.monotonic())
+                self._looked_at = began
 
     def due(self, now: float) -> list[Stream]:
         """Those that a sync would bring forward, and that are not waiting after a failure."""

@@ -218,9 +218,10 @@ class Replication:
     async def tick(self, now: float) -> None:
         """One look. `now` is monotonic seconds."""
         awake = [f for f in self._followers.values() if f.awake and not f.registrar.shut]
+        began = time.monotonic()
         found = await asyncio.to_thread(lambda: [(follower, follower.standing.look()) for follower in awake])
         for follower, seen in found:
-            await follower.take(seen)
+            await follower.take(seen, began)
             if follower.due(now):
                 self._turns.now(follower.app_id, partial(self._catch_up, follower))
         for follower in [self._followers[app_id] for app_id in self._unsettled if app_id in self._followers]:

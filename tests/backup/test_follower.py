@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -55,6 +56,27 @@ def test_many_who_wait_share_a_sync(root: Path) -> None:
             write(folder / "a.db")
             stands = await asyncio.gather(*(here.replication.sync(app_id) for _ in range(20)))
             assert {stand.txid for (stand,) in stands} == {2}
+
+    run(body())
+
+
+def test_a_look_that_another_has_overtaken_is_passed_over(root: Path) -> None:
+    """Else a sync finds everything replicated that was, a moment ago, and nobody waits for what was committed since."""
+
+    async def body() -> None:
+        async with replicas(root) as here:
+            app_id, folder = await here.app()
+            write(folder / "a.db")
+            await here.replication.sync(app_id)
+            follower = here.replication.follower(app_id)
+            began = time.monotonic()
+            slow = follower.standing.look()
+            write(folder / "a.db")
+            await follower.look()
+            await follower.take(slow, began)
+            assert not follower.streams["a.db"].current
+            [stand] = await here.replication.sync(app_id)
+            assert stand.txid == 2
 
     run(body())
 

@@ -42,12 +42,12 @@ class Copy:
     seal: tuple[int, ...]
 
 
-def standing(folder: Path, bytes_min: int = LARGE_BYTES) -> dict[str, str]:
+def standing(folder: Path, bytes_min: int | None = None) -> dict[str, str]:
     """Large databases in an app's folder → how far each has come. An equal position is an equal content."""
-    found = {}
+    found, least = {}, LARGE_BYTES if bytes_min is None else bytes_min
     for path in databases(folder):
         (looked, _), (log, _) = (_head(f"{folder}/{path}{suffix}", 0) for suffix in ("", "-wal"))
-        if looked is not None and looked.st_size + (log.st_size if log else 0) >= bytes_min:
+        if looked is not None and looked.st_size + (log.st_size if log else 0) >= least:
             found[path] = _position(f"{folder}/{path}")
     return found
 

@@ -32,13 +32,6 @@ def test_the_person_who_started_it_gets_in(daemon: Daemon) -> None:
     link = re.search(r"/login/\S+", "".join(daemon.output))
     assert link
     with httpx.Client(base_url=daemon.url, headers={"Host": f"localhost:{daemon.port}"}) as browser:
-
-        def send_cookies(request: httpx.Request) -> None:
-            """Secure ones too, as browsers do to this machine."""
-            if found := [f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar]:
-                request.headers["cookie"] = "; ".join(found)
-
-        browser.event_hooks["request"] = [send_cookies]
         token = re.search(r'name="form_token" value="([^"]+)"', browser.get(link[0]).text)
         assert token
         assert browser.post(link[0], data={"form_token": token[1]}).status_code == 303

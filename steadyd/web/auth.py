@@ -17,6 +17,8 @@ from steadyd.records.people import SESSION_SECONDS_MAX
 from steadyd.urls import Urls
 from steadyd.web.rooms import Rooms
 
+GUARD = "__Host-"
+"""A browser takes a cookie of such a name from its host alone (RFC 6265bis section 4.1.3.2)."""
 TRUSTED_SITES = ("", "none", "same-origin")
 SAME_COOKIES_MAX = 8
 """Cookies of one name that are looked at in one request; an app's page may plant any number where it can plant one."""
@@ -90,26 +92,31 @@ async def check_still(rooms: Rooms, request: Request, caller: Caller, app: App |
 
 
 def keeps_secure(urls: Urls, request: Request) -> bool:
-    """Whether this browser keeps a Secure cookie of ours, so that its name may begin with `__Host-`, which no other
-    host can plant or displace. On plain http it does so only for this machine itself, and WebKit not even there
-    (https://bugs.webkit.org/show_bug.cgi?id=218980)."""
+    """Whether whoever asks keeps a Secure cookie of ours, so that its name may begin with `__Host-`, which no other
+    host can plant or displace. On plain http browsers do so only for this machine itself, and WebKit not even there
+    (https://bugs.webkit.org/show_bug.cgi?id=218980); programs with a jar of cookies do not."""
     if urls.control.startswith("https:"):
         return True
     agent = request.headers.get("user-agent", "")
     is_webkit = "AppleWebKit/" in agent and "Chrom" not in agent
-    return urls.is_loopback and not is_webkit
+    return urls.is_loopback and is_browser(request) and not is_webkit
+
+
+def is_browser(request: Request) -> bool:
+    """Whether a browser asks: to this machine, and over https, each says what made it ask
+    (https://www.w3.org/TR/fetch-metadata/)."""
+    return "sec-fetch-site" in request.headers
 
 
 def cookie_name(urls: Urls, request: Request, kind: str) -> str:
     """The name in this browser. On plain http the port is part of it, because cookies ignore ports."""
-    prefix = "__Host-" if keeps_secure(urls, request) else ""
     port = "" if urls.control.startswith("https:") else f"-{urlsplit(urls.control).port or 80}"
-    return f"{prefix}steady-{kind}{port}"
+    return f"{GUARD if keeps_secure(urls, request) else ''}steady-{kind}{port}"
 
 
 def session_secrets(urls: Urls, request: Request) -> list[str]:
     """What session cookies say. Several, where an app's page could plant one beside ours."""
-    return _cookies(request, cookie_name(urls, request, "session"))
+    return _cookies(urls, request, "session")
 
 
 async def begin_session(rooms: Rooms, request: Request, response: Response, principal: Principal) -> None:
@@ -136,7 +143,7 @@ def form_token(request: Request, urls: Urls, caller: Caller) -> tuple[str, str]:
 
     It is derived from the session, or without one from a random cookie, so nothing is stored.
     """
-    visitors = _cookies(request, cookie_name(urls, request, "visitor"))
+    visitors = _cookies(urls, request, "visitor")
     secret = caller.secret if caller.via == "session" else "\n".join(visitors)
     if secret:
         return _derive(secret), ""
@@ -175,13 +182,15 @@ def _foreign_read(request: Request) -> bool:
     return foreign and request.url.path.startswith("/api")
 
 
-def _cookies(request: Request, name: str) -> list[str]:
-    """The different values of a cookie, as many as are looked at."""
-    found = []
+def _cookies(urls: Urls, request: Request, kind: str) -> list[str]:
+    """The different values of a cookie, as many as are looked at. Nobody can plant one with a program, so that may show
+    what a browser was given, too."""
+    name, found = cookie_name(urls, request, kind), []
+    names = (name,) if is_browser(request) or name.startswith(GUARD) else (name, GUARD + name)
     for header in request.headers.getlist("cookie"):
         for pair in header.split(";"):
             key, equals, value = pair.strip().partition("=")
-            if equals and key == name and value:
+            if equals and key in names and value:
                 found.append(value.strip('"'))
     return list(dict.fromkeys(found))[:SAME_COOKIES_MAX]
 

@@ -241,8 +241,7 @@ async def _refuse_form_with_cookie(request: Request, rooms: Rooms) -> None:
 
 
 def _shows_cookie(request: Request, rooms: Rooms) -> bool:
-    name = auth.cookie_name(rooms.urls, request, "session")
-    return any(f"{name}=" in header for header in request.headers.getlist("cookie"))
+    return bool(auth.session_secrets(rooms.urls, request))
 
 
 async def _find(endpoint: Endpoint, rooms: Rooms, request: Request, caller: Caller) -> App | None:

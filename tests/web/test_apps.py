@@ -94,7 +94,7 @@ def test_the_session_cookie_of_a_new_guest_is_for_this_host_alone(web: Web) -> N
         async with stage.client() as client:
             made = await client.post("/api/apps?name=hello", content=HELLO)
             cookie = made.headers["set-cookie"]
-            assert cookie.startswith("__Host-steady-session-8080=")
+            assert cookie.startswith("steady-session-8080=")
             assert all(part in cookie for part in ("HttpOnly", "Path=/", "SameSite=lax"))
             assert "Domain" not in cookie
             assert [app["name"] for app in (await client.get("/api/apps")).json()["apps"]] == ["hello"]

@@ -114,8 +114,10 @@ def test_another_sites_reads_are_a_strangers(web: Web) -> None:
 
 
 def request_with(*cookies: str, agent: str = "Mozilla/5.0 Chrome/140.0") -> Request:
+    """As a browser asks; without an `agent`, as a program does."""
     headers = [(b"cookie", value.encode()) for value in cookies]
-    headers.append((b"user-agent", agent.encode()))
+    if agent:
+        headers += [(b"user-agent", agent.encode()), (b"sec-fetch-site", b"same-origin")]
     return Request({"type": "http", "method": "GET", "path": "/", "headers": headers, "query_string": b""})
 
 
@@ -130,7 +132,7 @@ CHROMIUM = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Geck
         (HTTPS, CHROMIUM, "__Host-steady-session"),
         (HTTPS, WEBKIT, "__Host-steady-session"),
         (HTTP, CHROMIUM, "__Host-steady-session-8080"),
-        (HTTP, "", "__Host-steady-session-8080"),
+        (HTTP, "", "steady-session-8080"),
         (HTTP, WEBKIT, "steady-session-8080"),
         (Urls("127.0.0.1", "127.0.0.1", 8080), CHROMIUM, "__Host-steady-session-8080"),
         (Urls("localhost", "control.localhost", 80), CHROMIUM, "__Host-steady-session-80"),
@@ -155,6 +157,8 @@ def test_only_the_name_that_cannot_be_planted_counts_where_there_is_one() -> Non
     planted = request_with("steady-session-8080=evil; __Host-steady-session-8080=x")
     assert auth.session_secrets(HTTP, planted) == ["x"]
     assert auth.session_secrets(HTTP, request_with("steady-session-8080=evil")) == []
+    program = request_with("steady-session-8080=x; __Host-steady-session-8080=y", agent="")
+    assert auth.session_secrets(HTTP, program) == ["x", "y"]  # nobody plants a cookie in a program
     assert auth.session_secrets(LAN, request_with("steady-session-8080=x; steady-session-8080=y")) == ["x", "y"]
 
 

@@ -175,7 +175,7 @@ def test_log_in_with_a_token_and_out(web: Web) -> None:
             assert (done.status_code, done.headers["location"]) == (303, "/apps/hello")
             page = (await client.get("/apps/hello")).text
             assert "Log out" in page
-            secret = client.cookies["__Host-steady-session-8080"]
+            secret = client.cookies["steady-session-8080"]
             out = await client.post("/logout", data={"form_token": form_token(page)})
             assert out.status_code == 303
             assert "Max-Age=0" in out.headers["set-cookie"]
@@ -192,7 +192,7 @@ def test_a_login_link_works_once(web: Web) -> None:
                 form = {"form_token": await token(client, f"/login/{link}")}
                 done = await client.post(f"/login/{link}", data=form)
                 assert done.status_code == status
-                assert ("__Host-steady-session-8080" in client.cookies) == (status == 303)
+                assert ("steady-session-8080" in client.cookies) == (status == 303)
 
     web(body)
 

@@ -52,7 +52,7 @@ def test_paste_and_run(web: Web) -> None:
             form = {"form_token": await token(client), "source": HELLO.decode().replace("\n", "\r\n"), "name": "hello"}
             done = await client.post("/apps", data=form)
             assert done.status_code == 303
-            assert "__Host-steady-session-8080=" in done.headers["set-cookie"]
+            assert "steady-session-8080=" in done.headers["set-cookie"]
             page = await client.get(done.headers["location"])
             assert re.search(r"Live after [\d.]+ ms", page.text)
             assert "http://hello.localhost:8080" in page.text

@@ -43,7 +43,7 @@ def test_pages_are_not_kept_and_visitors_get_a_cookie_for_their_forms(web: Web) 
         async with stage.client() as client:
             first = await client.get("/")
             assert first.headers["cache-control"] == "no-store"
-            assert first.headers["set-cookie"].startswith("__Host-steady-visitor-8080=")
+            assert first.headers["set-cookie"].startswith("steady-visitor-8080=")
             assert "set-cookie" not in (await client.get("/")).headers
 
     web(body)

@@ -147,6 +147,7 @@ class FaultProxy:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
+        self._starting = threading.Lock()
         self._changed = threading.Event()
         self._door: socket.socket | None = None
         self._listen()
@@ -184,8 +185,9 @@ class FaultProxy:
 
     def _start(self, work: Callable[..., None], *arguments: object) -> threading.Thread:
         thread = threading.Thread(target=work, args=arguments, name="fault proxy", daemon=True)
-        self._threads = {known for known in self._threads if known.is_alive()} | {thread}
-        thread.start()
+        with self._starting:  # doors and connections start them; who closes finds none that has not begun
+            thread.start()
+            self._threads = {known for known in self._threads if known.is_alive()} | {thread}
         return thread
 
     def _listen(self) -> None:

@@ -223,7 +223,8 @@ class Replication:
         for follower, seen in found:
             await follower.take(seen, began)
             if follower.due(now):
-                self._turns.now(follower.app_id, partial(self._catch_up, follower))
+                # An app that is asked all the time never pauses.
+                self._turns.at_once(follower.app_id, partial(self._catch_up, follower))
         for follower in [self._followers[app_id] for app_id in self._unsettled if app_id in self._followers]:
             if follower.due(now) and not follower.awake and not follower.registrar.shut:
                 self._turns.now(follower.app_id, partial(self._rest, follower))

@@ -34,6 +34,12 @@ class Turns:
         if not self.busy(key):
             self._begin(key, work)
 
+    def at_once(self, key: str, work: Work) -> None:
+        """Do that in the place of what was to be done later, if nothing is under way."""
+        if key not in self._tasks:
+            self._forget(key)
+            self._begin(key, work)
+
     def waits(self, key: str) -> bool:
         """Whether something is to be done later."""
         return key in self._timers

@@ -56,6 +56,25 @@ async def rest_of(here: Replicas, app_id: str) -> list:  # type: ignore[type-arg
     return found
 
 
+def test_an_app_that_is_asked_without_a_pause_is_synced_all_the_same(root: Path) -> None:
+    async def body() -> None:
+        async with replicas(root) as here:
+            app_id, folder = await here.app()
+            write(folder / "a.db")
+            here.wake(app_id)
+            await until(lambda: health(here, app_id) is Health.OK)
+            write(folder / "a.db")
+
+            def asked_again() -> bool:
+                here.replication.asked(app_id)
+                stream = here.replication.follower(app_id).streams["a.db"]
+                return stream.txid == 2 and stream.current
+
+            await until(asked_again)
+
+    run(body())
+
+
 def test_a_database_that_is_opened_later_is_found_within_about_a_second(root: Path) -> None:
     async def body() -> None:
         async with replicas(root) as here:

@@ -47,6 +47,20 @@ def test_one_thing_at_a_time() -> None:
     run(body())
 
 
+def test_what_is_due_does_not_wait_for_what_is_put_off() -> None:
+    async def body() -> None:
+        turns, done, gate = Turns(), list[str](), asyncio.Event()
+        turns.later("a", 60.0, partial(note, done, "put off"))
+        turns.at_once("a", gate.wait)  # type: ignore[arg-type]
+        assert not turns.waits("a")
+        turns.at_once("a", partial(note, done, "not at all"))
+        gate.set()
+        await until(lambda: not turns.busy("a"))
+        assert done == []
+
+    run(body())
+
+
 def test_what_fails_stops_nothing() -> None:
     async def body() -> None:
         turns, done = Turns(), list[str]()

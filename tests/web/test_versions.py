@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -12,6 +13,11 @@ from tests.web.conftest import HELLO, Stage, Web, code
 from tests.web.test_upload import sent_as, tar_gz
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def moment(version: dict[str, Any]) -> datetime:
+    """When it went live. As texts, a moment with milliseconds would come before the whole second."""
+    return datetime.fromisoformat(version["live_at"])
 
 
 def test_a_version_says_where_it_came_from(web: Web, built_engine: Engine) -> None:
@@ -134,11 +140,11 @@ def test_a_version_says_where_the_databases_stood_and_which_variables_are_its_ow
             (stood,) = second["databases"]
             assert stood["path"] == "data.sqlite"
             assert stood["pages"] >= 2
-            assert second["live_at"] > first["live_at"]
+            assert moment(second) > moment(first)
             assert (await client.post("/api/apps/hello/rollback", json={"version": 1})).status_code == 201
             back = (await client.get("/api/apps/hello/versions/1")).json()["version"]
             assert (back["env"], len(back["databases"])) == (first["env"], 1)
-            assert back["live_at"] > second["live_at"]
+            assert moment(back) > moment(second)
             app = await stage.rooms.apps.by_name("hello")
             assert app is not None
             folder = stage.rooms.fleet.ground.place(app).app

@@ -76,7 +76,7 @@ def visit(browser: Browser, daemon: Daemon, path: str) -> Measure:
         began = time.perf_counter()
         page.goto(address + path, wait_until="load")
         measure = {"paint": paint_ms(page)}
-        if page.locator("[data-editor]").count():
+        if page.locator("[data-desk]").count():
             page.locator(".cm-content").first.wait_for()
             measure["usable"] = (time.perf_counter() - began) * 1000
         return measure | {"script": weight.script, "all": weight.all}

@@ -10,7 +10,6 @@ import { Drafts, tabName } from "./drafts";
 import { dropZone } from "./drop";
 import { Editing } from "./editing";
 import { keepDrafts } from "./keeping";
-import { deskIsThere } from "./opened";
 import { Outcome } from "./outcome";
 import { mountPanes } from "./panes";
 import { fileTabs } from "./tabs";
@@ -64,7 +63,6 @@ export function startDesk(root: HTMLElement): void {
   const first = root.dataset.show ?? "";
   editing.show(workspace.has(first) ? first : (workspace.paths().find((path) => /^index\./.test(path)) ?? workspace.paths()[0] ?? ""));
   void tabName(sessionStorage, navigator.locks).then((tab) => keepDrafts(editing, new Drafts(localStorage), tab, outcome, root.dataset.draft));
-  deskIsThere(editing);
   whenWanted(root, editing, () => void assist(root, editing, line));
 }
 

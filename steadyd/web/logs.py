@@ -16,11 +16,10 @@ from steadyd.runner.logparts import Place, Wish, parse_place
 from steadyd.runner.logs import LogLine
 from steadyd.web import frame, schema, shown
 from steadyd.web.answers import json_answer
-from steadyd.web.body import convert
 from steadyd.web.endpoint import Call
 from steadyd.web.following import Following
 from steadyd.web.logpage import Ask, LogPage, everything, look, whole
-from steadyd.web.page import Visit, page_route
+from steadyd.web.page import Visit, asked, page_route
 from steadyd.web.rooms import Rooms
 from steadyd.web.safetext import COLOURS, visible
 from steadyd.web.streams import Kind, encode, endpoint, media_type, parse_since, stamp, stream
@@ -107,23 +106,12 @@ def answered(page: LogPage) -> LogsAnswer:
 
 async def show_logs(visit: Visit) -> Response:
     app = await visit.app()
-    query, error = _asked(visit)
+    query, error = asked(visit, LogsQuery, lambda query: query.ask(1))
     page = await look(visit.rooms, app, query.ask(LINES_SHOWN_MAX))
     return await frame.show(visit, app, "logs", "logs.html", error, shown=Shown(query, page))
 
 
 # Private
-
-
-def _asked(visit: Visit) -> tuple[LogsQuery, SteadyError | None]:
-    """What the form says; what does not fit is told, and the newest lines shown."""
-    said = {name: value.strip() for name, value in visit.request.query_params.items() if value.strip()}
-    try:
-        query = convert({name: value for name, value in said.items() if name != "tail"}, LogsQuery, strict_names=False)
-        query.ask(1)
-    except SteadyError as error:
-        return LogsQuery(), error
-    return query, None
 
 
 def _place(text: str) -> Place | None:

